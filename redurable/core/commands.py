@@ -1,0 +1,74 @@
+"""What user code asked for in a turn, imperative: a closed union. `settle` gives a command its number."""
+
+from __future__ import annotations
+
+from msgspec import Raw, Struct
+
+from redurable.core.values import ActivityOptions, Arguments, Failure
+
+
+class ScheduleActivity(Struct, frozen=True):
+    name: str
+    call: Arguments
+    options: ActivityOptions = ActivityOptions()
+
+
+class CreateTimer(Struct, frozen=True):
+    """`due` in milliseconds of the Unix epoch."""
+
+    due: int
+
+
+class CancelTimer(Struct, frozen=True):
+    """`seq` is the number of the timer's own command."""
+
+    seq: int
+
+
+class ScheduleSubOrchestration(Struct, frozen=True):
+    """An empty `instance` means `{parent}:{seq}`."""
+
+    name: str
+    call: Arguments
+    instance: str = ""
+
+
+class ScheduleOrchestration(Struct, frozen=True):
+    """A detached child; an empty `instance` means `{parent}:{seq}`."""
+
+    name: str
+    call: Arguments
+    instance: str = ""
+    tags: dict[str, str] = {}
+
+
+class SendEvent(Struct, frozen=True):
+    instance: str
+    name: str
+    data: Raw
+
+
+class Complete(Struct, frozen=True):
+    result: Raw
+
+
+class Fail(Struct, frozen=True):
+    failure: Failure
+
+
+class ContinueAsNew(Struct, frozen=True):
+    call: Arguments
+    keep_events: bool = True
+
+
+Command = (
+    ScheduleActivity
+    | CreateTimer
+    | CancelTimer
+    | ScheduleSubOrchestration
+    | ScheduleOrchestration
+    | SendEvent
+    | Complete
+    | Fail
+    | ContinueAsNew
+)

@@ -1,0 +1,123 @@
+"""The frozen values that go one way through a turn: Delivery -> TurnCommit -> Receipt."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Raw, Struct
+
+from redurable.core.events import Event
+from redurable.core.messages import Mail, Message, StartExecution, SubOrchestrationFailure
+from redurable.core.values import RuntimeStatus, Task
+
+
+class Entry(Struct, frozen=True):
+    """A ready entry that this worker holds: `instance` has mail. `again`: it was delivered before."""
+
+    partition: int
+    id: str
+    instance: str
+    again: bool = False
+
+
+class Position(Struct, frozen=True):
+    """Which history a cached replay has seen: `length` events of `execution`, the last of them written by `commit`."""
+
+    execution: str
+    length: int
+    commit: str
+
+
+class Delivery(Struct, frozen=True):
+    """What a worker needs for a turn of one instance. `status` is None when there is no such instance.
+
+    `events` continue the history from position `base`: the cached position when it is still true, else 0.
+    `now` is the server's time in milliseconds. `announced` is the id of the ready entry that announces the instance.
+    `unreadable` says why the history or the start slot cannot be decoded; then `events`, `start` and `mails` are empty.
+    """
+
+    entry: Entry
+    now: int
+    head: str = ""
+    status: RuntimeStatus | None = None
+    name: str = ""
+    execution: str = ""
+    announced: str = ""
+    parks: int = 0
+    unreadable: str = ""
+    start: StartExecution | None = None
+    mails: tuple[Mail, ...] = ()
+    base: int = 0
+    events: tuple[Event, ...] = ()
+
+
+class Timer(Struct, frozen=True):
+    """A durable timer of an execution; `due` in milliseconds of the Unix epoch."""
+
+    seq: int
+    due: int
+
+
+class Outgoing(Struct, frozen=True):
+    """A message for another instance. `refusal` goes to the sender when `message` starts an instance that exists."""
+
+    instance: str
+    message: Message | StartExecution
+    refusal: tuple[str, SubOrchestrationFailure] | None = None
+
+
+class DeadLetter(Struct, frozen=True):
+    """What could not be delivered, and why."""
+
+    reason: str
+    instance: str
+    fields: tuple[tuple[bytes, bytes], ...]
+
+
+class Park(Struct, frozen=True):
+    """Leave the mail where it is and try again in `retry_ms` milliseconds: this code cannot take the turn now."""
+
+    reason: str
+    detail: str
+    retry_ms: int
+
+
+class TurnCommit(Struct, frozen=True, kw_only=True):
+    """All that one turn makes true, or nothing of it. Accepted only while the instance's head is `expected`.
+
+    `consumed` is the id of the last mailbox entry that the turn read (empty: none). `next` begins the next execution
+    after continue-as-new. With `park` nothing is consumed. Without anything it releases the ready entry.
+    """
+
+    entry: Entry
+    expected: str
+    head: str
+    execution: str = ""
+    consumed: str = ""
+    start_consumed: bool = False
+    events: tuple[Event, ...] = ()
+    status: RuntimeStatus | None = None
+    tasks: tuple[Task, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    canceled_timers: tuple[int, ...] = ()
+    outbox: tuple[Outgoing, ...] = ()
+    dead: tuple[DeadLetter, ...] = ()
+    custom_status: Raw | None = None
+    next: StartExecution | None = None
+    park: Park | None = None
+
+
+class Outcome(StrEnum):
+    """What became of a commit."""
+
+    ACCEPTED = "accepted"
+    ALREADY_APPLIED = "already-applied"
+    FENCED = "fenced"
+    FAILED = "failed"
+
+
+class Receipt(Struct, frozen=True):
+    """The store's answer to one `TurnCommit`; `detail` explains FAILED."""
+
+    outcome: Outcome
+    detail: str = ""

@@ -1,0 +1,125 @@
+"""What may arrive in a mailbox: a closed union. `execution` says which execution is meant; empty: the current one."""
+
+from __future__ import annotations
+
+from msgspec import Raw, Struct
+
+from redurable.core.values import NULL, Arguments, Failure, Parent
+
+
+class _Message(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
+    v: int = 1
+    execution: str = ""
+
+
+class KeptEvent(Struct, frozen=True, omit_defaults=True):
+    """An external event that the previous execution left unread."""
+
+    name: str
+    data: Raw = NULL
+    id: str = ""
+
+
+class StartExecution(_Message, frozen=True, kw_only=True):
+    """Begin an execution. Lies in the instance's start slot, not in the mailbox stream, and is always read first."""
+
+    name: str
+    call: Arguments = Arguments()
+    parent: Parent | None = None
+    tags: dict[str, str] = {}
+    number: int = 1
+    first_seq: int = 1
+    kept_events: tuple[KeptEvent, ...] = ()
+    event_ids: tuple[str, ...] = ()
+
+
+class ActivityResult(_Message, frozen=True, kw_only=True):
+    """An activity returned."""
+
+    seq: int
+    result: Raw = NULL
+    attempts: int = 1
+
+
+class ActivityFailure(_Message, frozen=True, kw_only=True):
+    """An activity failed for good: its retry policy allows no further attempt."""
+
+    seq: int
+    failure: Failure
+
+
+class TimerDue(_Message, frozen=True, kw_only=True):
+    """A durable timer's time has come; `due` in milliseconds of the Unix epoch."""
+
+    seq: int
+    due: int
+
+
+class SubOrchestrationResult(_Message, frozen=True, kw_only=True):
+    """A sub-orchestration completed."""
+
+    seq: int
+    result: Raw = NULL
+
+
+class SubOrchestrationFailure(_Message, frozen=True, kw_only=True):
+    """A sub-orchestration failed, was terminated, or could not be started."""
+
+    seq: int
+    failure: Failure
+
+
+class RaiseEvent(_Message, frozen=True, kw_only=True):
+    """An external event; `id` de-duplicates: an id that this instance has seen is dropped."""
+
+    name: str
+    data: Raw = NULL
+    id: str = ""
+
+
+class Terminate(_Message, frozen=True, kw_only=True):
+    """End the instance at once, without running user code."""
+
+    reason: str = ""
+
+
+class Suspend(_Message, frozen=True, kw_only=True):
+    """Record messages from now on, but feed none to user code."""
+
+    reason: str = ""
+
+
+class Resume(_Message, frozen=True, kw_only=True):
+    """Feed what was recorded while suspended, in order, and go on."""
+
+    reason: str = ""
+
+
+Control = Terminate | Suspend | Resume
+"""Messages that are admitted without user code, so they also reach an instance whose code cannot run now."""
+
+Message = (
+    ActivityResult
+    | ActivityFailure
+    | TimerDue
+    | SubOrchestrationResult
+    | SubOrchestrationFailure
+    | RaiseEvent
+    | Terminate
+    | Suspend
+    | Resume
+)
+
+
+class Malformed(Struct, frozen=True):
+    """A mailbox entry that is no message: why, and its original fields."""
+
+    reason: str
+    fields: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Mail(Struct, frozen=True):
+    """An entry of a mailbox: its stream id, and what it says."""
+
+    id: str
+    message: Message | Malformed

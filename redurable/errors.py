@@ -1,0 +1,166 @@
+"""Every error redurable raises.
+
+RedurableError
+├── CallerError                       the caller's mistake: change the call
+│   ├── InvalidName                   a hub, instance, event, queue or function name that is not allowed
+│   ├── InvalidPayload                a value that cannot be encoded, or does not fit its type
+│   ├── RegistrationError             an App that cannot work as declared
+│   ├── UnknownFunction               no orchestrator or activity of that name
+│   ├── InstanceNotFound
+│   ├── InstanceAlreadyExists
+│   ├── InstanceFinished              the instance takes no more messages
+│   ├── InstanceNotFinished           purge of an instance that still runs
+│   └── NotBuilt                      a documented feature that this version does not have
+├── OrchestrationEnded                how an instance ended, raised by `result()`
+│   ├── OrchestrationFailed
+│   ├── OrchestrationCanceled
+│   └── OrchestrationTerminated
+├── CallFailed                        raised inside an orchestrator, by the call that failed
+│   ├── ActivityFailed
+│   └── SubOrchestrationFailed
+├── DeterminismError                  code and history disagree, or code does what cannot be replayed
+│   ├── NondeterminismError           the commands of a replay are not the ones in the history
+│   ├── NotDeterministic              I/O, threads or subprocesses inside an orchestrator
+│   └── TurnLimitExceeded             one turn that does not end
+└── StoreError                        the infrastructure
+    ├── StoreUnavailable              no answer in time; the runtime retries by itself
+    ├── StoreRefused                  the server or hub cannot be used as it is: a person must act
+    ├── MissingExtra                  an optional package is not installed
+    └── WorkerStopped                 a role of the worker died
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from redurable.core.values import Failure
+
+
+class RedurableError(Exception):
+    """Root of all errors."""
+
+
+class CallerError(RedurableError):
+    """The caller's mistake."""
+
+
+class InvalidName(CallerError, ValueError):
+    """A name that is not allowed."""
+
+
+class InvalidPayload(CallerError, ValueError):
+    """A value that cannot be encoded, or does not fit its declared type."""
+
+
+class RegistrationError(CallerError, TypeError):
+    """An App that cannot work as declared."""
+
+
+class UnknownFunction(CallerError, LookupError):
+    """No orchestrator or activity of that name is registered."""
+
+
+class InstanceNotFound(CallerError, LookupError):
+    """No instance has that id."""
+
+
+class InstanceAlreadyExists(CallerError):
+    """An instance with that id exists."""
+
+
+class InstanceFinished(CallerError):
+    """The instance has finished and takes no more messages."""
+
+
+class InstanceNotFinished(CallerError):
+    """The instance has not finished, so it cannot be purged."""
+
+
+class NotBuilt(CallerError, NotImplementedError):
+    """A documented feature that this version does not have yet."""
+
+
+class _WithFailure(RedurableError):
+    """An error that carries the `Failure` of user code: `type`, `message`, `attempts` and `cause`."""
+
+    def __init__(self, text: str, failure: Failure) -> None:
+        super().__init__(text)
+        self.failure = failure
+        self.type = failure.type
+        self.message = failure.message
+        self.attempts = failure.attempts
+        self.cause = failure.cause
+
+
+class OrchestrationEnded(_WithFailure):
+    """How an instance ended when it did not complete."""
+
+    def __init__(self, instance_id: str, text: str, failure: Failure) -> None:
+        super().__init__(text, failure)
+        self.instance_id = instance_id
+
+
+class OrchestrationFailed(OrchestrationEnded):
+    """The orchestrator raised an error."""
+
+
+class OrchestrationCanceled(OrchestrationEnded):
+    """The instance was cancelled."""
+
+
+class OrchestrationTerminated(OrchestrationEnded):
+    """The instance was terminated."""
+
+
+class CallFailed(_WithFailure):
+    """A call made by an orchestrator failed for good."""
+
+    def __init__(self, name: str, failure: Failure) -> None:
+        attempts = f" after {failure.attempts} attempts" if failure.attempts > 1 else ""
+        super().__init__(f"{name} failed{attempts}: {failure.type}: {failure.message}", failure)
+        self.name = name
+
+
+class ActivityFailed(CallFailed):
+    """An activity failed for good."""
+
+
+class SubOrchestrationFailed(CallFailed):
+    """A sub-orchestration failed, was terminated, or could not be started."""
+
+
+class DeterminismError(RedurableError):
+    """Code and history disagree, or code does what cannot be replayed."""
+
+
+class NondeterminismError(DeterminismError):
+    """The commands of a replay are not the ones in the history."""
+
+
+class NotDeterministic(DeterminismError):
+    """An orchestrator tried I/O, threads or subprocesses."""
+
+
+class TurnLimitExceeded(DeterminismError):
+    """A turn asks for too much, or never becomes idle."""
+
+
+class StoreError(RedurableError):
+    """The infrastructure failed."""
+
+
+class StoreUnavailable(StoreError):
+    """The server did not answer. Whether the last write happened is unknown; repeating it is harmless."""
+
+
+class StoreRefused(StoreError):
+    """The server or the hub cannot be used as it is."""
+
+
+class MissingExtra(StoreError):
+    """An optional package is not installed."""
+
+
+class WorkerStopped(StoreError):
+    """A role of the worker died, so the worker stopped."""

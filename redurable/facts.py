@@ -1,0 +1,136 @@
+"""Named facts that the runtime announces; whoever wants metrics, spans or logs of them subscribes.
+
+The worker knows no metrics library. Announcing costs one truth test while nobody listens, and facts speak of batches
+where the work is done in batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+
+class InstancesStarted(Struct, frozen=True):
+    """Executions took their first turn; one name per execution."""
+
+    names: tuple[str, ...]
+
+
+class InstancesFinished(Struct, frozen=True):
+    """(name, status, seconds since the execution started) of each."""
+
+    ends: tuple[tuple[str, str, float], ...]
+
+
+class TurnsTaken(Struct, frozen=True):
+    """(name, result: ok | fenced | parked | failed, seconds) of each turn of a batch."""
+
+    turns: tuple[tuple[str, str, float], ...]
+
+
+class TurnParked(Struct, frozen=True):
+    """This code cannot take an instance's turn now; the mail stays where it is."""
+
+    name: str
+    instance: str
+    reason: str
+    detail: str
+
+
+class ActivityAttempted(Struct, frozen=True):
+    """An attempt ended; outcome: ok | error | non_retryable | lost."""
+
+    name: str
+    outcome: str
+    seconds: float
+    retried: bool
+
+
+class TaskStarted(Struct, frozen=True):
+    """How long a task had waited in its queue, in seconds."""
+
+    queue: str
+    waited: float
+
+
+class TimersFired(Struct, frozen=True):
+    """How late each timer fired, in seconds."""
+
+    lateness: tuple[float, ...]
+
+
+class MessagesRelayed(Struct, frozen=True):
+    """Messages handed on; via: outbox | intake."""
+
+    via: str
+    count: int
+
+
+class DeadLettered(Struct, frozen=True):
+    """Messages that went to the dead letters."""
+
+    reason: str
+    count: int
+
+
+class LeasesReclaimed(Struct, frozen=True):
+    """Taken over from workers that let them run out; kind: instance | task."""
+
+    kind: str
+    count: int
+
+
+class InstancesSwept(Struct, frozen=True):
+    """Instances with mail that nobody had been told of."""
+
+    count: int
+
+
+class StoreFaulted(Struct, frozen=True):
+    """A store verb failed and is repeated."""
+
+    verb: str
+    error: str
+
+
+class CacheEvicted(Struct, frozen=True):
+    """Replays that left the cache; reason: full | fenced | parked."""
+
+    reason: str
+    count: int
+
+
+Fact = (
+    InstancesStarted
+    | InstancesFinished
+    | TurnsTaken
+    | TurnParked
+    | ActivityAttempted
+    | TaskStarted
+    | TimersFired
+    | MessagesRelayed
+    | DeadLettered
+    | LeasesReclaimed
+    | InstancesSwept
+    | StoreFaulted
+    | CacheEvicted
+)
+
+
+class Facts:
+    """Where facts are announced. `listening` is False while nobody subscribes: then do not even build the fact."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[Callable[[Fact], None]] = []
+        self.listening = False
+
+    def subscribe(self, subscriber: Callable[[Fact], None]) -> None:
+        """Call `subscriber` with every fact from now on; it must be quick and must not raise."""
+        self._subscribers.append(subscriber)
+        self.listening = True
+
+    def announce(self, fact: Fact) -> None:
+        """Tell every subscriber."""
+        for subscriber in self._subscribers:
+            subscriber(fact)

@@ -1,0 +1,313 @@
+"""The contract between the runtime and its storage: `Store` (the hot verbs) and `Inspect` (the read side).
+
+Every write is idempotent by an id that its arguments carry, so a caller may repeat it after `StoreUnavailable`.
+All times are milliseconds of the store's own clock; the stores' clock is the only clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from msgspec import Raw, Struct
+
+from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
+from redurable.core.events import Event
+from redurable.core.messages import ActivityFailure, ActivityResult, StartExecution
+from redurable.core.values import Parent, RuntimeStatus, Task
+
+OnConflict = Literal["fail", "use-existing", "replace-finished"]
+
+
+class StartRequest(Struct, frozen=True):
+    """Begin an instance. `message.execution` is minted by the caller, so a repeated request is recognised."""
+
+    instance: str
+    message: StartExecution
+    on_conflict: OnConflict = "fail"
+    delay_ms: int = 0
+
+
+class StartOutcome(StrEnum):
+    """STARTED also answers a repeated request; EXISTING is what `use-existing` returns; REFUSED: the id is taken."""
+
+    STARTED = "started"
+    EXISTING = "existing"
+    REFUSED = "refused"
+
+
+class SendOutcome(StrEnum):
+    """KEPT: no such instance yet, the event waits for it. MISSING: no such instance, and the message is no event.
+    STALE: it was meant for an execution that is gone."""
+
+    SENT = "sent"
+    KEPT = "kept"
+    MISSING = "missing"
+    FINISHED = "finished"
+    STALE = "stale"
+
+
+class TaskLease(Struct, frozen=True):
+    """A task that this worker holds. `again`: it was delivered before, to somebody."""
+
+    partition: int
+    queue: str
+    id: str
+    task: Task
+    again: bool = False
+
+
+class TaskDemand(Struct, frozen=True):
+    """How many tasks of which queues the caller can run now."""
+
+    queues: tuple[str, ...]
+    count: int
+
+
+class TaskEnd(Struct, frozen=True):
+    """How an attempt ended: `message` for a final outcome, else `retry` is put back into its queue after `delay_ms`."""
+
+    lease: TaskLease
+    message: ActivityResult | ActivityFailure | None = None
+    retry: Task | None = None
+    delay_ms: int = 0
+
+
+class DueTimer(Struct, frozen=True, order=True):
+    """An entry of a partition's timer set; `member` is opaque to the runtime."""
+
+    due: int
+    partition: int
+    member: str
+
+
+class Committed(Struct, frozen=True):
+    """`receipts` in the order of the commits; `tasks` were received in the same step; `timers` were just written."""
+
+    receipts: tuple[Receipt, ...]
+    tasks: tuple[TaskLease, ...] = ()
+    timers: tuple[DueTimer, ...] = ()
+
+
+class Completed(Struct, frozen=True):
+    """`accepted[i]` is False when end i came too late: another worker had completed that task.
+
+    `deliveries` and `entries` were received in the same step: the first are checked out, the others are not.
+    """
+
+    accepted: tuple[bool, ...]
+    deliveries: tuple[Delivery, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    timers: tuple[DueTimer, ...] = ()
+
+
+class Upcoming(Struct, frozen=True):
+    """Timers due until the asked time, and the store's clock."""
+
+    now: int
+    timers: tuple[DueTimer, ...]
+
+
+class Fired(Struct, frozen=True):
+    """`early` timers are not due yet by the store's clock."""
+
+    now: int
+    fired: int
+    early: tuple[DueTimer, ...] = ()
+
+
+class Reclaimed(Struct, frozen=True):
+    """Entries and tasks whose holders let their lease run out; the caller holds them now."""
+
+    entries: tuple[Entry, ...] = ()
+    tasks: tuple[TaskLease, ...] = ()
+
+
+class Lost(Struct, frozen=True):
+    """What the caller does not hold any more."""
+
+    entries: tuple[Entry, ...] = ()
+    tasks: tuple[TaskLease, ...] = ()
+
+
+class Membership(Struct, frozen=True):
+    """The workers of the hub whose heartbeat is fresh."""
+
+    now: int
+    workers: tuple[str, ...]
+
+
+class Routed(Struct, frozen=True):
+    """How many intake entries were delivered, and how many went to the dead letters."""
+
+    delivered: int = 0
+    dead: int = 0
+
+
+class Store(Protocol):
+    """The hot verbs. Errors: `StoreUnavailable` (repeat it), `StoreRefused` (a person must act)."""
+
+    hub: str
+    partitions: int
+    consumer: str
+
+    async def open(self) -> None:
+        """Create the hub or join it; raise `StoreRefused` for a hub of an unknown format or an unfit server."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        ...
+
+    async def start(self, request: StartRequest) -> StartOutcome:
+        """Create an instance with its start message and announce it."""
+        ...
+
+    async def send(self, messages: Sequence[Outgoing]) -> list[SendOutcome]:
+        """Append messages to mailboxes and announce their instances."""
+        ...
+
+    async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
+        """Take ready entries of these partitions, waiting up to `block_ms` for the first (0: do not wait)."""
+        ...
+
+    async def recover(self) -> Reclaimed:
+        """All that this consumer holds according to the store; read after a lost connection."""
+        ...
+
+    async def checkout(self, entries: Sequence[Entry], known: Sequence[Position | None]) -> list[Delivery]:
+        """Read what a turn of each entry needs; `known[i]` is the caller's cached position. Writes nothing."""
+        ...
+
+    async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None = None) -> Committed:
+        """Make turns true, each all or nothing; then receive up to `demand` tasks in the same step."""
+        ...
+
+    async def receive_tasks(self, demand: TaskDemand, block_ms: int) -> list[TaskLease]:
+        """Take tasks, waiting up to `block_ms` for the first (0: do not wait)."""
+        ...
+
+    async def complete(
+        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+    ) -> Completed:
+        """End attempts: acknowledge and append the outcome, or schedule the retry. Then receive up to `count` ready
+        entries of `partitions` in the same step, checked out where they belong to an instance of `ends`."""
+        ...
+
+    async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
+        """Give up what was received but not begun, so that another worker takes it at once."""
+        ...
+
+    async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
+        """Renew the leases that the caller still holds; say which it does not."""
+        ...
+
+    async def reclaim(
+        self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int
+    ) -> Reclaimed:
+        """Take over entries and tasks whose lease ran out, up to these counts."""
+        ...
+
+    async def steal(self, partitions: Sequence[int], count: int, waited_ms: int) -> list[Entry]:
+        """Take ready entries of partitions that others prefer, when the oldest has waited for `waited_ms`."""
+        ...
+
+    async def upcoming(self, partitions: Sequence[int], horizon_ms: int, count: int) -> Upcoming:
+        """The timers of these partitions that are due within `horizon_ms`, earliest first."""
+        ...
+
+    async def fire(self, timers: Sequence[DueTimer]) -> Fired:
+        """Deliver timers that are due, each once whoever calls."""
+        ...
+
+    async def relay(self, partition: int, count: int) -> int:
+        """Deliver a prefix of a partition's outbox, each entry once whoever calls; return how many."""
+        ...
+
+    async def route(self, count: int, block_ms: int) -> Routed:
+        """Deliver a prefix of the hub's intake, each entry once whoever calls."""
+        ...
+
+    async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        """Announce waiting instances that have mail nobody was told of. Return the next cursor ("" at the end) and
+        how many instances were announced."""
+        ...
+
+    async def heartbeat(self, ttl_ms: int) -> Membership:
+        """Say that this consumer lives; return who does."""
+        ...
+
+    async def leave(self) -> None:
+        """Take this consumer out of the membership and out of the consumer groups, unless it still holds something."""
+        ...
+
+    async def reap(self, idle_ms: int) -> int:
+        """Remove consumers that hold nothing and were not seen for `idle_ms`; return how many."""
+        ...
+
+    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
+        """Delete all that is stored of a finished instance."""
+        ...
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """What is known of an instance at a moment."""
+
+    instance: str
+    name: str
+    status: RuntimeStatus
+    execution: str
+    number: int
+    created_at: int
+    updated_at: int
+    parent: Parent | None = None
+    tags: dict[str, str] = {}
+    start: StartExecution | None = None
+    first: Event | None = None
+    last: Event | None = None
+    length: int = 0
+    custom_status: Raw | None = None
+    unread: int = 0
+    quarantined: str = ""
+
+
+class Change(Struct, frozen=True):
+    """An entry of a partition's feed: an execution ended."""
+
+    id: str
+    instance: str
+    execution: str
+    status: RuntimeStatus
+
+
+class Inspect(Protocol):
+    """The read side."""
+
+    async def get(self, instance: str) -> Snapshot | None:
+        """The instance as it is now."""
+        ...
+
+    async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
+        """A page of the history of an execution (default: the current one)."""
+        ...
+
+    async def executions(self, instance: str) -> list[str]:
+        """The ids of all executions, oldest first."""
+        ...
+
+    async def feed_position(self, partition: int) -> str:
+        """The id of the newest entry of the feed."""
+        ...
+
+    async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
+        """Entries of these partitions' feeds after these ids, waiting up to `block_ms`."""
+        ...
+
+    def mailbox_key(self, instance: str) -> str:
+        """The name of the stream that is the instance's mailbox."""
+        ...
+
+
+class Hub(Store, Inspect, Protocol):
+    """A store with its read side: what `open_hub` hands out."""

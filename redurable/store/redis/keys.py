@@ -1,0 +1,78 @@
+"""The only place where a key name is made.
+
+Hub keys share the hash tag `{hub}`, the keys of a partition share `{hub:pN}`, so every verb stays in one slot.
+Ids stand last in a name, because they may hold any character.
+"""
+
+from __future__ import annotations
+
+GROUP = "w"
+"""The one consumer group of every ready stream and task queue."""
+
+
+class HubKeys:
+    """The keys outside the partitions."""
+
+    __slots__ = ("dead", "intake", "marks", "meta", "workers")
+
+    def __init__(self, hub: str) -> None:
+        base = f"rd:{{{hub}}}:"
+        self.meta = base + "meta"  # hash: format, partitions, created
+        self.intake = base + "intake"  # stream that any client may XADD to
+        self.dead = base + "dead"  # stream of dead letters
+        self.marks = base + "marks"  # hash: source partition -> last outbox id delivered to `dead`
+        self.workers = base + "workers"  # zset: consumer -> time of its last heartbeat
+
+
+class PartitionKeys:
+    """The keys of one partition."""
+
+    __slots__ = ("_base", "feed", "marks", "number", "open", "outbox", "ready", "retries", "timers")
+
+    def __init__(self, hub: str, number: int) -> None:
+        base = self._base = f"rd:{{{hub}:p{number}}}:"
+        self.number = number
+        self.ready = base + "ready"  # stream: which instances have mail; its group is the peek-lock
+        self.timers = base + "timers"  # zset: member -> due
+        self.retries = base + "retries"  # hash: timer member -> task to put back into its queue
+        self.outbox = base + "outbox"  # stream: messages for other instances and for the dead letters
+        self.marks = base + "marks"  # hash: source -> last id delivered from there
+        self.open = base + "open"  # set: instances that have not finished
+        self.feed = base + "feed"  # stream, trimmed: executions that ended
+
+    def queue(self, name: str) -> str:
+        """The stream of a task queue; its group is the peek-lock of tasks."""
+        return f"{self._base}tasks:{name}"
+
+    def instance(self, instance: str) -> str:
+        """Hash: status s, name n, execution x, its number k, head h, announced-by q, tip t, parked-until p, park count
+        z, created c, updated u."""
+        return f"{self._base}i:{instance}"
+
+    def start(self, instance: str) -> str:
+        """String: the start slot, present until the first turn is committed."""
+        return f"{self._base}s:{instance}"
+
+    def mailbox(self, instance: str) -> str:
+        """Stream: unread messages."""
+        return f"{self._base}m:{instance}"
+
+    def history(self, instance: str) -> str:
+        """List: the events of the current execution."""
+        return f"{self._base}h:{instance}"
+
+    def custom_status(self, instance: str) -> str:
+        """String: the custom status."""
+        return f"{self._base}c:{instance}"
+
+    def quarantine(self, instance: str) -> str:
+        """String: why the instance is parked."""
+        return f"{self._base}q:{instance}"
+
+    def executions(self, instance: str) -> str:
+        """List: the ids of the executions before the current one."""
+        return f"{self._base}e:{instance}"
+
+    def past(self, instance: str, execution: str) -> str:
+        """List: the events of an execution before the current one."""
+        return f"{self._base}x:{len(execution)}:{execution}:{instance}"
