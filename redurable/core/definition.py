@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from msgspec import Raw
 
-from redurable.core.values import ActivityOptions, Arguments, Parent
+from redurable.core.values import ActivityOptions, Arguments, Failure, Parent
 
 T = TypeVar("T")
 
@@ -91,4 +91,8 @@ class Definition(Protocol):
 
     def run(self, scope: Scope, call: Arguments) -> Coroutine[Any, Any, Raw]:
         """User code as a coroutine that returns the encoded result. A call that does not fit raises inside it."""
+        ...
+
+    def failure(self, error: BaseException) -> Failure:
+        """An error of user code in a form that can be stored."""
         ...

@@ -7,6 +7,8 @@ from enum import StrEnum
 from msgspec import Raw, Struct, field
 
 NULL = Raw(b"null")
+ABSENT = Raw(b"")
+"""Stands where no payload is; compare with `is`."""
 
 
 class RuntimeStatus(StrEnum):
@@ -31,9 +33,9 @@ _FINISHED = frozenset({RuntimeStatus.COMPLETED, RuntimeStatus.FAILED, RuntimeSta
 
 
 class Arguments(Struct, frozen=True, omit_defaults=True):
-    """How a call's arguments travel: one as `input`, several as `args` and `kwargs`, none as nothing at all."""
+    """How a call's arguments travel: one as `input` (else `ABSENT`), several as `args` and `kwargs`, none as nothing."""
 
-    input: Raw | None = None
+    input: Raw = ABSENT
     args: tuple[Raw, ...] = ()
     kwargs: dict[str, Raw] = field(default_factory=dict[str, Raw])
 

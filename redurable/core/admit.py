@@ -1,0 +1,94 @@
+"""Step 1 of a turn: message -> input event. What the history knows already, or does not ask for, is dropped."""
+
+from __future__ import annotations
+
+from redurable.core.events import (
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityScheduled,
+    EventRaised,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    InputEvent,
+    SubOrchestrationCompleted,
+    SubOrchestrationFailed,
+    SubOrchestrationScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from redurable.core.messages import (
+    ActivityFailure,
+    ActivityResult,
+    Message,
+    RaiseEvent,
+    Resume,
+    StartExecution,
+    SubOrchestrationFailure,
+    SubOrchestrationResult,
+    Suspend,
+    Terminate,
+    TimerDue,
+)
+from redurable.core.state import State
+
+
+def begin(start: StartExecution, now: int, version: str) -> ExecutionStarted:
+    """The first event of an execution."""
+    return ExecutionStarted(
+        at=now,
+        name=start.name,
+        execution=start.execution,
+        call=start.call,
+        parent=start.parent,
+        tags=start.tags,
+        number=start.number,
+        first_seq=start.first_seq,
+        kept_events=start.kept_events,
+        event_ids=start.event_ids,
+        python=version,
+    )
+
+
+def admit(state: State, message: Message, now: int) -> InputEvent | None:
+    """The event that this message becomes, or None when it is stale or a repetition.
+
+    The clock of a history never goes back: max(previous, server time, due time of the fired timer).
+    """
+    if message.execution and message.execution != state.execution:
+        return None
+    at = max(state.clock, now)
+    match message:
+        case RaiseEvent():
+            if message.id and message.id in state.event_ids:
+                return None
+            return EventRaised(at=at, name=message.name, data=message.data, id=message.id)
+        case Terminate():
+            return ExecutionTerminated(at=at, reason=message.reason)
+        case Suspend():
+            return None if state.suspended else ExecutionSuspended(at=at, reason=message.reason)
+        case Resume():
+            return ExecutionResumed(at=at, reason=message.reason) if state.suspended else None
+        case _:
+            return _outcome(state, message, at)
+
+
+Outcome = ActivityResult | ActivityFailure | TimerDue | SubOrchestrationResult | SubOrchestrationFailure
+
+
+def _outcome(state: State, message: Outcome, at: int) -> InputEvent | None:
+    """The outcome of a call, if that call is open: a second outcome, or one of a cancelled call, means nothing."""
+    match message, state.open.get(message.seq):
+        case ActivityResult(), ActivityScheduled():
+            return ActivityCompleted(at=at, seq=message.seq, result=message.result, attempts=message.attempts)
+        case ActivityFailure(), ActivityScheduled():
+            return ActivityFailed(at=at, seq=message.seq, failure=message.failure)
+        case TimerDue(), TimerCreated(due=due):
+            return TimerFired(at=max(at, due), seq=message.seq)
+        case SubOrchestrationResult(), SubOrchestrationScheduled():
+            return SubOrchestrationCompleted(at=at, seq=message.seq, result=message.result)
+        case SubOrchestrationFailure(), SubOrchestrationScheduled():
+            return SubOrchestrationFailed(at=at, seq=message.seq, failure=message.failure)
+        case _:
+            return None

@@ -1,0 +1,259 @@
+"""The deterministic asyncio loop: one per execution; its clock is the history's, its callbacks run in fixed order.
+
+Plain asyncio and anyio run on it. A timer (`call_at`) becomes a durable timer. Tasks and futures hash by their order
+of creation, so that sets of them iterate the same on every replay. What would do I/O is refused. The loop never waits:
+`run` goes on until nothing is ready, then the turn is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+from asyncio import events, tasks
+from binascii import crc32
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any, NoReturn, Protocol, TypeVar
+
+from redurable.core.eviction import abandon
+from redurable.errors import NotDeterministic, TurnLimitExceeded
+
+T = TypeVar("T")
+
+MAX_CALLBACKS = 1_000_000
+"""A turn that runs more callbacks than this never becomes idle."""
+
+_NEVER = 253_402_300_800.0
+"""The year 10000: timers beyond it do not fire, as with an infinite timeout."""
+
+_SLACK = 0.000_5
+"""Durable timers have millisecond resolution; what is due within half of one is due now."""
+
+
+class TimerSink(Protocol):
+    """Who is told of timers: the replay."""
+
+    def timer_created(self, handle: DurableHandle, due: int) -> None: ...
+
+    def timer_canceled(self, handle: DurableHandle) -> None: ...
+
+
+class DurableHandle(asyncio.TimerHandle):
+    """A timer's callback; `seq` is its number in the history, 0 until it has one and after it fired."""
+
+    __slots__ = ("seq",)
+    seq: int
+
+
+class DurableFuture(asyncio.Future[T]):
+    """A future that hashes by its order of creation."""
+
+    def __init__(self, loop: DeterministicLoop) -> None:
+        self._number = loop.next_number()
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class DurableTask(asyncio.Task[T]):
+    """A task that hashes by its order of creation."""
+
+    def __init__(self, coro: Coroutine[Any, Any, T], loop: DeterministicLoop, **options: Any) -> None:
+        self._number = loop.next_number()
+        super().__init__(coro, loop=loop, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+def _gathering_hash(future: Any) -> int:
+    # asyncio.gather makes this future by itself, not through the loop. Only those of our loops hash by order.
+    loop = future.get_loop()
+    if not isinstance(loop, DeterministicLoop):
+        return object.__hash__(future)
+    number: int | None = getattr(future, "_number", None)
+    if number is None:
+        number = future._number = loop.next_number()
+    return number
+
+
+tasks._GatheringFuture.__hash__ = _gathering_hash  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+class DeterministicLoop(asyncio.AbstractEventLoop):
+    """See the module. `identity` names the execution: numbers of different executions then differ, too."""
+
+    def __init__(self, identity: str, sink: TimerSink) -> None:
+        # Hashes of live tasks meet in asyncio's global weak set: without this salt they would all collide there.
+        self._salt = crc32(identity.encode(errors="replace")) << 24
+        self._numbers = 0
+        self._task_count = 0
+        self._now = 0.0
+        self._ready: deque[asyncio.Handle] = deque()
+        self._sink = sink
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._generators: dict[AsyncGenerator[Any, Any], None] = {}
+        self._prune_at = 64
+        self.errors: list[str] = []
+        self.dead = False
+
+    def next_number(self) -> int:
+        """The hash of the next task or future."""
+        self._numbers += 1
+        return self._salt + self._numbers
+
+    # -- running
+
+    def advance(self, clock: int) -> None:
+        """Set the clock, in milliseconds; it never goes back."""
+        self._now = max(self._now, clock / 1000)
+
+    def fire(self, handle: DurableHandle) -> None:
+        """A timer is due: its callback runs next."""
+        handle.seq = 0
+        self._now = max(self._now, handle.when())
+        if not handle.cancelled():
+            self._ready.append(handle)
+
+    def run(self) -> None:
+        """Run until nothing is ready. Raises `TurnLimitExceeded` when that never happens."""
+        previous = events._get_running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        events._set_running_loop(None)
+        events._set_running_loop(self)
+        sys.set_asyncgen_hooks(firstiter=self._generator_begun, finalizer=self._generator_dropped)
+        try:
+            self._drain()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+            events._set_running_loop(None)
+            events._set_running_loop(previous)
+
+    def _drain(self) -> None:
+        ready = self._ready
+        budget = MAX_CALLBACKS
+        while ready:
+            handle = ready.popleft()
+            if not handle.cancelled():
+                budget -= 1
+                if budget < 0:
+                    ready.clear()
+                    raise TurnLimitExceeded(
+                        f"a turn ran {MAX_CALLBACKS:,} callbacks without becoming idle: look for a loop that swallows "
+                        "cancellation or never awaits a durable result"
+                    )
+                handle._run()
+
+    def kill(self) -> None:
+        """Let go of everything without running user code."""
+        self.dead = True
+        self._ready.clear()
+        pending = [task for task in self._tasks if not task.done()]
+        for task in pending:
+            task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
+        self.settle_errors()
+        abandon([*(task.get_coro() for task in pending), *self._generators])
+        self._tasks.clear()
+        self._generators.clear()
+
+    def settle_errors(self) -> list[str]:
+        """Errors of tasks that nobody awaited, each reported once and in order of creation."""
+        for task in self._tasks:
+            if task.done() and getattr(task, "_log_traceback", False):
+                self.errors.append(f"task {task.get_name()} failed and nobody awaited it: {task.exception()!r}")
+        errors, self.errors = self.errors, []
+        return errors
+
+    # -- what asyncio and anyio call
+
+    def time(self) -> float:
+        return self._now
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = DurableHandle(when, callback, args, self, context)
+        handle.seq = 0
+        if when <= self._now + _SLACK:
+            self._now = max(self._now, when)
+            self._ready.append(handle)
+        elif when < _NEVER:
+            self._sink.timer_created(handle, round(when * 1000))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: DurableHandle) -> None:
+        if not self.dead:
+            self._sink.timer_canceled(handle)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return DurableFuture[Any](self)
+
+    def create_task(
+        self,
+        coro: Any,
+        *,
+        name: object = None,
+        context: contextvars.Context | None = None,
+        **options: Any,
+    ) -> asyncio.Task[Any]:
+        self._task_count += 1
+        label = f"Task-{self._task_count}" if name is None else str(name)
+        task = DurableTask[Any](coro, self, name=label, context=context, **options)
+        if len(self._tasks) >= self._prune_at:
+            self._tasks = [old for old in self._tasks if not old.done() or getattr(old, "_log_traceback", False)]
+            self._prune_at = max(64, 2 * len(self._tasks))
+        self._tasks.append(task)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if not self.dead:
+            self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    def get_exception_handler(self) -> None:
+        return None
+
+    def get_task_factory(self) -> None:
+        return None
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return not self.dead
+
+    def is_closed(self) -> bool:
+        return self.dead
+
+    def _generator_begun(self, generator: AsyncGenerator[Any, Any]) -> None:
+        # A strong reference: a collected generator would be closed at a moment that no history knows.
+        self._generators[generator] = None
+
+    def _generator_dropped(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._generators[generator] = None
+
+
+def _refuse(name: str) -> Callable[..., NoReturn]:
+    def refused(self: DeterministicLoop, *args: Any, **options: Any) -> NoReturn:
+        raise NotDeterministic(f"loop.{name}() inside an orchestrator cannot be replayed: do this in an activity")
+
+    refused.__name__ = name
+    return refused
+
+
+for _name in dir(asyncio.AbstractEventLoop):
+    if not _name.startswith("_") and _name not in vars(DeterministicLoop):
+        setattr(DeterministicLoop, _name, _refuse(_name))

@@ -1,0 +1,131 @@
+"""Compare what a replay asks for with what the history says it asked for.
+
+Commands of one step are matched as a multiset, first in first out: their order within a step may differ between
+Python versions (`gather` of `wait_for`), and what they are called by, seq, is taken from the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redurable.core.commands import (
+    CancelTimer,
+    Command,
+    Complete,
+    ContinueAsNew,
+    CreateTimer,
+    Fail,
+    ScheduleActivity,
+    ScheduleOrchestration,
+    ScheduleSubOrchestration,
+    SendEvent,
+)
+from redurable.core.events import (
+    ActivityScheduled,
+    DecisionEvent,
+    EventSent,
+    ExecutionCompleted,
+    ExecutionContinuedAsNew,
+    ExecutionFailed,
+    OrchestrationScheduled,
+    SubOrchestrationScheduled,
+    TimerCanceled,
+    TimerCreated,
+)
+from redurable.core.issued import Issued
+from redurable.core.values import ABSENT, Arguments
+from redurable.errors import NondeterminismError
+
+_SHOWN = 120
+
+
+def match(expected: Sequence[DecisionEvent], issued: Sequence[Issued], position: int) -> list[Issued]:
+    """The issued command behind each expected event, in the order of the events.
+
+    `position` is that of the first expected event in the history. Raises `NondeterminismError`, naming the event, the
+    command, the position and the source line.
+    """
+    left = list(issued)
+    found: list[Issued] = []
+    start = 0
+    for offset, event in enumerate(expected):
+        at = _find(event, left, start)
+        if at is None:
+            raise NondeterminismError(_difference(position + offset, event, left[start] if start < len(left) else None))
+        if at == start:
+            start += 1
+            found.append(left[at])
+        else:
+            found.append(left.pop(at))
+    if start < len(left):
+        raise NondeterminismError(_difference(position + len(expected), None, left[start]))
+    return found
+
+
+def _find(event: DecisionEvent, left: list[Issued], start: int) -> int | None:
+    return next((at for at in range(start, len(left)) if _same(event, left[at].command)), None)
+
+
+def _same(event: DecisionEvent, command: Command) -> bool:
+    match event, command:
+        case (ActivityScheduled() as made, ScheduleActivity() as asked):
+            return made.name == asked.name and made.call == asked.call
+        case (TimerCreated() as made, CreateTimer() as asked):
+            return made.due == asked.due
+        case (TimerCanceled() as made, CancelTimer() as asked):
+            return made.seq == asked.seq
+        case (SubOrchestrationScheduled() as made, ScheduleSubOrchestration() as asked):
+            given = not asked.instance or made.instance == asked.instance
+            return given and made.name == asked.name and made.call == asked.call
+        case (OrchestrationScheduled() as made, ScheduleOrchestration() as asked):
+            return (made.name, made.instance) == (asked.name, asked.instance) and made.call == asked.call
+        case (EventSent() as made, SendEvent() as asked):
+            return (made.instance, made.name) == (asked.instance, asked.name) and made.data == asked.data
+        case _:
+            return _same_end(event, command)
+
+
+def _same_end(event: DecisionEvent, command: Command) -> bool:
+    match event, command:
+        case (ExecutionCompleted() as made, Complete() as asked):
+            return made.result == asked.result
+        case (ExecutionFailed() as made, Fail() as asked):
+            return made.failure.type == asked.failure.type
+        case (ExecutionContinuedAsNew() as made, ContinueAsNew() as asked):
+            return made.call == asked.call
+        case _:
+            return False
+
+
+def _difference(position: int, event: DecisionEvent | None, issued: Issued | None) -> str:
+    said = f"event {position} of the history is {describe(event)}" if event else f"the history has no event {position}"
+    asked = (
+        f"the code asked for {describe(issued.command)} at {issued.place}" if issued else "the code asked for nothing"
+    )
+    return f"{said}, but {asked}. Orchestrators must do the same again when they are replayed: was the code changed?"
+
+
+def describe(item: DecisionEvent | Command) -> str:
+    """One line that names an event or a command with what distinguishes it."""
+    words = [type(item).__name__]
+    for field in ("seq", "name", "instance", "due"):
+        value = getattr(item, field, None)
+        if value:
+            words.append(f"{field}={value!r}")
+    call = getattr(item, "call", None)
+    if isinstance(call, Arguments):
+        words.append(_shown(call))
+    failure = getattr(item, "failure", None)
+    if failure is not None:
+        words.append(f"{failure.type}: {failure.message}"[:_SHOWN])
+    return " ".join(words)
+
+
+def _shown(call: Arguments) -> str:
+    if call.input is not ABSENT:
+        text = bytes(call.input).decode()
+    else:
+        given = [bytes(value).decode() for value in call.args]
+        given += [f"{name}={bytes(value).decode()}" for name, value in call.kwargs.items()]
+        text = ", ".join(given)
+    return f"({text[:_SHOWN]}…)" if len(text) > _SHOWN else f"({text})"

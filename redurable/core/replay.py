@@ -1,0 +1,195 @@
+"""Step 2 of a turn: input event -> commands. A live execution: user code, suspended between its events.
+
+Warm and cold are the same object: `catch_up` feeds what the history holds and compares, `step` feeds what is new.
+Events are fed one by one and the loop runs until idle in between, so completion order is history order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Raw
+
+from redurable.core.commands import CancelTimer, Command, Complete, Fail
+from redurable.core.definition import Definition
+from redurable.core.events import (
+    ActivityCompleted,
+    ActivityFailed,
+    DecisionEvent,
+    Event,
+    EventRaised,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    InputEvent,
+    SubOrchestrationCompleted,
+    SubOrchestrationFailed,
+    TimerFired,
+)
+from redurable.core.issued import Awaited, Issued
+from redurable.core.loop import DurableHandle
+from redurable.core.match import match
+from redurable.core.messages import KeptEvent
+from redurable.core.scope import LiveScope
+from redurable.errors import ActivityFailed as ActivityError
+from redurable.errors import SubOrchestrationFailed as SubOrchestrationError
+from redurable.errors import TurnLimitExceeded
+
+_BASE_SIZE = 8_000
+"""Bytes of a suspended execution beside its payloads, as measured: loop, task, futures, scope."""
+
+
+class Replay:
+    """One live execution. Belongs to the turn thread. Not usable after `evict`."""
+
+    def __init__(self, definition: Definition, instance: str, started: ExecutionStarted) -> None:
+        self.definition = definition
+        self.scope = LiveScope(instance, started)
+        self.size = _BASE_SIZE
+        self.concluded = False
+        self._main: asyncio.Task[Raw] | None = None
+        self._open: dict[int, Awaited | DurableHandle] = {}
+        self._buffered: list[InputEvent] = []
+        self._suspended = False
+        self._fatal: BaseException | None = None
+
+    def catch_up(self, events: Iterable[Event]) -> None:
+        """Feed what the history holds beyond this point. Raises `NondeterminismError` when the code disagrees."""
+        self.scope.replaying = True
+        issued: list[Issued] = []
+        expected: list[DecisionEvent] = []
+        for event in events:
+            if isinstance(event, DecisionEvent):
+                expected.append(event)
+            else:
+                self._agree(expected, issued)
+                expected = []
+                issued = self._feed(event)
+        self._agree(expected, issued)
+        self.scope.custom_status = None
+        self.scope.replaying = False
+
+    def step(self, event: InputEvent) -> list[Issued]:
+        """Feed a new event; return what user code asked for in answer. `bind` must be told the numbers."""
+        return self._feed(event)
+
+    def bind(self, seq: int, issued: Issued) -> None:
+        """The history calls this command `seq`; its outcome will come under that number."""
+        self.scope.seen += 1
+        waiter = issued.waiter
+        if isinstance(issued.command, CancelTimer):
+            self._open.pop(issued.command.seq, None)
+        elif waiter is not None:
+            self._open[seq] = waiter
+            if isinstance(waiter, DurableHandle):
+                waiter.seq = seq
+
+    def unread(self) -> tuple[KeptEvent, ...]:
+        """External events that user code has not taken."""
+        return self.scope.mail.unread()
+
+    def take_custom_status(self) -> Raw | None:
+        """The custom status set since the last call, if any."""
+        status, self.scope.custom_status = self.scope.custom_status, None
+        return status
+
+    def take_errors(self) -> tuple[str, ...]:
+        """Errors of tasks that nobody awaited."""
+        return tuple(self.scope.loop.settle_errors())
+
+    def evict(self) -> None:
+        """Let go of user code without running any of it."""
+        self.scope.loop.kill()
+        self._open.clear()
+        self._main = None
+
+    def _agree(self, expected: list[DecisionEvent], issued: list[Issued]) -> None:
+        for event, answer in zip(expected, match(expected, issued, self.scope.seen), strict=True):
+            self.bind(getattr(event, "seq", 0), answer)
+
+    def _feed(self, event: InputEvent) -> list[Issued]:
+        scope = self.scope
+        scope.begin_step(event.at)
+        try:
+            self._receive(event)
+        except (TurnLimitExceeded, SystemExit, KeyboardInterrupt) as error:
+            self._fatal = error
+        conclusion = self._conclude()
+        if conclusion is not None:
+            self.concluded = True
+            scope.issued.append(Issued(conclusion, None))
+        return [issued for issued in scope.issued if not issued.elided]
+
+    def _receive(self, event: InputEvent) -> None:
+        match event:
+            case ExecutionSuspended():
+                self._suspended = True
+            case ExecutionTerminated():
+                pass
+            case ExecutionResumed():
+                self._suspended = False
+                buffered, self._buffered = self._buffered, []
+                for earlier in buffered:
+                    self._wake(earlier)
+            case _ if self._suspended:
+                self._buffered.append(event)
+            case _:
+                self._wake(event)
+
+    def _wake(self, event: InputEvent) -> None:
+        """Settle what the event settles, then run user code until it waits again."""
+        match event:
+            case ExecutionStarted():
+                self._start(event)
+            case ActivityCompleted() | SubOrchestrationCompleted():
+                self.size += 200 + memoryview(event.result).nbytes
+                self._waiter(event.seq).succeed(event.result)
+            case ActivityFailed():
+                waiter = self._waiter(event.seq)
+                waiter.fail(ActivityError(waiter.name, event.failure))
+            case SubOrchestrationFailed():
+                waiter = self._waiter(event.seq)
+                waiter.fail(SubOrchestrationError(waiter.name, event.failure))
+            case TimerFired():
+                self._fire(event.seq)
+            case EventRaised():
+                self.size += 200 + memoryview(event.data).nbytes
+                self.scope.mail.deliver(KeptEvent(event.name, event.data, event.id))
+            case _:
+                pass
+        self.scope.loop.run()
+
+    def _start(self, event: ExecutionStarted) -> None:
+        for kept in event.kept_events:
+            self.scope.mail.deliver(kept)
+        coroutine = self.definition.run(self.scope, event.call)
+        # A fresh context: what the worker keeps in context variables is none of the orchestrator's business.
+        self._main = self.scope.loop.create_task(coroutine, context=contextvars.Context())
+
+    def _waiter(self, seq: int) -> Awaited:
+        waiter = self._open.pop(seq)
+        assert isinstance(waiter, Awaited)
+        return waiter
+
+    def _fire(self, seq: int) -> None:
+        handle = self._open.pop(seq, None)
+        if isinstance(handle, DurableHandle):
+            self.scope.loop.fire(handle)
+
+    def _conclude(self) -> Command | None:
+        """How the execution ended in this step, if it did."""
+        main = self._main
+        if self.concluded:
+            return None
+        if self._fatal is not None:
+            return Fail(self.definition.failure(self._fatal))
+        if main is None or not main.done():
+            return None
+        error: Any = asyncio.CancelledError() if main.cancelled() else main.exception()
+        if self.scope.continuation is not None:
+            return self.scope.continuation
+        return Complete(main.result()) if error is None else Fail(self.definition.failure(error))

@@ -1,0 +1,169 @@
+"""The engine as running code sees it: every call records a command and hands out a future of the deterministic loop."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import events
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from msgspec import Raw
+
+from redurable.core.commands import (
+    CancelTimer,
+    Command,
+    ContinueAsNew,
+    CreateTimer,
+    ScheduleActivity,
+    ScheduleOrchestration,
+    ScheduleSubOrchestration,
+    SendEvent,
+)
+from redurable.core.events import ExecutionStarted
+from redurable.core.ids import check_instance_id, check_name
+from redurable.core.issued import Awaited, Issued, Mailroom
+from redurable.core.loop import DeterministicLoop, DurableHandle
+from redurable.core.values import ActivityOptions, Arguments
+from redurable.errors import NotDeterministic, TurnLimitExceeded
+
+T = TypeVar("T")
+
+MAX_COMMANDS = 10_000
+"""The most commands of one step: a turn is one atomic commit."""
+
+
+class ContinuedAsNew(BaseException):
+    """Raised through user code by `continue_as_new`; no `except Exception` should hold it up."""
+
+
+class LiveScope:
+    """Fulfils `core.definition.Scope`, and is the `TimerSink` of its loop."""
+
+    def __init__(self, instance: str, started: ExecutionStarted) -> None:
+        self.instance = instance
+        self.execution = started.execution
+        self.number = started.number
+        self.parent = started.parent
+        self.tags = started.tags
+        self.loop = DeterministicLoop(f"{instance}:{started.execution}", self)
+        self.mail = Mailroom()
+        self.clock = 0
+        self.seen = 0
+        self.replaying = False
+        self.issued: list[Issued] = []
+        self.continuation: ContinueAsNew | None = None
+        self.custom_status: Raw | None = None
+        self._fresh_timers: dict[int, Issued] = {}
+        self._unique = 0
+
+    # -- for the replay
+
+    def begin_step(self, at: int) -> None:
+        """The next input event is about to be fed; `at` is its time."""
+        self.seen += 1
+        self.clock = max(self.clock, at)
+        self.issued = []
+        self._fresh_timers.clear()
+        self.loop.advance(self.clock)
+
+    # -- for running code
+
+    @property
+    def history_length(self) -> int:
+        return self.seen
+
+    def next_unique(self) -> int:
+        self._check()
+        self._unique += 1
+        return self._unique
+
+    def call_activity(
+        self, name: str, call: Arguments, options: ActivityOptions, decode: Callable[[Raw], T]
+    ) -> asyncio.Future[T]:
+        return self._await(ScheduleActivity(check_name(name, "activity"), call, options), name, decode)
+
+    def call_sub_orchestrator(
+        self, name: str, call: Arguments, instance: str, decode: Callable[[Raw], T]
+    ) -> asyncio.Future[T]:
+        if instance:
+            check_instance_id(instance)
+        return self._await(ScheduleSubOrchestration(check_name(name, "orchestrator"), call, instance), name, decode)
+
+    def start_orchestration(self, name: str, call: Arguments, instance: str, tags: dict[str, str]) -> None:
+        if instance:
+            check_instance_id(instance)
+        self._issue(ScheduleOrchestration(check_name(name, "orchestrator"), call, instance, tags), None)
+
+    def create_timer(self, due: int) -> asyncio.Future[None]:
+        self._check()
+        future: asyncio.Future[None] = self.loop.create_future()
+        handle = self.loop.call_at(due / 1000, _wake, future)
+        future.add_done_callback(lambda _: handle.cancel())
+        return future
+
+    def wait_for_event(self, name: str, decode: Callable[[Raw], T]) -> asyncio.Future[T]:
+        self._check()
+        future: asyncio.Future[T] = self.loop.create_future()
+        self.mail.wait(Awaited(check_name(name, "event"), future, decode))
+        return future
+
+    def send_event(self, instance: str, name: str, data: Raw) -> None:
+        self._issue(SendEvent(check_instance_id(instance), check_name(name, "event"), data), None)
+
+    def set_custom_status(self, data: Raw) -> None:
+        self._check()
+        self.custom_status = data
+
+    def continue_as_new(self, call: Arguments, keep_events: bool) -> NoReturn:
+        self._check()
+        self.continuation = ContinueAsNew(call, keep_events)
+        raise ContinuedAsNew
+
+    # -- for the loop
+
+    def timer_created(self, handle: DurableHandle, due: int) -> None:
+        self._fresh_timers[id(handle)] = self._issue(CreateTimer(due), handle)
+
+    def timer_canceled(self, handle: DurableHandle) -> None:
+        if handle.seq:
+            self._record(CancelTimer(handle.seq), None)
+            handle.seq = 0
+        elif id(handle) in self._fresh_timers:
+            # Made and cancelled within one step: the history need not know.
+            self._fresh_timers.pop(id(handle)).elided = True
+
+    # -- inner
+
+    def _await(self, command: Command, name: str, decode: Callable[[Raw], T]) -> asyncio.Future[T]:
+        self._check()
+        future: asyncio.Future[T] = self.loop.create_future()
+        self._issue(command, Awaited(name, future, decode))
+        return future
+
+    def _issue(self, command: Command, waiter: Awaited | DurableHandle | None) -> Issued:
+        self._check()
+        if len(self.issued) >= MAX_COMMANDS:
+            raise TurnLimitExceeded(
+                f"instance {self.instance!r} asked for more than {MAX_COMMANDS:,} commands in one step: "
+                "await some results in between, or split the work into sub-orchestrations"
+            )
+        return self._record(command, waiter)
+
+    def _record(self, command: Command, waiter: Awaited | DurableHandle | None) -> Issued:
+        issued = Issued(command, waiter)
+        self.issued.append(issued)
+        return issued
+
+    def _check(self) -> None:
+        if events._get_running_loop() is not self.loop:
+            raise NotDeterministic(
+                f"the context of instance {self.instance!r} was used outside its orchestrator: "
+                "pass values to activities, never the context"
+            )
+        if self.continuation:
+            raise ContinuedAsNew
+
+
+def _wake(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,218 @@
+"""Step 3 of a turn: commands -> decision events, and what others must be told. A `Draft` gathers one turn's commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Raw
+
+from redurable.core.commands import (
+    CancelTimer,
+    Command,
+    Complete,
+    ContinueAsNew,
+    CreateTimer,
+    Fail,
+    ScheduleActivity,
+    ScheduleOrchestration,
+    ScheduleSubOrchestration,
+    SendEvent,
+)
+from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Timer, TurnCommit
+from redurable.core.events import (
+    ActivityScheduled,
+    DecisionEvent,
+    Event,
+    EventSent,
+    ExecutionCompleted,
+    ExecutionContinuedAsNew,
+    ExecutionFailed,
+    ExecutionTerminated,
+    InputEvent,
+    OrchestrationScheduled,
+    SubOrchestrationScheduled,
+    TimerCanceled,
+    TimerCreated,
+)
+from redurable.core.issued import Issued
+from redurable.core.messages import (
+    KeptEvent,
+    RaiseEvent,
+    StartExecution,
+    SubOrchestrationFailure,
+    SubOrchestrationResult,
+)
+from redurable.core.state import State
+from redurable.core.values import Arguments, Failure, Parent, Task
+
+TERMINATED = "OrchestrationTerminated"
+"""The type of the failure that the parent of a terminated sub-orchestration sees."""
+
+
+class Draft:
+    """What a turn has decided so far. `state` follows every event at once."""
+
+    def __init__(self, delivery: Delivery, state: State, head: str) -> None:
+        self.delivery = delivery
+        self.state = state
+        self.head = head
+        self.instance = delivery.entry.instance
+        self.consumed = ""
+        self.events: list[Event] = []
+        self.tasks: list[Task] = []
+        self.timers: dict[int, int] = {}
+        self.canceled_timers: list[int] = []
+        self.outbox: list[Outgoing] = []
+        self.dead: list[DeadLetter] = []
+        self.custom_status: Raw | None = None
+        self.next: StartExecution | None = None
+
+    def record(self, event: InputEvent) -> None:
+        """An input event was admitted."""
+        self._append(event)
+        if isinstance(event, ExecutionTerminated):
+            self._end(_report_failure(Failure(TERMINATED, event.reason)))
+
+    def settle(
+        self, issued: Sequence[Issued], unread: Callable[[], tuple[KeptEvent, ...]], bind: Callable[[int, Issued], None]
+    ) -> None:
+        """Number the commands of a step, write their events and note what follows from them."""
+        for item in issued:
+            event = self._decide(item.command, unread)
+            self._append(event)
+            bind(getattr(event, "seq", 0), item)
+
+    def commit(self) -> TurnCommit:
+        """The turn's commit; its last event carries the head, so that a cached position can be recognised."""
+        if self.events:
+            self.events[-1] = msgspec.structs.replace(self.events[-1], commit=self.head)
+            self.state.tip = self.head
+        return TurnCommit(
+            entry=self.delivery.entry,
+            expected=self.delivery.head,
+            head=self.head,
+            execution=self.delivery.execution,
+            consumed=self.consumed,
+            start_consumed=self.delivery.start is not None,
+            events=tuple(self.events),
+            status=self.state.status if self.events else None,
+            tasks=tuple(self.tasks),
+            timers=tuple(Timer(seq, due) for seq, due in self.timers.items()),
+            canceled_timers=tuple(self.canceled_timers),
+            outbox=tuple(self.outbox),
+            dead=tuple(self.dead),
+            custom_status=self.custom_status,
+            next=self.next,
+        )
+
+    def _append(self, event: Event) -> None:
+        self.events.append(event)
+        self.state.apply(event)
+
+    def _decide(self, command: Command, unread: Callable[[], tuple[KeptEvent, ...]]) -> DecisionEvent:
+        at, seq = self.state.clock, self.state.next_seq
+        match command:
+            case ScheduleActivity():
+                return self._schedule(command, at, seq)
+            case CreateTimer(due=due):
+                self.timers[seq] = due
+                return TimerCreated(at=at, seq=seq, due=due)
+            case CancelTimer():
+                self._cancel_timer(command.seq)
+                return TimerCanceled(at=at, seq=command.seq)
+            case ScheduleSubOrchestration():
+                child = command.instance or f"{self.instance}:{seq}"
+                self._start_child(command.name, child, command.call, seq)
+                return SubOrchestrationScheduled(at=at, seq=seq, name=command.name, instance=child, call=command.call)
+            case ScheduleOrchestration():
+                child = command.instance or f"{self.instance}:{seq}"
+                self._start(child, command.name, command.call, seq, command.tags)
+                return OrchestrationScheduled(at=at, seq=seq, name=command.name, instance=child, call=command.call)
+            case SendEvent():
+                message = RaiseEvent(name=command.name, data=command.data, id=f"{self.state.execution}:{seq}")
+                self.outbox.append(Outgoing(command.instance, message))
+                return EventSent(at=at, seq=seq, instance=command.instance, name=command.name, data=command.data)
+            case _:
+                return self._conclude(command, at, unread)
+
+    def _schedule(self, command: ScheduleActivity, at: int, seq: int) -> DecisionEvent:
+        options = command.options
+        self.tasks.append(
+            Task(
+                instance=self.instance,
+                execution=self.state.execution,
+                seq=seq,
+                name=command.name,
+                call=command.call,
+                options=options,
+                scheduled_at=at,
+            )
+        )
+        return ActivityScheduled(at=at, seq=seq, name=command.name, call=command.call, task_queue=options.task_queue)
+
+    def _cancel_timer(self, seq: int) -> None:
+        if self.timers.pop(seq, None) is None:
+            self.canceled_timers.append(seq)
+
+    def _start_child(self, name: str, child: str, call: Arguments, seq: int) -> None:
+        taken = Failure("InstanceAlreadyExists", f"the sub-orchestration's instance id {child!r} is taken")
+        refusal = SubOrchestrationFailure(execution=self.state.execution, seq=seq, failure=taken)
+        message = StartExecution(
+            execution=f"{self.head}.{seq}",
+            name=name,
+            call=call,
+            parent=Parent(self.instance, self.state.execution, seq),
+        )
+        self.outbox.append(Outgoing(child, message, (self.instance, refusal)))
+
+    def _start(self, child: str, name: str, call: Arguments, seq: int, tags: dict[str, str]) -> None:
+        message = StartExecution(execution=f"{self.head}.{seq}", name=name, call=call, tags=tags)
+        self.outbox.append(Outgoing(child, message))
+
+    def _conclude(
+        self, command: Complete | Fail | ContinueAsNew, at: int, unread: Callable[[], tuple[KeptEvent, ...]]
+    ) -> DecisionEvent:
+        match command:
+            case Complete(result=result):
+                self._end(
+                    lambda parent: SubOrchestrationResult(execution=parent.execution, seq=parent.seq, result=result)
+                )
+                return ExecutionCompleted(at=at, result=result)
+            case Fail(failure=failure):
+                self._end(_report_failure(failure))
+                return ExecutionFailed(at=at, failure=failure)
+            case ContinueAsNew():
+                self._drop_timers()
+                self.next = self._next_execution(command, unread() if command.keep_events else ())
+                return ExecutionContinuedAsNew(at=at, call=command.call, next=self.next.execution)
+
+    def _next_execution(self, command: ContinueAsNew, kept: tuple[KeptEvent, ...]) -> StartExecution:
+        started = self.state.started
+        assert started is not None
+        # Seqs go on, so that derived instance ids and idempotency keys stay unique over all executions.
+        return StartExecution(
+            execution=f"{self.head}.n",
+            name=started.name,
+            call=command.call,
+            parent=started.parent,
+            tags=started.tags,
+            number=started.number + 1,
+            first_seq=self.state.next_seq,
+            kept_events=kept,
+            event_ids=self.state.carried_event_ids(),
+        )
+
+    def _end(self, report: Callable[[Parent], SubOrchestrationResult | SubOrchestrationFailure]) -> None:
+        self._drop_timers()
+        parent = self.state.started.parent if self.state.started else None
+        if parent is not None:
+            self.outbox.append(Outgoing(parent.instance, report(parent)))
+
+    def _drop_timers(self) -> None:
+        for seq in self.state.open_timers():
+            self._cancel_timer(seq)
+
+
+def _report_failure(failure: Failure) -> Callable[[Parent], SubOrchestrationFailure]:
+    return lambda parent: SubOrchestrationFailure(execution=parent.execution, seq=parent.seq, failure=failure)

@@ -1,0 +1,134 @@
+"""What a history amounts to: a fold over its events, without running user code.
+
+`admit` asks it which messages still mean something. Invariant: folding a history event by event or at once, on any
+worker, gives the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from redurable.core.events import (
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityScheduled,
+    EndEvent,
+    Event,
+    EventRaised,
+    EventSent,
+    ExecutionCompleted,
+    ExecutionContinuedAsNew,
+    ExecutionFailed,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    OrchestrationScheduled,
+    SubOrchestrationCompleted,
+    SubOrchestrationFailed,
+    SubOrchestrationScheduled,
+    TimerCanceled,
+    TimerCreated,
+    TimerFired,
+)
+from redurable.core.values import RuntimeStatus
+
+CARRIED_EVENT_IDS = 1000
+"""So many event ids are remembered across continue-as-new."""
+
+
+class State:
+    """The fold. `open` maps the seq of every call without an outcome to the decision event that made it."""
+
+    __slots__ = (
+        "clock",
+        "ended",
+        "event_ids",
+        "length",
+        "next_seq",
+        "open",
+        "started",
+        "suspended",
+        "tip",
+    )
+
+    def __init__(self) -> None:
+        self.started: ExecutionStarted | None = None
+        self.ended: EndEvent | None = None
+        self.length = 0
+        self.clock = 0
+        self.next_seq = 1
+        self.tip = ""
+        self.suspended = False
+        self.open: dict[int, ActivityScheduled | TimerCreated | SubOrchestrationScheduled] = {}
+        self.event_ids: dict[str, None] = {}
+
+    @property
+    def execution(self) -> str:
+        """The id of the execution; empty before its first turn."""
+        return self.started.execution if self.started else ""
+
+    @property
+    def status(self) -> RuntimeStatus:
+        """The runtime status that this history amounts to."""
+        match self.ended:
+            case ExecutionCompleted():
+                return RuntimeStatus.COMPLETED
+            case ExecutionFailed():
+                return RuntimeStatus.FAILED
+            case ExecutionTerminated():
+                return RuntimeStatus.TERMINATED
+            case ExecutionContinuedAsNew():
+                return RuntimeStatus.RUNNING
+            case None:
+                return RuntimeStatus.SUSPENDED if self.suspended else RuntimeStatus.RUNNING
+
+    def open_timers(self) -> tuple[int, ...]:
+        """The seqs of the timers that have neither fired nor been cancelled."""
+        return tuple(seq for seq, made in self.open.items() if isinstance(made, TimerCreated))
+
+    def carried_event_ids(self) -> tuple[str, ...]:
+        """The event ids that the next execution must still recognise."""
+        return tuple(self.event_ids)[-CARRIED_EVENT_IDS:]
+
+    def fold(self, events: Iterable[Event]) -> None:
+        """Apply events in their order."""
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Apply the next event of the history."""
+        self.length += 1
+        self.clock = max(self.clock, event.at)
+        if event.commit:
+            self.tip = event.commit
+        match event:
+            case ActivityScheduled() | TimerCreated() | SubOrchestrationScheduled():
+                self.next_seq = event.seq + 1
+                self.open[event.seq] = event
+            case OrchestrationScheduled() | EventSent():
+                self.next_seq = event.seq + 1
+            case ActivityCompleted() | ActivityFailed() | TimerFired() | TimerCanceled():
+                self.open.pop(event.seq, None)
+            case SubOrchestrationCompleted() | SubOrchestrationFailed():
+                self.open.pop(event.seq, None)
+            case EventRaised():
+                if event.id:
+                    self.event_ids[event.id] = None
+            case _:
+                self._apply_life(event)
+
+    def _apply_life(self, event: Event) -> None:
+        match event:
+            case ExecutionStarted():
+                self.started = event
+                self.next_seq = event.first_seq
+                self.event_ids = dict.fromkeys(event.event_ids)
+            case ExecutionSuspended():
+                self.suspended = True
+            case ExecutionResumed():
+                self.suspended = False
+            case ExecutionCompleted() | ExecutionFailed() | ExecutionTerminated() | ExecutionContinuedAsNew():
+                self.ended = event
+            case _:
+                pass

@@ -1,0 +1,230 @@
+"""A turn is a function: `take_turn(definition, TurnInput) -> Turn`. For every message: admit -> replay -> settle.
+
+Nothing in here waits or writes. Errors of user code end the execution; code that cannot take the turn (unknown, or
+nondeterministic) leaves the mail where it is and parks the instance, except for control messages, which need no code.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from redurable.core.admit import admit, begin
+from redurable.core.codec import encode
+from redurable.core.definition import Definition
+from redurable.core.delivery import DeadLetter, Delivery, Park, Position, TurnCommit
+from redurable.core.events import ExecutionContinuedAsNew, ExecutionStarted, InputEvent
+from redurable.core.foreign import INTERNAL
+from redurable.core.messages import Mail, Malformed, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.replay import Replay
+from redurable.core.settle import Draft
+from redurable.core.state import State
+from redurable.errors import NondeterminismError
+
+PARK_MIN_MS = 1_000
+PARK_MAX_MS = 60_000
+
+
+class Known(Struct):
+    """A live replay in a worker's cache, with the state that it amounts to. Owned by one turn at a time."""
+
+    replay: Replay
+    state: State
+
+    @property
+    def position(self) -> Position:
+        """Which history it has seen."""
+        return Position(self.state.execution, self.state.length, self.state.tip)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it keeps alive."""
+        return self.replay.size
+
+    def evict(self) -> None:
+        """Let go of user code without running any of it; call it on the turn thread."""
+        self.replay.evict()
+
+
+class TurnInput(Struct, frozen=True):
+    """`known` is the cached replay, if any; `head` is freshly minted; `version` is the Python minor version."""
+
+    delivery: Delivery
+    known: Known | None
+    head: str
+    version: str
+
+
+class Turn(Struct, frozen=True):
+    """`known` is to be cached once `commit` is accepted, and evicted if it is not. `notes`: errors nobody awaited.
+    `name` is the orchestrator's, as far as it is known."""
+
+    commit: TurnCommit
+    known: Known | None = None
+    name: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
+    """Decide one turn of one instance. Never raises for what user code does."""
+    delivery, known = turn.delivery, turn.known
+    if known is not None and delivery.base != known.state.length:
+        known.evict()
+        known = None
+    if delivery.unreadable:
+        return _discard(known, _park(turn, "unreadable", delivery.unreadable), delivery.name)
+    if delivery.status is None or delivery.status.finished:
+        return _discard(known, _refuse_all(turn), delivery.name)
+    state = known.state if known else State()
+    state.fold(delivery.events)
+    draft = Draft(delivery, state, turn.head)
+    if state.started is None and delivery.start is None:
+        return _discard(known, draft.commit(), delivery.name)
+    if definition is None:
+        known_names = f"no worker here knows the orchestrator {delivery.name!r}: start a worker that registers it"
+        return _discard(known, _without_code(draft, turn, "unknown orchestrator", known_names), delivery.name)
+    return _with_code(definition, turn, known, draft)
+
+
+def _with_code(definition: Definition, turn: TurnInput, known: Known | None, draft: Draft) -> Turn:
+    delivery, state = turn.delivery, draft.state
+    started = state.started or begin(_start_of(delivery), max(delivery.now, state.clock), turn.version)
+    replay = known.replay if known else Replay(definition, draft.instance, started)
+    try:
+        replay.catch_up(delivery.events)
+    except NondeterminismError as error:
+        replay.evict()
+        return Turn(_without_code(draft, turn, "nondeterminism", str(error)), name=started.name)
+    if state.started is None:
+        _step(draft, replay, started)
+    for mail in delivery.mails:
+        if state.ended is not None:
+            break
+        _take(draft, replay, mail, delivery.now)
+    draft.custom_status = replay.take_custom_status()
+    notes = replay.take_errors()
+    if state.ended is None:
+        return Turn(draft.commit(), Known(replay, state), started.name, notes)
+    replay.evict()
+    if not isinstance(state.ended, ExecutionContinuedAsNew):
+        _consume_rest(draft)
+    return Turn(draft.commit(), None, started.name, notes)
+
+
+def _take(draft: Draft, replay: Replay, mail: Mail, now: int) -> None:
+    draft.consumed = mail.id
+    if isinstance(mail.message, Malformed):
+        draft.dead.append(DeadLetter(mail.message.reason, draft.instance, mail.message.fields))
+        return
+    event = admit(draft.state, mail.message, now)
+    if event is not None:
+        _step(draft, replay, event)
+
+
+def _step(draft: Draft, replay: Replay, event: InputEvent | ExecutionStarted) -> None:
+    draft.record(event)
+    draft.settle(replay.step(event), replay.unread, replay.bind)
+
+
+def _consume_rest(draft: Draft) -> None:
+    """The execution is over: events nobody will read are dead letters, the rest means nothing any more."""
+    for mail in draft.delivery.mails:
+        if _after(mail.id, draft.consumed):
+            draft.dead.extend(_dead(draft.instance, mail))
+            draft.consumed = mail.id
+
+
+def _refuse_all(turn: TurnInput) -> TurnCommit:
+    """Mail for an instance that has finished, or that does not exist (then the entry is only released)."""
+    delivery = turn.delivery
+    instance = delivery.entry.instance
+    gone = delivery.status is None
+    return TurnCommit(
+        entry=delivery.entry,
+        expected=delivery.head,
+        head=turn.head,
+        execution=delivery.execution,
+        consumed=delivery.mails[-1].id if delivery.mails and not gone else "",
+        dead=() if gone else tuple(letter for mail in delivery.mails for letter in _dead(instance, mail)),
+    )
+
+
+def _dead(instance: str, mail: Mail) -> tuple[DeadLetter, ...]:
+    match mail.message:
+        case Malformed(reason=reason, fields=fields):
+            return (DeadLetter(reason, instance, fields),)
+        case RaiseEvent():
+            fields = ((INTERNAL, encode(mail.message)),)
+            return (DeadLetter("the instance has finished", instance, fields),)
+        case _:
+            return ()
+
+
+def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> TurnCommit:
+    """Admit what needs no user code: terminate ends the instance, suspend makes all other mail wait recorded."""
+    delivery, state = turn.delivery, draft.state
+    # Before its first turn an execution can only be ended: a start that is recorded but not fed could not be replayed.
+    wanted = Terminate if state.started is None else (Terminate, Suspend)
+    controls = [mail for mail in delivery.mails if isinstance(mail.message, wanted)]
+    if state.started is None:
+        if not controls:
+            return _park(turn, reason, detail)
+        draft.record(begin(_start_of(delivery), delivery.now, turn.version))
+    terminate = next((mail for mail in controls if isinstance(mail.message, Terminate)), None)
+    if terminate is not None:
+        _record_mail(draft, terminate, delivery.now)
+        _consume_rest(draft)
+        return draft.commit()
+    if controls:
+        _record_mail(draft, controls[0], delivery.now)
+    if not state.suspended:
+        return _park(turn, reason, detail)
+    for mail in delivery.mails:
+        if isinstance(mail.message, Resume):
+            break
+        if not controls or mail is not controls[0]:
+            _record_mail(draft, mail, delivery.now)
+        draft.consumed = mail.id
+    if draft.consumed or draft.events:
+        return draft.commit()
+    return _park(turn, reason, detail)
+
+
+def _record_mail(draft: Draft, mail: Mail, now: int) -> None:
+    if isinstance(mail.message, Malformed):
+        draft.dead.extend(_dead(draft.instance, mail))
+        return
+    event = admit(draft.state, mail.message, now)
+    if event is not None:
+        draft.record(event)
+
+
+def _park(turn: TurnInput, reason: str, detail: str) -> TurnCommit:
+    delivery = turn.delivery
+    wait = min(PARK_MIN_MS * 2 ** min(delivery.parks, 16), PARK_MAX_MS)
+    return TurnCommit(
+        entry=delivery.entry,
+        expected=delivery.head,
+        head=turn.head,
+        execution=delivery.execution,
+        park=Park(reason, detail, wait),
+    )
+
+
+def _discard(known: Known | None, commit: TurnCommit, name: str) -> Turn:
+    if known is not None:
+        known.evict()
+    return Turn(commit, None, name)
+
+
+def _start_of(delivery: Delivery) -> StartExecution:
+    assert delivery.start is not None
+    return delivery.start
+
+
+def _after(left: str, right: str) -> bool:
+    return not right or _id(left) > _id(right)
+
+
+def _id(text: str) -> tuple[int, int]:
+    ms, _, seq = text.partition("-")
+    return int(ms), int(seq)

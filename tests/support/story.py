@@ -1,0 +1,161 @@
+"""Given a history, when messages arrive, then a commit: take turns of one instance without any store.
+
+Every turn is decided twice, by the cached replay and by a cold one, and both must agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from msgspec import Raw
+
+from redurable.core.codec import decode_event, encode
+from redurable.core.definition import Scope
+from redurable.core.delivery import Delivery, Entry, TurnCommit
+from redurable.core.events import Event, TimerCreated
+from redurable.core.messages import Mail, Malformed, Message, StartExecution, TimerDue
+from redurable.core.turn import Known, Turn, TurnInput, take_turn
+from redurable.core.values import ABSENT, ActivityOptions, Arguments, Failure, RuntimeStatus
+
+T = TypeVar("T")
+T0 = 1_700_000_000_000
+"""The moment at which every story begins, in milliseconds of the Unix epoch."""
+
+Body = Callable[["Ctx"], Coroutine[Any, Any, Any]]
+
+
+def raw(text: str) -> Raw:
+    """A payload."""
+    return Raw(text.encode())
+
+
+def text(payload: Raw) -> str:
+    """What a payload says."""
+    return bytes(payload).decode()
+
+
+class Ctx:
+    """The engine's scope with payloads as plain text: enough to write orchestrators for the engine's own tests."""
+
+    def __init__(self, scope: Scope, call: Arguments) -> None:
+        self.scope = scope
+        self.input = text(call.input) if call.input is not ABSENT else ""
+
+    def activity(self, name: str, given: str = "null") -> asyncio.Future[str]:
+        return self.scope.call_activity(name, Arguments(input=raw(given)), ActivityOptions(), text)
+
+    def child(self, name: str, given: str = "null", instance: str = "") -> asyncio.Future[str]:
+        return self.scope.call_sub_orchestrator(name, Arguments(input=raw(given)), instance, text)
+
+    def event(self, name: str) -> asyncio.Future[str]:
+        return self.scope.wait_for_event(name, text)
+
+    def timer(self, seconds: float) -> asyncio.Future[None]:
+        return self.scope.create_timer(self.scope.clock + round(seconds * 1000))
+
+
+class TextDefinition:
+    """An orchestrator over `Ctx`."""
+
+    def __init__(self, body: Body, name: str = "Story") -> None:
+        self.body = body
+        self.name = name
+
+    async def run(self, scope: Scope, call: Arguments) -> Raw:
+        return raw(str(await self.body(Ctx(scope, call))))
+
+    def failure(self, error: BaseException) -> Failure:
+        return Failure(type(error).__name__, str(error), "".join(traceback.format_exception(error)))
+
+
+class Story:
+    """One instance. `turn` takes a turn with the given messages and, when it is accepted, remembers the outcome."""
+
+    def __init__(self, body: Body | None, given: str = "null", instance: str = "story") -> None:
+        self.definition = TextDefinition(body) if body else None
+        self.instance = instance
+        self.start: StartExecution | None = StartExecution(
+            name="Story", execution="x1", call=Arguments(input=raw(given)), tags={"t": "1"}
+        )
+        self.history: list[Event] = []
+        self.past: list[list[Event]] = []
+        self.execution = "x1"
+        self.status = RuntimeStatus.PENDING
+        self.head: str = ""
+        self.known: Known | None = None
+        self.now = T0
+        self.notes: tuple[str, ...] = ()
+        self.parks = 0
+        self._heads = itertools.count(1)
+        self._ids = itertools.count(1)
+
+    def turn(self, *messages: Message | Malformed, after: float = 0.0) -> TurnCommit:
+        """Take a turn `after` seconds, warm; check that a cold replay decides the same."""
+        self.now += round(after * 1000)
+        mails = tuple(Mail(f"{self.now}-{next(self._ids)}", message) for message in messages)
+        head = f"head{next(self._heads)}"
+        cold = self._take(None, mails, head)
+        if cold.known:
+            cold.known.evict()
+        warm = self._take(self.known, mails, head)
+        assert _shown(warm.commit) == _shown(cold.commit)
+        self.known, self.notes = warm.known, warm.notes
+        self._accept(warm.commit)
+        return warm.commit
+
+    def forget(self) -> None:
+        """The worker drops its cached replay."""
+        if self.known:
+            self.known.evict()
+        self.known = None
+
+    def due(self, seq: int) -> TimerDue:
+        """The message that timer `seq` sends when it is due; moves the clock there."""
+        made = next(e for e in self.history if isinstance(e, TimerCreated) and e.seq == seq)
+        self.now = max(self.now, made.due)
+        return TimerDue(execution=self.execution, seq=seq, due=made.due)
+
+    def kinds(self) -> list[str]:
+        """The names of the history's events."""
+        return [type(event).__name__ for event in self.history]
+
+    def _take(self, known: Known | None, mails: tuple[Mail, ...], head: str) -> Turn:
+        delivery = Delivery(
+            entry=Entry(0, "1-1", self.instance),
+            now=self.now,
+            head=self.head,
+            status=self.status,
+            name="Story",
+            execution=self.execution,
+            announced="1-1",
+            parks=self.parks,
+            start=self.start,
+            mails=mails,
+            base=known.state.length if known else 0,
+            events=() if known else tuple(decode_event(encode(event)) for event in self.history),
+        )
+        return take_turn(self.definition, TurnInput(delivery, known, head, "3.11"))
+
+    def _accept(self, commit: TurnCommit) -> None:
+        assert commit.expected == self.head
+        self.head = commit.head
+        if commit.park:
+            self.parks += 1
+            return
+        self.history.extend(commit.events)
+        self.status = commit.status or self.status
+        if commit.start_consumed:
+            self.start = None
+        if commit.next:
+            self.past.append(self.history)
+            self.history, self.start, self.execution = [], commit.next, commit.next.execution
+
+
+def _shown(commit: TurnCommit) -> Any:
+    """A commit without the texts of stack traces, which name the frames of the engine that ran it."""
+    events = [(type(event).__name__, b"" if hasattr(event, "failure") else encode(event)) for event in commit.events]
+    return events, commit.tasks, commit.timers, commit.canceled_timers, commit.status, commit.consumed, commit.park
