@@ -13,9 +13,10 @@ import sys
 from asyncio import events, tasks
 from binascii import crc32
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from typing import Any, NoReturn, Protocol, TypeVar
 
+from redurable.core import refusals
 from redurable.core.eviction import abandon
 from redurable.errors import NotDeterministic, TurnLimitExceeded
 
@@ -81,11 +82,24 @@ def _gathering_hash(future: Any) -> int:
 
 tasks._GatheringFuture.__hash__ = _gathering_hash  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
+_as_completed = asyncio.as_completed
+
+
+def _ordered_as_completed(fs: Iterable[Any], *, timeout: float | None = None) -> Any:
+    # The original makes a set of what it is given, and coroutines hash by address. As tasks they hash by order.
+    if isinstance(events._get_running_loop(), DeterministicLoop):
+        fs = [asyncio.ensure_future(item) for item in dict.fromkeys(fs)]
+    return _as_completed(fs, timeout=timeout)
+
+
+asyncio.as_completed = tasks.as_completed = _ordered_as_completed
+
 
 class DeterministicLoop(asyncio.AbstractEventLoop):
     """See the module. `identity` names the execution: numbers of different executions then differ, too."""
 
     def __init__(self, identity: str, sink: TimerSink) -> None:
+        refusals.install(DeterministicLoop)
         # Hashes of live tasks meet in asyncio's global weak set: without this salt they would all collide there.
         self._salt = crc32(identity.encode(errors="replace")) << 24
         self._numbers = 0

@@ -33,7 +33,7 @@ _FINISHED = frozenset({RuntimeStatus.COMPLETED, RuntimeStatus.FAILED, RuntimeSta
 
 
 class Arguments(Struct, frozen=True, omit_defaults=True):
-    """How a call's arguments travel: one as `input` (else `ABSENT`), several as `args` and `kwargs`, none as nothing."""
+    """How a call's arguments travel: one as `input` (else `ABSENT`), several as `args` and `kwargs`."""
 
     input: Raw = ABSENT
     args: tuple[Raw, ...] = ()

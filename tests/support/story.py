@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import traceback
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Raw
@@ -16,10 +17,10 @@ from msgspec import Raw
 from redurable.core.codec import decode_event, encode
 from redurable.core.definition import Scope
 from redurable.core.delivery import Delivery, Entry, TurnCommit
-from redurable.core.events import Event, TimerCreated
-from redurable.core.messages import Mail, Malformed, Message, StartExecution, TimerDue
+from redurable.core.events import Event, ExecutionCompleted, TimerCanceled, TimerCreated, TimerFired
+from redurable.core.messages import ActivityResult, Mail, Malformed, Message, RaiseEvent, StartExecution, TimerDue
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
-from redurable.core.values import ABSENT, ActivityOptions, Arguments, Failure, RuntimeStatus
+from redurable.core.values import ABSENT, ActivityOptions, Arguments, Failure, RuntimeStatus, Task
 
 T = TypeVar("T")
 T0 = 1_700_000_000_000
@@ -106,6 +107,37 @@ class Story:
         self.known, self.notes = warm.known, warm.notes
         self._accept(warm.commit)
         return warm.commit
+
+    def play(self, *, events: Sequence[RaiseEvent] = (), rounds: int = 200) -> str:
+        """Run to the end and return the result: every activity returns its input, one outcome a turn in the order of
+        scheduling; `events` are raised one by one when nothing else is left; then timers fire in the order of their due
+        times. The cached replay is dropped every third turn."""
+        waiting = deque(self.turn().tasks)
+        left = deque(events)
+        for number in range(rounds):
+            if self.status.finished:
+                return self.result()
+            if number % 3 == 2:
+                self.forget()
+            waiting.extend(self.turn(self._next(waiting, left)).tasks)
+        raise AssertionError(f"not finished after {rounds} turns: {self.kinds()}")
+
+    def result(self) -> str:
+        """What the completed execution returned."""
+        end = self.history[-1]
+        assert isinstance(end, ExecutionCompleted), end
+        return text(end.result)
+
+    def _next(self, waiting: deque[Task], left: deque[RaiseEvent]) -> Message:
+        if waiting:
+            task = waiting.popleft()
+            return ActivityResult(execution=task.execution, seq=task.seq, result=task.call.input)
+        if left:
+            return left.popleft()
+        gone = {event.seq for event in self.history if isinstance(event, (TimerFired, TimerCanceled))}
+        timers = [e for e in self.history if isinstance(e, TimerCreated) and e.seq not in gone]
+        assert timers, f"nothing is left to happen: {self.kinds()}"
+        return self.due(min(timers, key=lambda timer: (timer.due, timer.seq)).seq)
 
     def forget(self) -> None:
         """The worker drops its cached replay."""
