@@ -57,7 +57,7 @@ def decode_task(data: bytes) -> Task:
 def _read(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     try:
         value = decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"{error} in {data[:80]!r}") from None
     version: int = getattr(value, "v", WIRE_VERSION)
     if version != WIRE_VERSION:

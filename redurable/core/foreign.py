@@ -110,5 +110,5 @@ def _json(value: bytes, field: str) -> Raw:
 def _decode(decoder: msgspec.json.Decoder[T], value: bytes, field: str, wanted: str) -> T:
     try:
         return decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"field {field!r} is not {wanted}: {error} in {value[:80]!r}") from None

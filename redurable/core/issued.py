@@ -31,10 +31,11 @@ class Awaited:
         self.future = future
         self.decode = decode
 
-    def succeed(self, payload: Raw) -> None:
-        """Settle the future; a payload that does not fit makes it fail."""
+    def succeed(self, payload: Raw, position: int) -> None:
+        """Settle the future; a payload that does not fit makes it fail. `position` is the event's in the history."""
         if self.future.done():
             return
+        settled_at(self.future, position)
         try:
             result = self.decode(payload)
         except Exception as error:
@@ -42,10 +43,16 @@ class Awaited:
         else:
             self.future.set_result(result)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception, position: int) -> None:
         """Settle the future with an error."""
         if not self.future.done():
+            settled_at(self.future, position)
             self.future.set_exception(error)
+
+
+def settled_at(future: asyncio.Future[Any], position: int) -> None:
+    """Note where in the history a future was settled: those that are done already can still be told apart by order."""
+    future.position = position  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Issued:
@@ -70,39 +77,43 @@ class Issued:
 
 
 class Mailroom:
-    """External events and who waits for them: first in, first out per name; every wait takes its own event."""
+    """External events and who waits for them: first in, first out per name; every wait takes its own event.
+
+    An unread event is kept with its position in the history and a count of arrivals, which orders those of one place.
+    """
 
     __slots__ = ("_arrived", "_unread", "_waiting")
 
     def __init__(self) -> None:
         self._arrived = 0
-        self._unread: dict[str, deque[tuple[int, KeptEvent]]] = {}
+        self._unread: dict[str, deque[tuple[int, int, KeptEvent]]] = {}
         self._waiting: dict[str, deque[Awaited]] = {}
 
     def wait(self, awaited: Awaited) -> None:
         """Reserve the next event of that name."""
         unread = self._unread.get(awaited.name)
         if unread:
-            awaited.succeed(unread.popleft()[1].data)
+            position, _, event = unread.popleft()
+            awaited.succeed(event.data, position)
         else:
             self._waiting.setdefault(awaited.name, deque()).append(awaited)
 
-    def deliver(self, event: KeptEvent) -> None:
-        """Hand an event to the first wait that still wants one, or keep it."""
+    def deliver(self, event: KeptEvent, position: int) -> None:
+        """Hand the event at this position of the history to the first wait that still wants one, or keep it."""
         waiting = self._waiting.get(event.name)
         while waiting:
             awaited = waiting.popleft()
             # A wait that timed out or was cancelled has given its slot back.
             if not awaited.future.done():
-                awaited.succeed(event.data)
+                awaited.succeed(event.data, position)
                 return
         self._arrived += 1
-        self._unread.setdefault(event.name, deque()).append((self._arrived, event))
+        self._unread.setdefault(event.name, deque()).append((position, self._arrived, event))
 
     def unread(self) -> tuple[KeptEvent, ...]:
         """The events that nobody has taken, in the order of their arrival."""
-        kept = sorted((item for queue in self._unread.values() for item in queue), key=lambda item: item[0])
-        return tuple(event for _, event in kept)
+        kept = sorted((item for queue in self._unread.values() for item in queue), key=lambda item: item[:2])
+        return tuple(event for _, _, event in kept)
 
 
 def _user_frame() -> tuple[CodeType | None, int]:

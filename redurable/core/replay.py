@@ -147,25 +147,25 @@ class Replay:
                 self._start(event)
             case ActivityCompleted() | SubOrchestrationCompleted():
                 self.size += 200 + memoryview(event.result).nbytes
-                self._waiter(event.seq).succeed(event.result)
+                self._waiter(event.seq).succeed(event.result, self.scope.seen)
             case ActivityFailed():
                 waiter = self._waiter(event.seq)
-                waiter.fail(ActivityError(waiter.name, event.failure))
+                waiter.fail(ActivityError(waiter.name, event.failure), self.scope.seen)
             case SubOrchestrationFailed():
                 waiter = self._waiter(event.seq)
-                waiter.fail(SubOrchestrationError(waiter.name, event.failure))
+                waiter.fail(SubOrchestrationError(waiter.name, event.failure), self.scope.seen)
             case TimerFired():
                 self._fire(event.seq)
             case EventRaised():
                 self.size += 200 + memoryview(event.data).nbytes
-                self.scope.mail.deliver(KeptEvent(event.name, event.data, event.id))
+                self.scope.mail.deliver(KeptEvent(event.name, event.data, event.id), self.scope.seen)
             case _:
                 pass
         self.scope.loop.run()
 
     def _start(self, event: ExecutionStarted) -> None:
         for kept in event.kept_events:
-            self.scope.mail.deliver(kept)
+            self.scope.mail.deliver(kept, 0)
         coroutine = self.definition.run(self.scope, event.call)
         # A fresh context: what the worker keeps in context variables is none of the orchestrator's business.
         self._main = self.scope.loop.create_task(coroutine, context=contextvars.Context())

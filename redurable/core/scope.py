@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import events
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from msgspec import Raw
 
@@ -21,7 +21,7 @@ from redurable.core.commands import (
 )
 from redurable.core.events import ExecutionStarted
 from redurable.core.ids import check_instance_id, check_name
-from redurable.core.issued import Awaited, Issued, Mailroom
+from redurable.core.issued import Awaited, Issued, Mailroom, settled_at
 from redurable.core.loop import DeterministicLoop, DurableHandle
 from redurable.core.values import ActivityOptions, Arguments
 from redurable.errors import NotDeterministic, TurnLimitExceeded
@@ -97,7 +97,7 @@ class LiveScope:
     def create_timer(self, due: int) -> asyncio.Future[None]:
         self._check()
         future: asyncio.Future[None] = self.loop.create_future()
-        handle = self.loop.call_at(due / 1000, _wake, future)
+        handle = self.loop.call_at(due / 1000, self._fire, future)
         future.add_done_callback(lambda _: handle.cancel())
         return future
 
@@ -134,6 +134,11 @@ class LiveScope:
 
     # -- inner
 
+    def _fire(self, future: asyncio.Future[None]) -> None:
+        if not future.done():
+            settled_at(future, self.seen)
+            future.set_result(None)
+
     def _await(self, command: Command, name: str, decode: Callable[[Raw], T]) -> asyncio.Future[T]:
         self._check()
         future: asyncio.Future[T] = self.loop.create_future()
@@ -162,8 +167,3 @@ class LiveScope:
             )
         if self.continuation:
             raise ContinuedAsNew
-
-
-def _wake(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_result(None)

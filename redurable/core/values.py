@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 
 NULL = Raw(b"null")
 ABSENT = Raw(b"")
@@ -37,7 +37,7 @@ class Arguments(Struct, frozen=True, omit_defaults=True):
 
     input: Raw = ABSENT
     args: tuple[Raw, ...] = ()
-    kwargs: dict[str, Raw] = field(default_factory=dict[str, Raw])
+    kwargs: dict[str, Raw] = {}
 
 
 class Failure(Struct, frozen=True, omit_defaults=True):

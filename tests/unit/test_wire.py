@@ -53,6 +53,7 @@ def test_defaults_are_not_written_and_unknown_fields_are_ignored() -> None:
         (b'{"type":"Strange"}', "Strange"),
         (b"\xff", "\\xff"),
         (b"[]", "Expected `object`"),
+        (b'{"type":"RaiseEvent","name":"e","data":' + b"[" * 100_000, "recursion"),
     ],
 )
 def test_what_cannot_be_read_says_why(data: bytes, said: str) -> None:
@@ -85,6 +86,7 @@ def test_foreign_mail() -> None:
         ({b"hello": b"x", b"you": b"y"}, "fields [hello, you]"),
         ({b"event": b"A", b"terminate": b"x"}, "exactly one of"),
         ({b"m": b"{"}, "truncated"),
+        ({b"event": b"A", b"data": b"[" * 100_000}, "field 'data' is not JSON"),
         ({}, "exactly one of"),
     ],
 )
