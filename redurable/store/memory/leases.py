@@ -1,0 +1,74 @@
+"""Peek-locks over time: keep them, lose them, take over those that ran out, take what others leave lying."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redurable.core.delivery import Entry
+from redurable.store.memory.state import MemoryHub
+from redurable.store.memory.tasks import read_tasks
+from redurable.store.memory.turns import read_ready
+from redurable.store.port import Lost, Reclaimed, TaskDemand, TaskLease
+
+
+def renew(hub: MemoryHub, consumer: str, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
+    """Start the leases anew that this consumer still holds."""
+    lost_entries: list[Entry] = []
+    lost_tasks: list[TaskLease] = []
+    for entry in entries:
+        partition = hub.partitions[entry.partition]
+        if not partition.ready.renew(partition.clock(), consumer, entry.id):
+            lost_entries.append(entry)
+    for lease in tasks:
+        partition = hub.partitions[lease.partition]
+        if not partition.queue(lease.queue).renew(partition.clock(), consumer, lease.id):
+            lost_tasks.append(lease)
+    return Lost(tuple(lost_entries), tuple(lost_tasks))
+
+
+def reclaim_entries(
+    hub: MemoryHub, consumer: str, partitions: Sequence[int], count: int, lease_ms: int
+) -> tuple[Entry, ...]:
+    """Take over ready entries whose lease ran out, the caller's own ones too: their delivery may have been lost."""
+    entries: list[Entry] = []
+    for number in partitions:
+        partition = hub.partitions[number]
+        claimed = partition.ready.claim(partition.clock(), consumer, lease_ms, count - len(entries))
+        entries += read_ready(partition, claimed, again=True)
+    return tuple(entries)
+
+
+def reclaim_tasks(
+    hub: MemoryHub, consumer: str, partitions: Sequence[int], demand: TaskDemand, lease_ms: int
+) -> tuple[TaskLease, ...]:
+    """The same for tasks."""
+    leases: list[TaskLease] = []
+    for number in partitions:
+        partition = hub.partitions[number]
+        for queue in demand.queues:
+            claimed = partition.queue(queue).claim(partition.clock(), consumer, lease_ms, demand.count - len(leases))
+            leases += read_tasks(partition, queue, claimed, again=True)
+    return tuple(leases)
+
+
+def recover(hub: MemoryHub, consumer: str) -> Reclaimed:
+    """All that this consumer holds."""
+    entries: list[Entry] = []
+    leases: list[TaskLease] = []
+    for partition in hub.partitions:
+        now = partition.clock()
+        entries += read_ready(partition, partition.ready.own(now, consumer), again=True)
+        for name, queue in partition.queues.items():
+            leases += read_tasks(partition, name, queue.own(now, consumer), again=True)
+    return Reclaimed(tuple(entries), tuple(leases))
+
+
+def steal(hub: MemoryHub, consumer: str, partitions: Sequence[int], count: int, waited_ms: int) -> list[Entry]:
+    """Take undelivered ready entries of partitions whose oldest one has waited for `waited_ms`."""
+    entries: list[Entry] = []
+    for number in partitions:
+        partition = hub.partitions[number]
+        now, oldest = partition.clock(), partition.ready.oldest_waiting()
+        if oldest is not None and now - oldest[0] >= waited_ms:
+            entries += read_ready(partition, partition.ready.take(now, consumer, count - len(entries)))
+    return entries

@@ -1,0 +1,46 @@
+"""Outbox entries: messages for other instances and dead letters, in the form in which they lie in a stream."""
+
+from __future__ import annotations
+
+import msgspec
+
+from redurable.core.codec import decode_message, decode_start, encode
+from redurable.core.delivery import DeadLetter, Outgoing
+from redurable.core.messages import StartExecution, SubOrchestrationFailure
+from redurable.store.memory.streams import Fields
+
+_Original = tuple[tuple[bytes, bytes], ...]
+_pack = msgspec.msgpack.Encoder()
+_unpack = msgspec.msgpack.Decoder(_Original)
+
+
+def outbox_fields(item: Outgoing | DeadLetter) -> Fields:
+    """`d` destination, `s` start or `m` message [, `r` whom a refused start is reported to, `f` what they are told]; or
+    `dead` reason, `i` instance, `o` original fields."""
+    if isinstance(item, DeadLetter):
+        return {b"dead": item.reason.encode(), b"i": item.instance.encode(), b"o": _pack.encode(item.fields)}
+    fields = {b"d": item.instance.encode()}
+    fields[b"s" if isinstance(item.message, StartExecution) else b"m"] = encode(item.message)
+    if item.refusal is not None:
+        parent, message = item.refusal
+        fields |= {b"r": parent.encode(), b"f": encode(message)}
+    return fields
+
+
+def read_outbox(fields: Fields) -> Outgoing | DeadLetter:
+    """The opposite of `outbox_fields`."""
+    if b"dead" in fields:
+        return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), _unpack.decode(fields[b"o"]))
+    message = decode_start(fields[b"s"]) if b"s" in fields else decode_message(fields[b"m"])
+    refused = decode_message(fields[b"f"]) if b"f" in fields else None
+    refusal = (fields[b"r"].decode(), refused) if isinstance(refused, SubOrchestrationFailure) else None
+    return Outgoing(fields[b"d"].decode(), message, refusal)
+
+
+def dead_fields(letter: DeadLetter, at: int, position: str = "") -> Fields:
+    """An entry of the hub's dead letters: `reason`, `instance`, `at` (ms) [, `position` in the intake], and behind them
+    the original fields."""
+    fields = {b"reason": letter.reason.encode(), b"instance": letter.instance.encode(), b"at": str(at).encode()}
+    if position:
+        fields[b"position"] = position.encode()
+    return fields | {name: value for name, value in letter.fields if name not in fields}

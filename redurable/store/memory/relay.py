@@ -1,0 +1,106 @@
+"""Messages between partitions, and from the hub's intake.
+
+A source is read as a prefix and deleted after it was delivered. Each destination keeps one mark per source, the last id
+delivered from there, in the same step as the delivery: so any number of callers deliver each entry once, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from redurable.core.codec import encode
+from redurable.core.delivery import DeadLetter, Outgoing
+from redurable.core.foreign import INTERNAL, read_intake
+from redurable.core.messages import Malformed, RaiseEvent, StartExecution
+from redurable.store.memory.admission import UNUSABLE, Undeliverable, bury, deliver
+from redurable.store.memory.letters import dead_fields, read_outbox
+from redurable.store.memory.state import MemoryHub
+from redurable.store.memory.streams import ZERO, Fields, Stream, StreamExhausted, StreamId, parse_id
+from redurable.store.port import Routed, SendOutcome
+
+INTAKE = "in"
+
+
+class Source(Struct, frozen=True):
+    """An entry on its way: where it came from, and its id there."""
+
+    name: str
+    id: str
+
+
+def relay(hub: MemoryHub, number: int, count: int) -> int:
+    """Deliver up to `count` entries of a partition's outbox."""
+    outbox = hub.partitions[number].outbox
+    delivered = list(outbox.after(ZERO, count))
+    for entry_id, fields in delivered:
+        source, item = Source(f"p{number}", entry_id), read_outbox(fields)
+        if isinstance(item, DeadLetter):
+            _to_dead(hub, source, item)
+        else:
+            _to_instance(hub, source, item)
+    _delete(outbox, delivered)
+    return len(delivered)
+
+
+def route(hub: MemoryHub, count: int) -> Routed:
+    """Deliver up to `count` entries of the intake."""
+    entries = list(hub.intake.after(ZERO, count))
+    dead = 0
+    for entry_id, fields in entries:
+        source, item = Source(INTAKE, entry_id), read_intake(entry_id, fields)
+        if isinstance(item, Malformed):
+            instance = fields.get(b"instance", b"").decode(errors="replace")
+            _to_dead(hub, source, DeadLetter(item.reason, instance, item.fields))
+            dead += 1
+        else:
+            dead += _to_instance(hub, source, Outgoing(item.instance, item.message), fields)
+    _delete(hub.intake, entries)
+    return Routed(len(entries) - dead, dead)
+
+
+def _delete(stream: Stream, entries: Iterable[tuple[str, Fields]]) -> None:
+    for entry_id, _ in entries:
+        stream.delete(entry_id)
+
+
+def _passes(marks: dict[str, StreamId], source: Source) -> bool:
+    """Move the mark; False when this entry was delivered before."""
+    entry_id = parse_id(source.id)
+    if entry_id <= marks.get(source.name, ZERO):
+        return False
+    marks[source.name] = entry_id
+    return True
+
+
+def _to_dead(hub: MemoryHub, source: Source, letter: DeadLetter) -> None:
+    if _passes(hub.marks, source):
+        position = source.id if source.name == INTAKE else ""
+        now = hub.clock()
+        hub.dead.append(now, dead_fields(letter, now, position))
+
+
+def _to_instance(hub: MemoryHub, source: Source, item: Outgoing, original: Fields | None = None) -> bool:
+    """Deliver one message. True when it became a dead letter."""
+    partition = hub.of(item.instance)
+    if not _passes(partition.marks, source):
+        return False
+    try:
+        outcome = deliver(hub, item)
+    except StreamExhausted as error:
+        reason = f"{UNUSABLE}{error}"
+    else:
+        if isinstance(outcome, SendOutcome) or (source.name != INTAKE and _is_only_late(item, outcome)):
+            return False
+        reason = outcome.reason
+    fields = {INTERNAL: encode(item.message)} if original is None else original
+    bury(partition, DeadLetter(reason, item.instance, tuple(fields.items())))
+    return True
+
+
+def _is_only_late(item: Outgoing, outcome: Undeliverable) -> bool:
+    """What one instance sends to another may come too late for good reasons. An event or a start must not vanish."""
+    if isinstance(item.message, RaiseEvent):
+        return outcome.outcome is SendOutcome.STALE
+    return not isinstance(item.message, StartExecution)

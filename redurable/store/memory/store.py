@@ -1,0 +1,233 @@
+"""`MemoryStore`: the port on a `MemoryHub`. Each verb is one step: first it lets others run, then it runs to its end.
+
+A read that blocks waits in real time, whatever the hub's clock: it is the caller that waits, not the hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
+from redurable.core.events import Event
+from redurable.errors import StoreRefused
+from redurable.store.memory import admission, inspect, leases, relay, turns, upkeep
+from redurable.store.memory.state import FORMAT, MemoryHub
+from redurable.store.memory.tasks import end_attempt, put_back, take_tasks
+from redurable.store.memory.timers import fire, upcoming
+from redurable.store.port import (
+    Change,
+    Committed,
+    Completed,
+    DueTimer,
+    Fired,
+    Lost,
+    Membership,
+    Reclaimed,
+    Routed,
+    SendOutcome,
+    Snapshot,
+    StartOutcome,
+    StartRequest,
+    TaskDemand,
+    TaskEnd,
+    TaskLease,
+    Upcoming,
+)
+
+T = TypeVar("T")
+
+
+class MemoryStore:
+    """A consumer's view of a hub. Stores of the same `MemoryHub` share its state; use them on one event loop."""
+
+    def __init__(self, state: MemoryHub, consumer: str) -> None:
+        self.state = state
+        self.hub = state.name
+        self.partitions = len(state.partitions)
+        self.consumer = consumer
+
+    async def open(self) -> None:
+        if self.state.format != FORMAT:
+            raise StoreRefused(
+                f"hub {self.hub!r} has format {self.state.format}, this release reads {FORMAT}: update redurable"
+            )
+
+    async def close(self) -> None:
+        """There is nothing to let go of: the hub lives as long as somebody refers to it."""
+
+    async def start(self, request: StartRequest) -> StartOutcome:
+        async with self._step() as hub:
+            return admission.start(hub, request)
+
+    async def send(self, messages: Sequence[Outgoing]) -> list[SendOutcome]:
+        async with self._step() as hub:
+            outcomes, unusable = admission.send(hub, messages)
+        if unusable:
+            raise StoreRefused(
+                f"the mailboxes of {unusable} take no more entries, because somebody used up their ids: delete them"
+            )
+        return outcomes
+
+    async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
+        return await self._block(
+            block_ms, lambda: turns.receive(self.state, self.consumer, partitions, count), anything=bool
+        )
+
+    async def recover(self) -> Reclaimed:
+        async with self._step() as hub:
+            return leases.recover(hub, self.consumer)
+
+    async def checkout(self, entries: Sequence[Entry], known: Sequence[Position | None]) -> list[Delivery]:
+        async with self._step() as hub:
+            return [turns.checkout(hub, entry, at) for entry, at in zip(entries, known, strict=True)]
+
+    async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None = None) -> Committed:
+        receipts: list[Receipt] = []
+        written: list[DueTimer] = []
+        async with self._step() as hub:
+            for turn in commits:
+                receipt, due = turns.commit(hub, turn)
+                receipts.append(receipt)
+                written += due
+            touched = dict.fromkeys(turn.entry.partition for turn in commits)
+            taken = take_tasks(hub, self.consumer, demand, touched) if demand else []
+        return Committed(tuple(receipts), tuple(taken), tuple(written))
+
+    async def receive_tasks(self, demand: TaskDemand, block_ms: int) -> list[TaskLease]:
+        everywhere = range(self.partitions)
+        return await self._block(
+            block_ms, lambda: take_tasks(self.state, self.consumer, demand, everywhere), anything=bool
+        )
+
+    async def complete(
+        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+    ) -> Completed:
+        positions = {end.lease.task.instance: at for end, at in zip(ends, known, strict=True)}
+        async with self._step() as hub:
+            ended = [end_attempt(hub, end) for end in ends]
+            received = turns.receive(hub, self.consumer, partitions, count)
+            ours = [entry for entry in received if entry.instance in positions]
+            deliveries = tuple(turns.checkout(hub, entry, positions[entry.instance]) for entry in ours)
+        return Completed(
+            tuple(accepted for accepted, _ in ended),
+            deliveries,
+            tuple(entry for entry in received if entry.instance not in positions),
+            tuple(timer for _, timer in ended if timer is not None),
+        )
+
+    async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
+        async with self._step() as hub:
+            for entry in entries:
+                turns.hand_back(hub, self.consumer, entry)
+            for lease in tasks:
+                put_back(hub, self.consumer, lease)
+
+    async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
+        async with self._step() as hub:
+            return leases.renew(hub, self.consumer, entries, tasks)
+
+    async def reclaim(
+        self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int
+    ) -> Reclaimed:
+        async with self._step() as hub:
+            return Reclaimed(
+                leases.reclaim_entries(hub, self.consumer, partitions, entries, entry_lease_ms),
+                leases.reclaim_tasks(hub, self.consumer, partitions, demand, task_lease_ms),
+            )
+
+    async def steal(self, partitions: Sequence[int], count: int, waited_ms: int) -> list[Entry]:
+        async with self._step() as hub:
+            return leases.steal(hub, self.consumer, partitions, count, waited_ms)
+
+    async def upcoming(self, partitions: Sequence[int], horizon_ms: int, count: int) -> Upcoming:
+        async with self._step() as hub:
+            return upcoming(hub, partitions, horizon_ms, count)
+
+    async def fire(self, timers: Sequence[DueTimer]) -> Fired:
+        async with self._step() as hub:
+            return fire(hub, timers)
+
+    async def relay(self, partition: int, count: int) -> int:
+        async with self._step() as hub:
+            return relay.relay(hub, partition, count)
+
+    async def route(self, count: int, block_ms: int) -> Routed:
+        return await self._block(
+            block_ms, lambda: relay.route(self.state, count), anything=lambda routed: routed != Routed()
+        )
+
+    async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        async with self._step() as hub:
+            return upkeep.sweep(hub, partition, cursor, count)
+
+    async def heartbeat(self, ttl_ms: int) -> Membership:
+        async with self._step() as hub:
+            return upkeep.heartbeat(hub, self.consumer, ttl_ms)
+
+    async def leave(self) -> None:
+        async with self._step() as hub:
+            upkeep.leave(hub, self.consumer)
+
+    async def reap(self, idle_ms: int) -> int:
+        async with self._step() as hub:
+            return upkeep.reap(hub, idle_ms)
+
+    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
+        async with self._step() as hub:
+            return upkeep.purge(hub, instance)
+
+    async def get(self, instance: str) -> Snapshot | None:
+        async with self._step() as hub:
+            return inspect.get(hub, instance)
+
+    async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
+        async with self._step() as hub:
+            return inspect.history(hub, instance, execution, slice(start, start + count))
+
+    async def executions(self, instance: str) -> list[str]:
+        async with self._step() as hub:
+            return inspect.executions(hub, instance)
+
+    async def feed_position(self, partition: int) -> str:
+        async with self._step() as hub:
+            return inspect.feed_position(hub, partition)
+
+    async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
+        return await self._block(block_ms, lambda: inspect.feed(self.state, after), anything=bool)
+
+    def mailbox_key(self, instance: str) -> str:
+        """The name that the mailbox would have on a server."""
+        return f"rd:{{{self.hub}:p{self.state.of(instance).number}}}:m:{instance}"
+
+    async def xadd_intake(self, fields: Mapping[bytes, bytes]) -> str:
+        """What any Redis client may do: XADD to the hub's intake. Returns the entry's id."""
+        async with self._step() as hub:
+            return hub.intake.append(hub.clock(), fields)
+
+    async def xadd_mailbox(self, instance: str, fields: Mapping[bytes, bytes], entry_id: str = "*") -> str:
+        """What any Redis client may do: XADD straight into a mailbox, telling nobody. Returns the entry's id."""
+        async with self._step() as hub:
+            return hub.of(instance).append(instance, dict(fields), entry_id)
+
+    @asynccontextmanager
+    async def _step(self) -> AsyncGenerator[MemoryHub]:
+        await anyio.lowlevel.checkpoint()
+        yield self.state
+        self.state.wake()
+
+    async def _block(self, block_ms: int, look: Callable[[], T], anything: Callable[[T], bool]) -> T:
+        """Look, and while nothing is there, look again after each change, for up to `block_ms`."""
+        await anyio.lowlevel.checkpoint()
+        found = look()
+        if block_ms > 0:
+            with anyio.move_on_after(block_ms / 1000):
+                while not anything(found):
+                    await self.state.changed()
+                    found = look()
+        self.state.wake()
+        return found

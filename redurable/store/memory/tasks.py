@@ -1,0 +1,89 @@
+"""Activity work: into a queue, out to one worker by peek-lock, and its outcome into the mailbox of who asked.
+
+Invariant: a task is acknowledged in the same step in which its outcome, or its next attempt, is put down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from redurable.core.codec import Unreadable, decode_task, encode
+from redurable.core.delivery import DeadLetter
+from redurable.core.messages import ActivityFailure, ActivityResult
+from redurable.core.values import Task
+from redurable.store.memory.admission import bury, put_or_bury
+from redurable.store.memory.state import MemoryHub, Partition, timer_member
+from redurable.store.memory.streams import Item
+from redurable.store.port import DueTimer, TaskDemand, TaskEnd, TaskLease
+
+BODY = b"t"
+
+
+def push_task(partition: Partition, task: Task) -> None:
+    """Put a task at the end of its queue."""
+    partition.queue(task.options.task_queue).append(partition.clock(), {BODY: encode(task)})
+
+
+def take_tasks(hub: MemoryHub, consumer: str, demand: TaskDemand, partitions: Iterable[int]) -> list[TaskLease]:
+    """Take up to `demand.count` tasks from these partitions."""
+    leases: list[TaskLease] = []
+    for number in partitions:
+        partition = hub.partitions[number]
+        for queue in demand.queues:
+            taken = partition.queue(queue).take(partition.clock(), consumer, demand.count - len(leases))
+            leases += read_tasks(partition, queue, taken)
+    return leases
+
+
+def read_tasks(partition: Partition, queue: str, items: Sequence[Item], again: bool = False) -> list[TaskLease]:
+    """Tasks as values; what cannot be read goes to the dead letters."""
+    leases: list[TaskLease] = []
+    for entry_id, fields in items:
+        try:
+            task = decode_task(fields.get(BODY, b""))
+        except Unreadable as error:
+            partition.queue(queue).acknowledge(entry_id)
+            bury(partition, DeadLetter(str(error), "", tuple(fields.items())))
+        else:
+            leases.append(TaskLease(partition.number, queue, entry_id, task, again))
+    return leases
+
+
+def end_attempt(hub: MemoryHub, end: TaskEnd) -> tuple[bool, DueTimer | None]:
+    """End an attempt. False when it came too late. Also returns the timer of a retry that waits."""
+    lease = end.lease
+    partition = hub.partitions[lease.partition]
+    if not partition.queue(lease.queue).acknowledge(lease.id):
+        return False, None
+    if end.retry is not None:
+        return True, _retry(partition, end.retry, end.delay_ms)
+    if end.message is not None:
+        _report(partition, lease.task.instance, end.message)
+    return True, None
+
+
+def _report(partition: Partition, instance: str, message: ActivityResult | ActivityFailure) -> None:
+    """Tell the execution that asked, if it is still there to hear it."""
+    record = partition.instances.get(instance)
+    if record is not None and record.execution == message.execution and not record.status.finished:
+        put_or_bury(partition, instance, message)
+
+
+def _retry(partition: Partition, task: Task, delay_ms: int) -> DueTimer | None:
+    if delay_ms <= 0:
+        push_task(partition, task)
+        return None
+    member = timer_member("r", task.execution, f"{task.seq}.{task.attempt}", task.instance)
+    due = partition.clock() + delay_ms
+    partition.retries[member] = encode(task)
+    partition.timers[member] = due
+    return DueTimer(due, partition.number, member)
+
+
+def put_back(hub: MemoryHub, consumer: str, lease: TaskLease) -> None:
+    """Put a task that was not begun back into its queue, so that the next receiver gets it at once."""
+    partition = hub.partitions[lease.partition]
+    queue = partition.queue(lease.queue)
+    if queue.is_held_by(consumer, lease.id):
+        queue.acknowledge(lease.id)
+        push_task(partition, lease.task)

@@ -1,0 +1,233 @@
+"""The way of a turn: receive a ready entry, check its instance out, commit.
+
+Fence: a commit is a compare-and-set of the instance's unique `head`. It acknowledges only after the fence, and clears
+the announce flag only if the flag is empty or is the entry that it holds: so mail is never left without a bell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from redurable.core.codec import Unreadable, decode_event, decode_start, encode
+from redurable.core.delivery import Delivery, Entry, Outcome, Park, Position, Receipt, TurnCommit
+from redurable.core.foreign import read_mail
+from redurable.core.messages import Mail, StartExecution
+from redurable.core.values import RuntimeStatus
+from redurable.store.memory.letters import outbox_fields
+from redurable.store.memory.state import Instance, MemoryHub, Partition, Quarantine, timer_member
+from redurable.store.memory.streams import ZERO, Item, parse_id
+from redurable.store.memory.tasks import push_task
+from redurable.store.port import DueTimer
+
+MAILS = 100
+"""The most messages of one turn."""
+FEED_LENGTH = 1000
+
+
+def receive(hub: MemoryHub, consumer: str, partitions: Sequence[int], count: int) -> list[Entry]:
+    """Take up to `count` ready entries."""
+    entries: list[Entry] = []
+    for number in partitions:
+        partition = hub.partitions[number]
+        taken = partition.ready.take(partition.clock(), consumer, count - len(entries))
+        entries += read_ready(partition, taken)
+    return entries
+
+
+def read_ready(partition: Partition, items: Sequence[Item], again: bool = False) -> list[Entry]:
+    """Ready entries as values; what a foreign client wrote there rings for nobody and is ended here."""
+    entries: list[Entry] = []
+    for entry_id, fields in items:
+        if b"i" in fields:
+            instance = fields[b"i"].decode(errors="replace")
+            entries.append(Entry(partition.number, entry_id, instance, again))
+        else:
+            partition.ready.acknowledge(entry_id)
+    return entries
+
+
+def checkout(hub: MemoryHub, entry: Entry, known: Position | None) -> Delivery:
+    """What a turn needs. Changes nothing: it works on a server that takes no more writes."""
+    partition, instance = hub.partitions[entry.partition], entry.instance
+    record = partition.instances.get(instance)
+    if record is None:
+        return Delivery(entry, partition.clock())
+    delivery = Delivery(
+        entry,
+        partition.clock(),
+        head=record.head,
+        status=record.status,
+        name=record.name,
+        execution=record.execution,
+        announced=record.announced,
+        parks=record.parks,
+    )
+    history = partition.histories.get(instance, [])
+    try:
+        base = _base(record, history, known)
+        return msgspec.structs.replace(
+            delivery,
+            start=None if history else _read_start(partition, instance),
+            mails=_read_mails(partition, instance),
+            base=base,
+            events=tuple(decode_event(body) for body in history[base:]),
+        )
+    except Unreadable as error:
+        return msgspec.structs.replace(delivery, unreadable=str(error))
+
+
+def _base(record: Instance, history: Sequence[bytes], known: Position | None) -> int:
+    """How much of the history the caller's position covers: all of it or nothing. A length alone proves nothing after
+    a purge or a failover, so the event at the position must carry the commit that the caller saw there."""
+    if known is None or known.execution != record.execution or not 0 < known.length <= len(history):
+        return 0
+    return known.length if decode_event(history[known.length - 1]).commit == known.commit else 0
+
+
+def _read_start(partition: Partition, instance: str) -> StartExecution | None:
+    body = partition.starts.get(instance)
+    return None if body is None else decode_start(body)
+
+
+def _read_mails(partition: Partition, instance: str) -> tuple[Mail, ...]:
+    box = partition.mailbox(instance)
+    if box is None:
+        return ()
+    return tuple(Mail(entry_id, read_mail(fields)) for entry_id, fields in box.after(ZERO, MAILS))
+
+
+def commit(hub: MemoryHub, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
+    """Make one turn true, or nothing of it. Also returns the timers that it wrote."""
+    partition, entry = hub.partitions[turn.entry.partition], turn.entry
+    record = partition.instances.get(entry.instance)
+    if record is None:
+        # Purged meanwhile: nothing can come of this turn, and nobody else need hear of it.
+        partition.ready.acknowledge(entry.id)
+        return Receipt(Outcome.ACCEPTED), []
+    if record.head == turn.head:
+        partition.ready.acknowledge(entry.id)
+        return Receipt(Outcome.ALREADY_APPLIED), []
+    if record.head != turn.expected:
+        return Receipt(Outcome.FENCED), []
+    partition.ready.acknowledge(entry.id)
+    if turn.park is not None:
+        return Receipt(Outcome.ACCEPTED), [_park(partition, record, turn, turn.park)]
+    if _is_release(turn):
+        _release(partition, record, turn)
+        return Receipt(Outcome.ACCEPTED), []
+    return Receipt(Outcome.ACCEPTED), _write(partition, record, turn)
+
+
+def _is_release(turn: TurnCommit) -> bool:
+    """True for a commit that only gives its ready entry up."""
+    empty = TurnCommit(entry=turn.entry, expected=turn.expected, head=turn.head, execution=turn.execution)
+    return turn == empty
+
+
+def _release(partition: Partition, record: Instance, turn: TurnCommit) -> None:
+    if record.announced not in ("", turn.entry.id):
+        return  # Another entry rings for the instance: this one meant nothing, and its holder decides nothing.
+    record.head = turn.head
+    _ring_anew(partition, record, turn.entry)
+
+
+def _ring_anew(partition: Partition, record: Instance, entry: Entry) -> None:
+    """The entry is acknowledged; what came in while the turn ran gets a new bell."""
+    if record.announced in ("", entry.id):
+        record.announced = ""
+        partition.announce_mail(entry.instance)
+
+
+def _park(partition: Partition, record: Instance, turn: TurnCommit, park: Park) -> DueTimer:
+    now, instance = partition.clock(), turn.entry.instance
+    record.head = turn.head
+    record.announced = ""  # Whatever rings, the next one who may be heard must ring anew.
+    record.parks += 1
+    record.updated = now
+    partition.quarantines[instance] = Quarantine(park.reason, park.detail, now)
+    member, due = partition.park(instance, now + park.retry_ms)
+    return DueTimer(due, partition.number, member)
+
+
+def _write(partition: Partition, record: Instance, turn: TurnCommit) -> list[DueTimer]:
+    now, instance = partition.clock(), turn.entry.instance
+    record.head = turn.head
+    record.updated = now
+    record.parked_until, record.parks = None, 0
+    partition.quarantines.pop(instance, None)
+    _consume(partition, turn)
+    if turn.events:
+        record.tip = turn.head
+        partition.histories.setdefault(instance, []).extend(encode(event) for event in turn.events)
+    timers = _send_out(partition, turn)
+    if turn.custom_status is not None:
+        partition.custom_statuses[instance] = bytes(turn.custom_status)
+    if turn.next is not None:
+        _begin_next(partition, record, instance, turn.next)
+    elif turn.status is not None:
+        record.status = turn.status
+        if turn.status.finished:
+            partition.open.discard(instance)
+            _feed(partition, instance, record.execution, turn.status)
+    _ring_anew(partition, record, turn.entry)
+    return timers
+
+
+def _consume(partition: Partition, turn: TurnCommit) -> None:
+    """Delete what the turn read: a prefix, never so many entries, because others may have deleted some."""
+    instance = turn.entry.instance
+    box = partition.mailbox(instance)
+    if turn.consumed and box is not None:
+        box.delete_until(parse_id(turn.consumed))
+        if not box.entries:
+            del partition.mailboxes[instance]
+    if turn.start_consumed:
+        partition.starts.pop(instance, None)
+
+
+def _send_out(partition: Partition, turn: TurnCommit) -> list[DueTimer]:
+    """Tasks, timers, and what leaves through the outbox."""
+    now, instance = partition.clock(), turn.entry.instance
+    for task in turn.tasks:
+        push_task(partition, task)
+    for item in (*turn.outbox, *turn.dead):
+        partition.outbox.append(now, outbox_fields(item))
+    timers: list[DueTimer] = []
+    for timer in turn.timers:
+        member = timer_member("t", turn.execution, timer.seq, instance)
+        partition.timers[member] = timer.due
+        timers.append(DueTimer(timer.due, partition.number, member))
+    for seq in turn.canceled_timers:
+        partition.timers.pop(timer_member("t", turn.execution, seq, instance), None)
+    return timers
+
+
+def _begin_next(partition: Partition, record: Instance, instance: str, start: StartExecution) -> None:
+    """Continue as new: the history goes to the archive, the next execution finds its start slot filled."""
+    _feed(partition, instance, record.execution, RuntimeStatus.CONTINUED_AS_NEW)
+    partition.executions.setdefault(instance, []).append(record.execution)
+    partition.past[instance, record.execution] = partition.histories.pop(instance, [])
+    partition.starts[instance] = encode(start)
+    record.execution, record.number, record.tip = start.execution, start.number, ""
+    record.status = RuntimeStatus.RUNNING
+
+
+def _feed(partition: Partition, instance: str, execution: str, status: RuntimeStatus) -> None:
+    fields = {b"i": instance.encode(), b"x": execution.encode(), b"s": status.value.encode()}
+    partition.feed.append(partition.clock(), fields)
+    while len(partition.feed) > FEED_LENGTH:
+        del partition.feed.entries[next(iter(partition.feed.entries))]
+
+
+def hand_back(hub: MemoryHub, consumer: str, entry: Entry) -> None:
+    """Give a ready entry up, so that the next receiver gets its instance at once."""
+    partition = hub.partitions[entry.partition]
+    if not partition.ready.is_held_by(consumer, entry.id):
+        return
+    partition.ready.acknowledge(entry.id)
+    record = partition.instances.get(entry.instance)
+    if record is not None and record.announced == entry.id:
+        record.announced = ""
+        partition.announce(entry.instance)

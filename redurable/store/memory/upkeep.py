@@ -1,0 +1,70 @@
+"""What keeps a hub healthy: bells that were lost, workers that come and go, instances that are not needed any more."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from redurable.store.memory.state import MemoryHub
+from redurable.store.memory.streams import PeekLock
+from redurable.store.port import Membership
+
+
+def sweep(hub: MemoryHub, number: int, cursor: str, count: int) -> tuple[str, int]:
+    """Ring for instances with mail whose bell nobody heard: up to `count` instances behind `cursor`."""
+    partition, announced = hub.partitions[number], 0
+    waiting = sorted(instance for instance in partition.open if instance > cursor)
+    for instance in waiting[:count]:
+        record = partition.instances[instance]
+        silent = not record.announced or not partition.ready.is_live(record.announced)
+        if silent and record.parked_until is None and partition.has_mail(instance):
+            record.announced = ""
+            partition.announce(instance)
+            announced += 1
+    return waiting[count - 1] if len(waiting) > count else "", announced
+
+
+def heartbeat(hub: MemoryHub, consumer: str, ttl_ms: int) -> Membership:
+    """Say that `consumer` lives."""
+    now = hub.clock()
+    hub.workers[consumer] = now
+    alive = sorted(name for name, seen in hub.workers.items() if now - seen < ttl_ms)
+    return Membership(now, tuple(alive))
+
+
+def leave(hub: MemoryHub, consumer: str) -> None:
+    """Take `consumer` out of the membership, and out of the groups in which it holds nothing."""
+    hub.workers.pop(consumer, None)
+    for group in _groups(hub):
+        if group.holds_nothing(consumer):
+            group.consumers.pop(consumer, None)
+
+
+def reap(hub: MemoryHub, idle_ms: int) -> int:
+    """Remove consumers that were not seen for `idle_ms`, from every group in which they hold nothing."""
+    now = hub.clock()
+    silent = {name for name, seen in hub.workers.items() if now - seen >= idle_ms}
+    for name in silent:
+        del hub.workers[name]
+    removed: set[str] = set()
+    for group in _groups(hub):
+        for consumer, seen in list(group.consumers.items()):
+            if consumer not in hub.workers and now - seen >= idle_ms and group.holds_nothing(consumer):
+                del group.consumers[consumer]
+                removed.add(consumer)
+    return len(removed)
+
+
+def purge(hub: MemoryHub, instance: str) -> Literal["purged", "missing", "running"]:
+    """Delete a finished instance."""
+    partition = hub.of(instance)
+    record = partition.instances.get(instance)
+    if record is None:
+        return "missing"
+    if not record.status.finished:
+        return "running"
+    partition.erase(instance)
+    return "purged"
+
+
+def _groups(hub: MemoryHub) -> list[PeekLock]:
+    return [group for partition in hub.partitions for group in (partition.ready, *partition.queues.values())]

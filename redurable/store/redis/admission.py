@@ -1,0 +1,92 @@
+"""What clients ask for: start an instance, send messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from redurable.core.codec import encode
+from redurable.core.delivery import Outgoing
+from redurable.core.messages import StartExecution
+from redurable.errors import StoreRefused
+from redurable.store.port import SendOutcome, StartOutcome, StartRequest
+from redurable.store.redis.keyring import Keyring
+from redurable.store.redis.lane import Argument, Lane
+from redurable.store.redis.layout import Layout
+from redurable.store.redis.wire import json_text, kind_of
+
+_AGAIN = b"again"
+_STARTED = {outcome.value.encode(): outcome for outcome in StartOutcome}
+_SENT = {outcome.value.encode(): outcome for outcome in SendOutcome}
+_MOST_MESSAGES = 500
+_MOST_BYTES = 1_000_000
+
+
+async def start(lane: Lane, layout: Layout, consumer: str, request: StartRequest) -> StartOutcome:
+    """Create an instance with its start message and announce it."""
+    keys = layout.of(request.instance)
+    instance, message = request.instance, request.message
+    names = [keys.ready, keys.instance(instance), keys.start(instance), keys.mailbox(instance), keys.open, keys.timers]
+    names += [
+        keys.history(instance),
+        keys.custom_status(instance),
+        keys.quarantine(instance),
+        keys.executions(instance),
+    ]
+    args: list[Argument] = [instance, message.name, message.execution, message.number, encode(message)]
+    args += [request.on_conflict, request.delay_ms, json_text(instance)]
+    past: list[str] = []
+    while True:
+        if request.on_conflict == "replace-finished":
+            executions = await lane.call("LRANGE", keys.executions(instance), 0, -1)
+            past = [keys.past(instance, execution.decode()) for execution in executions]
+        try:
+            answer = await lane.script("start", names + past, args)
+        except ResponseError as error:
+            raise StoreRefused(f"instance {instance!r} cannot be started, its keys are damaged: {error}") from error
+        if answer != _AGAIN:
+            return _STARTED[answer]
+
+
+async def send(lane: Lane, layout: Layout, consumer: str, messages: Sequence[Outgoing]) -> list[SendOutcome]:
+    """Append messages to mailboxes and announce their instances; start children.
+
+    Raises `StoreRefused` when a mailbox takes no entry; the other messages have been sent then.
+    """
+    answers: list[bytes] = []
+    ring, args, size, count = Keyring(), list[Argument](), 0, 0
+    for message in messages:
+        size += _pack(layout, ring, args, message)
+        count += 1
+        if count == _MOST_MESSAGES or size > _MOST_BYTES:
+            answers += await lane.script("send", ring.keys, args)
+            ring, args, size, count = Keyring(), [], 0, 0
+    if count:
+        answers += await lane.script("send", ring.keys, args)
+    refused = [
+        f"{message.instance!r}: {answer[1:].decode()}"
+        for message, answer in zip(messages, answers, strict=True)
+        if answer.startswith(b"!")
+    ]
+    if refused:
+        raise StoreRefused(f"no message can be sent to {'; '.join(refused)}")
+    return [_SENT[answer] for answer in answers]
+
+
+def _pack(layout: Layout, ring: Keyring, args: list[Argument], item: Outgoing) -> int:
+    keys = layout.of(item.instance)
+    message, instance = item.message, item.instance
+    ready = ring.block(keys, keys.ready, keys.open, keys.outbox)
+    own = ring.own(keys.instance(instance), keys.start(instance), keys.mailbox(instance), keys.executions(instance))
+    body = encode(message)
+    packed: list[Any] = [ready, own, instance]
+    if isinstance(message, StartExecution):
+        parent, refusal = (item.refusal[0], encode(item.refusal[1])) if item.refusal else ("", b"")
+        packed += ["s", message.execution, body, message.name, message.number, parent, refusal]
+    else:
+        packed += [kind_of(message), message.execution, body]
+    args.append(len(packed))
+    args += packed
+    return len(body)

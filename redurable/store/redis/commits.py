@@ -1,0 +1,215 @@
+"""Make turns true: pack `TurnCommit`s for `commit.lua`, cut into calls that the server does not notice.
+
+Parallel to the layout of ARGV in `commit.lua` and to nothing else: change both together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from redurable.core.codec import encode
+from redurable.core.delivery import Outcome, Park, Receipt, TurnCommit
+from redurable.core.values import RuntimeStatus
+from redurable.store.port import Committed, DueTimer, TaskDemand, TaskLease
+from redurable.store.redis.keyring import Keyring
+from redurable.store.redis.keys import PartitionKeys
+from redurable.store.redis.lane import Argument, Lane
+from redurable.store.redis.layout import Layout
+from redurable.store.redis.receiving import rotated, taken_of
+from redurable.store.redis.tasks import leases_of
+from redurable.store.redis.wire import after, json_text, outbox_fields, timer_member
+
+_MOST_WRITES: Final = 1_000
+_MOST_BYTES: Final = 1_000_000
+_MOST_COMMITS: Final = 500
+_MOST_ARGUMENTS: Final = 1_000
+"""Lua unpacks so many at once."""
+_FEED_LENGTH: Final = 1_000
+
+_GONE: Final = 3
+_OUTCOMES: Final = {
+    0: Receipt(Outcome.FENCED),
+    1: Receipt(Outcome.ACCEPTED),
+    2: Receipt(Outcome.ALREADY_APPLIED),
+    _GONE: Receipt(Outcome.ACCEPTED),
+}
+_json = msgspec.json.Encoder()
+
+
+async def commit(
+    lane: Lane, layout: Layout, consumer: str, commits: Sequence[TurnCommit], demand: TaskDemand | None = None
+) -> Committed:
+    """Make turns true, each all or nothing; then receive up to `demand` tasks in the same step."""
+    receipts: list[Receipt] = []
+    tasks: list[TaskLease] = []
+    timers: list[DueTimer] = []
+    if demand is not None:
+        layout.queues.update(demand.queues)
+    for batch in _batches(layout, commits):
+        wanted = TaskDemand(demand.queues, demand.count - len(tasks)) if demand else TaskDemand((), 0)
+        done = await batch.run(lane, consumer, wanted)
+        receipts += done.receipts
+        tasks += done.tasks
+        timers += done.timers
+    return Committed(tuple(receipts), tuple(tasks), tuple(timers))
+
+
+def _batches(layout: Layout, commits: Sequence[TurnCommit]) -> Iterator[_Batch]:
+    """An instance comes once in a batch: the script judges all items before it writes the first."""
+    batch = _Batch(layout)
+    for item in commits:
+        if batch.full or item.entry.instance in batch.instances:
+            yield batch
+            batch = _Batch(layout)
+        batch.add(item)
+    if batch.commits:
+        yield batch
+
+
+class _Batch:
+    """The commits of one script call."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.commits: list[TurnCommit] = []
+        self.instances: set[str] = set()
+        self._layout = layout
+        self._ring = Keyring()
+        self._args: list[Argument] = []
+        self._writes = 0
+        self._size = 0
+
+    @property
+    def full(self) -> bool:
+        """True when the next commit goes into another call."""
+        return self._writes >= _MOST_WRITES or self._size >= _MOST_BYTES or len(self.commits) >= _MOST_COMMITS
+
+    def add(self, item: TurnCommit) -> None:
+        """Pack one commit."""
+        ring, entry = self._ring, item.entry
+        instance = entry.instance
+        keys = self._layout.partition(entry.partition)
+        ready = ring.block(keys, keys.ready, keys.timers)
+        own = ring.own(
+            keys.instance(instance),
+            keys.start(instance),
+            keys.mailbox(instance),
+            keys.history(instance),
+            keys.quarantine(instance),
+        )
+        packed: list[Any] = [own, ready, entry.id, item.expected, item.head, instance]
+        if item.park is not None:
+            packed += _park(instance, item.park)
+        elif _is_release(item):
+            packed.append("r")
+        else:
+            self._pack_turn(keys, ready, item, packed)
+        self._args.append(len(packed))
+        self._args += packed
+        self._writes += 5
+        self.commits.append(item)
+        self.instances.add(instance)
+
+    def _pack_turn(self, keys: PartitionKeys, ready: int, item: TurnCommit, packed: list[Any]) -> None:
+        ring = self._ring
+        events = [encode(event) for event in item.events]
+        consumed = (after(item.consumed) or "*") if item.consumed else ""
+        packed += ("n", consumed, 1 if item.start_consumed else 0, item.status or "", len(events), *events)
+        packed.append(len(item.tasks))
+        for task in item.tasks:
+            body = encode(task)
+            packed += (ring.shared(keys.queue(task.options.task_queue)), body)
+            self._size += len(body)
+        operations = [
+            (command, key, len(arguments), *arguments) for command, key, arguments in self._others(keys, ready, item)
+        ]
+        packed.append(len(operations))
+        for operation in operations:
+            packed += operation
+        packed += self._next(keys, item)
+        self._writes += len(item.tasks) + len(operations) + len(item.timers) + len(events) // 10
+        self._size += sum(map(len, events)) + 200 * len(operations)
+
+    def _others(
+        self, keys: PartitionKeys, ready: int, item: TurnCommit
+    ) -> Iterator[tuple[str, int, Sequence[Argument]]]:
+        """What few turns do, as (command, index of key, arguments)."""
+        ring, instance = self._ring, item.entry.instance
+        if item.timers:
+            members = [(timer.due, _member(item, timer.seq)) for timer in item.timers]
+            yield from _sliced("ZADD", ready + 1, [part for pair in members for part in pair])
+        if item.canceled_timers:
+            yield from _sliced("ZREM", ready + 1, [_member(item, seq) for seq in item.canceled_timers])
+        if item.outbox or item.dead:
+            outbox = ring.shared(keys.outbox)
+            for sent in (*item.outbox, *item.dead):
+                fields = outbox_fields(sent)
+                self._size += len(fields[3])
+                yield "XADD", outbox, ("*", *fields)
+        if item.custom_status is not None:
+            yield "SET", ring.shared(keys.custom_status(instance)), (bytes(item.custom_status),)
+        ended = RuntimeStatus.CONTINUED_AS_NEW if item.next else item.status
+        if ended is not None and (item.next or ended.finished):
+            fields = ("i", instance, "x", item.execution, "s", ended)
+            yield "XADD", ring.shared(keys.feed), ("MAXLEN", "~", _FEED_LENGTH, "*", *fields)
+            if item.next is None:
+                yield "SREM", ring.shared(keys.open), (instance,)
+
+    def _next(self, keys: PartitionKeys, item: TurnCommit) -> Iterable[Argument]:
+        if item.next is None:
+            return (0,)
+        instance = item.entry.instance
+        executions = self._ring.own(keys.executions(instance), keys.past(instance, item.execution))
+        following = item.next
+        return executions, item.execution, following.execution, following.number, following.name, encode(following)
+
+    async def run(self, lane: Lane, consumer: str, demand: TaskDemand) -> Committed:
+        """One script call."""
+        partitions = rotated(sorted({item.entry.partition for item in self.commits})) if demand.count > 0 else []
+        places = [(number, queue) for number in partitions for queue in demand.queues]
+        queues = [self._ring.shared(self._layout.partition(number).queue(queue)) for number, queue in places]
+        args: list[Argument] = [len(self.commits), consumer, demand.count, *self._args, *queues]
+        now, *verdicts, taken = await lane.script("commit", self._ring.keys, args)
+        timers: list[DueTimer] = []
+        for item, verdict in zip(self.commits, verdicts, strict=True):
+            if verdict == 1 and (item.timers or item.park):
+                timers += _written(item, int(now))
+        tasks = await leases_of(lane, self._layout, [(*places[at], raw) for at, raw in taken_of(taken)])
+        return Committed(tuple(map(_receipt, verdicts)), tuple(tasks), tuple(timers))
+
+
+def _is_release(item: TurnCommit) -> bool:
+    written = item.events or item.tasks or item.timers or item.canceled_timers or item.outbox or item.dead or item.next
+    return not (written or item.consumed or item.start_consumed or item.status or item.custom_status is not None)
+
+
+def _park(instance: str, park: Park) -> tuple[Argument, ...]:
+    said = _json.encode({"reason": park.reason, "detail": park.detail})
+    return "p", park.retry_ms, said[:-1] + b',"since":', "}", json_text(instance)
+
+
+def _member(item: TurnCommit, seq: int) -> str:
+    return timer_member("t", item.execution, seq, item.entry.instance)
+
+
+def _sliced(command: str, key: int, arguments: list[Argument]) -> Iterator[tuple[str, int, Sequence[Argument]]]:
+    for at in range(0, len(arguments), _MOST_ARGUMENTS):
+        yield command, key, arguments[at : at + _MOST_ARGUMENTS]
+
+
+def _written(item: TurnCommit, now: int) -> Iterator[DueTimer]:
+    """The timers that an accepted commit wrote."""
+    partition = item.entry.partition
+    for timer in item.timers:
+        yield DueTimer(timer.due, partition, _member(item, timer.seq))
+    if item.park is not None:
+        wake = now + item.park.retry_ms
+        yield DueTimer(wake, partition, timer_member("u", "", wake, item.entry.instance))
+
+
+def _receipt(verdict: int | bytes) -> Receipt:
+    if isinstance(verdict, int):
+        return _OUTCOMES[verdict]
+    return Receipt(Outcome.FAILED, verdict.decode(errors="replace"))

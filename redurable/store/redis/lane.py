@@ -1,0 +1,198 @@
+"""The way to one server: borrow a connection, send one command, read one reply. Everything in this package goes
+through here; the bytes of a reply are handed on as they came (RESP2: bytes, int, list, None).
+
+Nothing is repeated behind the caller's back: a call that failed may have happened, and only the runtime knows which
+of its calls are harmless to repeat. A call that was cancelled or timed out leaves its connection in an unknown state,
+so that connection is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+import hiredis
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    AuthorizationError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from redurable.errors import StoreError, StoreRefused, StoreUnavailable
+from redurable.store.redis.scripts import load
+
+Argument: TypeAlias = str | bytes | int
+ConnectionFactory: TypeAlias = Callable[[], AbstractConnection]
+BeforeConnect: TypeAlias = Callable[[], Awaitable[None]]
+
+_pack: Callable[[tuple[Argument, ...]], bytes] = cast("Any", hiredis).pack_command
+
+CALL_TIMEOUT_S: Final = 5.0
+"""A server that is silent for so long does not answer."""
+BLOCK_MARGIN_S: Final = 3.0
+"""A blocking read may answer so much later than it was told to."""
+
+_OUT_OF_MEMORY = "the server is out of memory: raise its maxmemory, or purge finished instances"
+_REFUSALS: tuple[tuple[type[RedisError], str], ...] = (
+    (OutOfMemoryError, _OUT_OF_MEMORY),
+    (ReadOnlyError, "the server is a read-only replica: connect to the primary"),
+    (NoPermissionError, "this user may not do that: extend its ACL rules (see `redurable acl`)"),
+    (AuthenticationError, "the server wants other credentials: check user and password in the store's address"),
+    (AuthorizationError, "the server wants other credentials: check user and password in the store's address"),
+    (AskError, "the server is a node of a Redis Cluster: connect to a server without cluster mode"),
+    (ClusterCrossSlotError, "the server is a node of a Redis Cluster: connect to a server without cluster mode"),
+)
+_REFUSING_WORDS = {
+    "OOM": _OUT_OF_MEMORY,
+    "MISCONF": "the server cannot write to its disk and takes no writes: look at its log",
+}
+_PASSING = (TryAgainError, ClusterDownError)
+_PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNKILLABLE"})
+
+
+class Lane:
+    """The connections to one server; as many as calls are in flight, the warmest first.
+
+    A lane belongs to one event loop. Every method raises `StoreUnavailable` (no answer, or not now), `StoreRefused`
+    (a person must act) or `redis.exceptions.ResponseError` (this command fails on this data).
+    """
+
+    def __init__(self, connect: ConnectionFactory, before_connect: BeforeConnect | None = None) -> None:
+        self._connect = connect
+        self._before_connect = before_connect
+        self._idle: list[AbstractConnection] = []
+        self._closed = False
+
+    async def open(self) -> None:
+        """See that the server answers."""
+        self._closed = False
+        await self.call("PING")
+
+    async def close(self) -> None:
+        """Close the idle connections now, and those in use as they come back."""
+        self._closed = True
+        while self._idle:
+            await self._idle.pop().disconnect()
+
+    async def call(self, *command: Argument) -> Any:
+        """One command that does not block."""
+        return await self._exchange(command, CALL_TIMEOUT_S)
+
+    async def block(self, block_ms: int, *command: Argument) -> Any:
+        """One command that blocks for up to `block_ms` milliseconds by its own arguments."""
+        return await self._exchange(command, block_ms / 1000 + BLOCK_MARGIN_S)
+
+    async def script(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """Run `lua/<name>.lua`; the server learns its text when it does not know it."""
+        script = load(name)
+        try:
+            return await self._exchange(("EVALSHA", script.sha, len(keys), *keys, *args), CALL_TIMEOUT_S)
+        except NoScriptError:
+            return await self._exchange(("EVAL", script.text, len(keys), *keys, *args), CALL_TIMEOUT_S)
+
+    async def _exchange(self, command: tuple[Argument, ...], timeout: float) -> Any:
+        packed = _pack(command)
+        try:
+            connection = await self._borrow()
+            async with asyncio.timeout(timeout):
+                return await self._send(connection, packed)
+        except TimeoutError:
+            raise StoreUnavailable(f"no answer to {command[0]!r} within {timeout:g} s") from None
+        except RedisError as error:
+            known = store_error(error)
+            if known is None:
+                raise
+            raise known from error
+        except OSError as error:
+            raise StoreUnavailable(str(error)) from error
+
+    async def _send(self, connection: AbstractConnection, packed: bytes) -> Any:
+        try:
+            await connection.send_packed_command((packed,), check_health=False)
+            reply = await cast("Awaitable[Any]", connection.read_response(disable_decoding=True))
+        except ResponseError:
+            await self._give_back(connection)
+            raise
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        await self._give_back(connection)
+        return reply
+
+    async def _borrow(self) -> AbstractConnection:
+        while self._idle:
+            connection = self._idle.pop()
+            if await _is_clean(connection):
+                return connection
+            await connection.disconnect(nowait=True)
+        if self._before_connect is not None:
+            await self._before_connect()
+        connection = self._connect()
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    async def _give_back(self, connection: AbstractConnection) -> None:
+        if self._closed:
+            await connection.disconnect()
+        else:
+            self._idle.append(connection)
+
+
+async def _is_clean(connection: AbstractConnection) -> bool:
+    """False when the server closed the connection, or a reply lies in it that nobody asked for."""
+    try:
+        return not await connection.can_read()
+    except RedisError:
+        return False
+
+
+def connection_factory(url: str) -> ConnectionFactory:
+    """Connections to `redis://`, `rediss://` or `unix://`; raises `StoreRefused` when the address cannot be read."""
+    try:
+        options: dict[str, Any] = dict(parse_url(url))
+        kind: type[AbstractConnection] = options.pop("connection_class", Connection)
+        options |= {
+            "protocol": 2,
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": None,  # the lane's own deadline covers the whole call
+            "decode_responses": False,
+            "driver_info": None,
+        }
+        kind(**options)
+    except (TypeError, ValueError) as error:
+        raise StoreRefused(f"the store's address cannot be used: {error}") from error
+    return lambda: kind(**options)
+
+
+def store_error(error: RedisError) -> StoreError | None:
+    """What a server's error means to the runtime; None: the command fails on this data."""
+    text = str(error)
+    for kind, advice in _REFUSALS:
+        if isinstance(error, kind):
+            return StoreRefused(f"{advice} ({text})")
+    if not isinstance(error, ResponseError) or isinstance(error, _PASSING):
+        cause = error.__cause__  # while connecting, redis-py wraps what the server said
+        refused = store_error(cause) if isinstance(cause, RedisError) else None
+        return refused or StoreUnavailable(text)
+    word = text.partition(" ")[0]
+    if word in _REFUSING_WORDS:
+        return StoreRefused(f"{_REFUSING_WORDS[word]} ({text})")
+    return StoreUnavailable(text) if word in _PASSING_WORDS else None

@@ -1,0 +1,32 @@
+"""Where a hub's data lies: its key names, and which partition an instance belongs to."""
+
+from __future__ import annotations
+
+from binascii import crc32
+
+from redurable.core.ids import check_hub_name
+from redurable.store.redis.keys import HubKeys, PartitionKeys
+
+
+class Layout:
+    """The keys of a hub with a fixed number of partitions.
+
+    `queues` are the task queues that this process has read from: `recover` looks for its own pending tasks there.
+    """
+
+    __slots__ = ("_partitions", "hub", "name", "partitions", "queues")
+
+    def __init__(self, hub: str, partitions: int) -> None:
+        self.name = check_hub_name(hub)
+        self.partitions = partitions
+        self.hub = HubKeys(hub)
+        self.queues: set[str] = set()
+        self._partitions = tuple(PartitionKeys(hub, number) for number in range(partitions))
+
+    def partition(self, number: int) -> PartitionKeys:
+        """The keys of partition `number` (0 to `partitions` - 1)."""
+        return self._partitions[number]
+
+    def of(self, instance: str) -> PartitionKeys:
+        """The keys of the partition that an instance lives in (as `core.ids.partition_of`, inlined: hot)."""
+        return self._partitions[crc32(instance.encode()) % self.partitions]

@@ -1,0 +1,112 @@
+"""Peek-locks over time: keep them, lose them, take over those that ran out, take what others leave lying.
+
+A lease is the idle time of a pending entry, kept by the server. Losing one is never dangerous: the fence of the commit
+and the acknowledgement of the task decide who was in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redurable.core.delivery import Entry
+from redurable.store.port import Lost, Reclaimed, TaskDemand, TaskLease
+from redurable.store.redis.keyring import Keyring
+from redurable.store.redis.lane import Argument, Lane
+from redurable.store.redis.layout import Layout
+from redurable.store.redis.receiving import rotated
+from redurable.store.redis.tasks import leases_of
+from redurable.store.redis.turns import entries_of
+
+_MOST = 1000
+"""So many leases are renewed in one script call."""
+
+
+async def renew(
+    lane: Lane, layout: Layout, consumer: str, entries: Sequence[Entry], tasks: Sequence[TaskLease]
+) -> Lost:
+    """Start the leases anew that this consumer still holds; return those that it does not."""
+    everything = [*entries, *tasks]
+    lost: list[Entry | TaskLease] = []
+    for first in range(0, len(everything), _MOST):
+        page = everything[first : first + _MOST]
+        ring = Keyring()
+        args: list[Argument] = [consumer]
+        for item in page:
+            keys = layout.partition(item.partition)
+            args += (ring.shared(keys.ready if isinstance(item, Entry) else keys.queue(item.queue)), item.id)
+        held: list[int] = await lane.script("renew", ring.keys, args)
+        lost += [item for item, still in zip(page, held, strict=True) if not still]
+    return Lost(
+        tuple(item for item in lost if isinstance(item, Entry)),
+        tuple(item for item in lost if isinstance(item, TaskLease)),
+    )
+
+
+async def reclaim(
+    lane: Lane,
+    layout: Layout,
+    consumer: str,
+    partitions: Sequence[int],
+    entries: int,
+    entry_lease_ms: int,
+    demand: TaskDemand,
+    task_lease_ms: int,
+) -> Reclaimed:
+    """Take over what others let run out, up to `entries` ready entries and `demand` tasks of these partitions."""
+    taken = await reclaim_entries(lane, layout, consumer, partitions, entries, entry_lease_ms)
+    return Reclaimed(taken, await reclaim_tasks(lane, layout, consumer, partitions, demand, task_lease_ms))
+
+
+async def reclaim_entries(
+    lane: Lane, layout: Layout, consumer: str, partitions: Sequence[int], count: int, lease_ms: int
+) -> tuple[Entry, ...]:
+    """Take over ready entries whose lease ran out, this consumer's own too: their delivery may have been lost."""
+    numbers = rotated(partitions)
+    if not numbers or count <= 0:
+        return ()
+    streams = [layout.partition(number).ready for number in numbers]
+    raws = await lane.script("reclaim", streams, [consumer, count, lease_ms])
+    return tuple(await entries_of(lane, layout, list(zip(numbers, raws, strict=True)), again=True))
+
+
+async def reclaim_tasks(
+    lane: Lane, layout: Layout, consumer: str, partitions: Sequence[int], demand: TaskDemand, lease_ms: int
+) -> tuple[TaskLease, ...]:
+    """The same for tasks."""
+    layout.queues.update(demand.queues)
+    places = rotated([(number, queue) for number in partitions for queue in demand.queues])
+    if not places or demand.count <= 0:
+        return ()
+    streams = [layout.partition(number).queue(queue) for number, queue in places]
+    raws = await lane.script("reclaim", streams, [consumer, demand.count, lease_ms])
+    return tuple(await leases_of(lane, layout, _placed(places, raws), again=True))
+
+
+async def recover(lane: Lane, layout: Layout, consumer: str) -> Reclaimed:
+    """All that this consumer holds, in all ready streams and in the task queues that it has read from."""
+    numbers = range(layout.partitions)
+    places = [(number, queue) for number in numbers for queue in sorted(layout.queues)]
+    ready = await lane.script("recover", [layout.partition(number).ready for number in numbers], [consumer])
+    entries = await entries_of(lane, layout, list(zip(numbers, ready, strict=True)), again=True)
+    if not places:
+        return Reclaimed(tuple(entries))
+    raws = await lane.script("recover", [layout.partition(number).queue(queue) for number, queue in places], [consumer])
+    return Reclaimed(tuple(entries), tuple(await leases_of(lane, layout, _placed(places, raws), again=True)))
+
+
+async def steal(
+    lane: Lane, layout: Layout, consumer: str, partitions: Sequence[int], count: int, waited_ms: int
+) -> list[Entry]:
+    """Take undelivered ready entries of the partitions whose oldest one has waited for `waited_ms`."""
+    numbers = rotated(partitions)
+    if not numbers or count <= 0:
+        return []
+    raws = await lane.script(
+        "steal", [layout.partition(number).ready for number in numbers], [consumer, count, waited_ms]
+    )
+    return await entries_of(lane, layout, list(zip(numbers, raws, strict=True)))
+
+
+def _placed(places: Sequence[tuple[int, str]], raws: Sequence[list[Any]]) -> list[tuple[int, str, list[Any]]]:
+    return [(number, queue, entries) for (number, queue), entries in zip(places, raws, strict=True) if entries]

@@ -1,0 +1,8 @@
+-- above(a, b): whether stream id a is greater than b. Ids compare as two numbers of up to 20 digits, which a double cannot
+-- hold, so their digits are compared.
+local function above(a, b)
+  local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
+  local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
+  if a_ms == b_ms then a_ms, b_ms = a_seq, b_seq end
+  return #a_ms > #b_ms or (#a_ms == #b_ms and a_ms > b_ms)
+end

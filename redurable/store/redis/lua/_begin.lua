@@ -1,0 +1,16 @@
+-- begin(ready, open, outbox, hash, start, mailbox, executions, child): a child's start message (needs _create, _now).
+-- child: instance, execution, body, name, number, parent, refusal; whose id is taken, its parent is told, by way of the
+-- outbox of the child's partition.
+-- Returns sent (also for a repeat), taken (the id is taken and nobody is to be told), or '!' and the server's words.
+local function begin(ready, open, outbox, hash, start, mailbox, executions, child)
+  local execution = redis.pcall('HGET', hash, 'x')
+  if type(execution) == 'table' then return '!' .. execution.err end
+  if not execution then
+    create(ready, hash, start, mailbox, open, child.instance, child.name, child.execution, child.number, child.body, now())
+    return 'sent'
+  end
+  if execution == child.execution or redis.call('LINDEX', executions, 0) == child.execution then return 'sent' end
+  if child.parent == '' then return 'taken' end
+  redis.call('XADD', outbox, '*', 'd', child.parent, 'm', child.refusal)
+  return 'sent'
+end

@@ -1,0 +1,76 @@
+-- apply[kind](a, k, row): the writes of an accepted item (needs call, try, clock; layout of ARGV and KEYS: commit.lua).
+-- row: head, announced, status, tip, parks, parked until, mail left in the mailbox. Returns why it failed, or nil.
+local apply = {}
+
+-- A new ready entry when there is mail; '' when not, or when the stream takes none (then the sweeper tries again).
+local function ring(a, mail)
+  local id = mail and try('XADD', KEYS[ARGV[a + 2] + 0], '*', 'i', ARGV[a + 6])
+  return type(id) == 'string' and id or ''
+end
+
+function apply.r(a, k, row)
+  if row[2] ~= '' and row[2] ~= ARGV[a + 3] then return end
+  local mail = not row[6] and (row[7] or call('EXISTS', KEYS[k + 1]) == 1)
+  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', ring(a, mail))
+end
+
+function apply.p(a, k, row)
+  local wake = string.format('%.0f', clock + ARGV[a + 8])
+  call('SET', KEYS[k + 4], ARGV[a + 9] .. clock .. ARGV[a + 10])
+  call('ZADD', KEYS[ARGV[a + 2] + 1], wake, '["u","",' .. wake .. ',' .. ARGV[a + 11] .. ']')
+  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', '', 'p', wake, 'z', (row[5] or 0) + 1, 'u', clock)
+end
+
+local function push(history, first, last)
+  for from = first, last, 1000 do
+    local length = try('RPUSH', history, unpack(ARGV, from, math.min(from + 999, last)))
+    if type(length) == 'table' then return tostring(length.err) end
+  end
+end
+
+local function succeed(k, at)
+  call('RPUSH', KEYS[ARGV[at] + 0], ARGV[at + 1])
+  call('RENAME', KEYS[k + 3], KEYS[ARGV[at] + 1])
+  call('SET', KEYS[k + 1], ARGV[at + 5])
+  call('HSET', KEYS[k], 'x', ARGV[at + 2], 'k', ARGV[at + 3], 'n', ARGV[at + 4])
+end
+
+function apply.n(a, k, row)
+  local events = ARGV[a + 11] + 0
+  local at = a + 12 + events
+  local last = at + 2 * ARGV[at]
+  for j = at + 1, last, 2 do
+    local id = try('XADD', KEYS[ARGV[j] + 0], '*', 't', ARGV[j + 1])
+    if type(id) == 'table' then return tostring(id.err) end
+  end
+  at = last + 2
+  for _ = 1, ARGV[last + 1] + 0 do
+    local size = ARGV[at + 2] + 0
+    local done = try(ARGV[at], KEYS[ARGV[at + 1] + 0], unpack(ARGV, at + 3, at + 2 + size))
+    if type(done) == 'table' and done.err then return tostring(done.err) end
+    at = at + 3 + size
+  end
+  local why = events > 0 and push(KEYS[k + 3], a + 12, a + 11 + events)
+  if why then return why end
+  local after, begun, mail = ARGV[a + 8], ARGV[a + 9] == '1', row[7]
+  if after ~= '' and not mail then
+    if begun then call('DEL', KEYS[k + 2], KEYS[k + 1]) else call('DEL', KEYS[k + 2]) end
+  else
+    if after ~= '' then call('XTRIM', KEYS[k + 2], 'MINID', after) end
+    if begun then call('DEL', KEYS[k + 1]) end
+  end
+  if not begun and not mail and row[4] == '' then mail = call('EXISTS', KEYS[k + 1]) == 1 end
+  local tip = events > 0 and ARGV[a + 5] or row[4]
+  if ARGV[at] ~= '0' then
+    succeed(k, at)
+    tip, mail = '', true
+  end
+  local flag = row[2]
+  if flag == '' or flag == ARGV[a + 3] then flag = ring(a, mail) end
+  local status = ARGV[a + 10] ~= '' and ARGV[a + 10] or row[3]
+  call('HSET', KEYS[k], 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status)
+  if row[5] or row[6] then
+    call('HDEL', KEYS[k], 'p', 'z')
+    call('DEL', KEYS[k + 4])
+  end
+end

@@ -1,0 +1,84 @@
+-- Purpose: end attempts of tasks; then receive ready entries, checked out where they belong to these tasks' instances.
+-- Invariant: a task ends once: only whoever acknowledges it appends its outcome or puts it back. Whoever acknowledges
+--   also deletes, in the same step, so where fewer were acknowledged than asked, what is gone was ended by another.
+-- KEYS: per partition (once) ready, timers, retries, outbox; task queues (once); per end hash, start, mailbox, history.
+-- ARGV: number of ends, consumer, how many entries to receive, then per end 11: index of queue, of ready, of hash, task id,
+--   instance, execution, body ('' = nothing), timer member of a retry ('' = an outcome), its delay in ms, known length, known commit;
+--   last the indexes of the ready streams to receive from.
+-- Returns: the server's time in ms, the positions of ends that came too late, {position of the ready stream, entry id,
+--   position of the end, row of _checkout}..., {position, entry}... of other instances.
+--@include _now
+--@include _announce
+--@include _append
+--@include _take
+--@include _checkout
+local call = redis.call
+local clock = now()
+local count, wanted = tonumber(ARGV[1]), tonumber(ARGV[3])
+local acks, late, mine = {}, {}, {}
+for i = 1, count do
+  local a = i * 11 - 7
+  local ids = acks[ARGV[a]]
+  if ids then ids[#ids + 1] = ARGV[a + 3] else acks[ARGV[a]] = { ARGV[a + 3] } end
+end
+local over, partly = {}, false
+for q, ids in pairs(acks) do
+  local queue = KEYS[q + 0]
+  local taken = redis.pcall('XACK', queue, 'w', unpack(ids))
+  if type(taken) ~= 'number' then taken = 0 end
+  if taken < #ids then
+    partly = true
+    for i = 1, #ids do
+      over[q .. ':' .. ids[i]] = taken == 0 or not call('XRANGE', queue, ids[i], ids[i])[1]
+    end
+  end
+  if taken > 0 then call('XDEL', queue, unpack(ids)) end
+end
+
+-- A queue that takes nothing: by way of the timers, whose firing makes it a dead letter.
+local function retry(a, r)
+  local delay = ARGV[a + 8]
+  if delay == '0' and type(redis.pcall('XADD', KEYS[ARGV[a] + 0], '*', 't', ARGV[a + 6])) == 'string' then return end
+  redis.pcall('HSET', KEYS[r + 2], ARGV[a + 7], ARGV[a + 6])
+  redis.pcall('ZADD', KEYS[r + 1], string.format('%.0f', clock + delay), ARGV[a + 7])
+end
+
+-- A mailbox that takes nothing: by way of the outbox, which is delivered or becomes a dead letter.
+local function tell(a, r, k)
+  local said = append(KEYS[r], KEYS[k], KEYS[k + 2], ARGV[a + 4], 'm', ARGV[a + 5], ARGV[a + 6])
+  if string.sub(said, 1, 1) == '!' then redis.pcall('XADD', KEYS[r + 3], '*', 'd', ARGV[a + 4], 'm', ARGV[a + 6]) end
+end
+
+for i = 1, count do
+  local a = i * 11 - 7
+  mine[ARGV[a + 4]] = i
+  local name = partly and ARGV[a] .. ':' .. ARGV[a + 3]
+  if name and over[name] then
+    late[#late + 1] = i
+  else
+    if name then over[name] = true end
+    if ARGV[a + 7] ~= '' then
+      retry(a, ARGV[a + 1] + 0)
+    elseif ARGV[a + 6] ~= '' then
+      tell(a, ARGV[a + 1] + 0, ARGV[a + 2] + 0)
+    end
+  end
+end
+
+local streams, checked, others = {}, {}, {}
+for i = count * 11 + 4, #ARGV do streams[#streams + 1] = KEYS[ARGV[i] + 0] end
+for _, got in ipairs(take(ARGV[2], wanted, streams)) do
+  for _, entry in ipairs(got[2]) do
+    local instance = entry[2][1] == 'i' and entry[2][2]
+    local i = mine[instance]
+    if i then
+      local a = i * 11 - 7
+      local k = ARGV[a + 2] + 0
+      checked[#checked + 1] = { got[1], entry[1], i,
+        checkout(KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], ARGV[a + 5], ARGV[a + 9], ARGV[a + 10]) }
+    else
+      others[#others + 1] = { got[1], entry }
+    end
+  end
+end
+return { clock, late, checked, others }

@@ -1,0 +1,198 @@
+"""Messages between partitions, and from the hub's intake: read a prefix of the source, deliver it, delete it there.
+
+Each destination keeps one mark per source, the last id that was delivered from there, moved in the step that delivers.
+So any number of callers may do this at once, and each may die between any two steps: nothing is lost, nothing comes
+twice, and what one source sends to one instance keeps its order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from redis.exceptions import ResponseError
+
+from redurable.core.codec import encode
+from redurable.core.delivery import DeadLetter
+from redurable.core.foreign import read_intake
+from redurable.core.messages import Malformed
+from redurable.errors import StoreRefused
+from redurable.store.port import Routed
+from redurable.store.redis.keyring import Keyring
+from redurable.store.redis.lane import Argument, Lane
+from redurable.store.redis.layout import Layout
+from redurable.store.redis.wire import Fields, fields_of, pack_fields
+
+INTAKE: Final = "in"
+"""The intake's name as a source; an outbox is called `p` and its partition's number."""
+
+_MOST_MESSAGES = 500
+_MOST_BYTES = 1_000_000
+_MOST_FIELDS = 1000
+_OURS = (b"reason", b"instance", b"at", b"position")
+_KINDS = {"RaiseEvent": "e", "Terminate": "c", "Suspend": "c", "Resume": "c", "StartExecution": "s"}
+
+
+class _Head(Struct):
+    """What must be known of a message to hand it on; all else may be of a release that is newer than this one."""
+
+    type: str
+    execution: str = ""
+    name: str = ""
+    number: int = 1
+
+
+class Parcel(Struct, frozen=True):
+    """A message on its way. `refusal` (parent, message) is sent when it starts a child whose id is taken. `original`
+    are the packed fields that it came in, if they were others than its body."""
+
+    id: str
+    instance: str
+    body: bytes
+    head: _Head
+    refusal: tuple[bytes, bytes] = (b"", b"")
+    original: bytes = b""
+
+
+class Burial(Struct, frozen=True):
+    """A dead letter on its way; `position` says where in the intake it lay."""
+
+    id: str
+    letter: DeadLetter
+    position: str = ""
+
+
+_head = msgspec.json.Decoder(_Head)
+_original = msgspec.msgpack.Decoder(tuple[tuple[bytes, bytes], ...])
+
+
+async def relay(lane: Lane, layout: Layout, consumer: str, partition: int, count: int) -> int:
+    """Deliver a prefix of a partition's outbox; return how many entries left it."""
+    outbox = layout.partition(partition).outbox
+    entries = await lane.call("XRANGE", outbox, "-", "+", "COUNT", count)
+    if not entries:
+        return 0
+    source = f"p{partition}"
+    parcels, burials = split(entries, read_outbox_entry)
+    await deliver(lane, layout, source, parcels)
+    await bury(lane, layout, source, burials)
+    return await _delete(lane, outbox, entries)
+
+
+async def route(lane: Lane, layout: Layout, consumer: str, count: int, block_ms: int) -> Routed:
+    """Deliver a prefix of the hub's intake; raises `StoreRefused` when its key is not a stream."""
+    intake = layout.hub.intake
+    entries = await _read_intake(lane, intake, count, block_ms)
+    if not entries:
+        return Routed()
+    parcels, burials = split(entries, read_intake_entry)
+    outcomes = await deliver(lane, layout, INTAKE, parcels)
+    buried = await bury(lane, layout, INTAKE, burials)
+    await _delete(lane, intake, entries)
+    delivered = sum(outcome not in (b"seen", b"dead") for outcome in outcomes)
+    return Routed(delivered, outcomes.count(b"dead") + buried)
+
+
+async def deliver(lane: Lane, layout: Layout, source: str, parcels: Iterable[Parcel]) -> list[bytes]:
+    """Deliver in order; return what became of each: an outcome of `send`, `seen`, or `dead`."""
+    outcomes: list[bytes] = []
+    ring, size = Keyring(), 0
+    args: list[Argument] = [source]
+    for parcel in parcels:
+        args += _pack(layout, ring, parcel)
+        size += len(parcel.body)
+        if len(args) > 12 * _MOST_MESSAGES or size > _MOST_BYTES:
+            outcomes += await lane.script("deliver", ring.keys, args)
+            ring, size = Keyring(), 0
+            args = [source]
+    if len(args) > 1:
+        outcomes += await lane.script("deliver", ring.keys, args)
+    return outcomes
+
+
+async def bury(lane: Lane, layout: Layout, source: str, burials: Iterable[Burial]) -> int:
+    """Put dead letters on the hub's stream of them, in order; return how many were not there yet."""
+    buried = 0
+    for burial in burials:
+        args = [source, burial.id, burial.position, *_dead_fields(burial.letter)]
+        buried += await lane.script("bury", [layout.hub.dead, layout.hub.marks], args)
+    return buried
+
+
+async def _read_intake(lane: Lane, intake: str, count: int, block_ms: int) -> list[Any]:
+    try:
+        if block_ms > 0:
+            reply = await lane.block(block_ms, "XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", intake, "0")
+        else:
+            reply = await lane.call("XREAD", "COUNT", count, "STREAMS", intake, "0")
+    except ResponseError as error:
+        raise StoreRefused(f"the intake {intake!r} cannot be read: {error}; delete or rename that key") from error
+    return reply[0][1] if reply else []
+
+
+async def _delete(lane: Lane, stream: str, entries: Sequence[Any]) -> int:
+    return await lane.call("XDEL", stream, *(entry[0] for entry in entries))
+
+
+def split(entries: Iterable[Any], read: Callable[[str, Fields], Parcel | Burial]) -> tuple[list[Parcel], list[Burial]]:
+    """Raw entries of a source by what is to become of them, each list in order."""
+    parcels: list[Parcel] = []
+    burials: list[Burial] = []
+    for entry_id, flat in entries:
+        item = read(entry_id.decode(), fields_of(flat))
+        parcels.append(item) if isinstance(item, Parcel) else burials.append(item)
+    return parcels, burials
+
+
+def read_outbox_entry(entry_id: str, fields: Fields) -> Parcel | Burial:
+    """An outbox entry. What cannot be read goes to the dead letters as it is, or it would hold up all behind it."""
+    try:
+        if b"dead" in fields:
+            return Burial(entry_id, _read_letter(fields))
+        body = fields[b"m"]
+        refusal = (fields.get(b"r", b""), fields.get(b"f", b""))
+        return Parcel(entry_id, fields[b"d"].decode(), body, _head.decode(body), refusal)
+    except (KeyError, UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
+        instance = fields.get(b"d", fields.get(b"i", b"")).decode(errors="replace")
+        return Burial(entry_id, DeadLetter(f"not an outbox entry: {error!r}", instance, tuple(fields.items())))
+
+
+def _read_letter(fields: Fields) -> DeadLetter:
+    """Scripts write a message as it is (`m`, `t`), Python packs the original fields (`o`)."""
+    if b"o" in fields:
+        original = _original.decode(fields[b"o"])
+    else:
+        original = tuple((name, value) for name, value in fields.items() if name not in (b"dead", b"i"))
+    return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), original)
+
+
+def read_intake_entry(entry_id: str, fields: Fields) -> Parcel | Burial:
+    """An intake entry."""
+    item = read_intake(entry_id, fields)
+    if isinstance(item, Malformed):
+        instance = fields.get(b"instance", b"").decode(errors="replace")
+        return Burial(entry_id, DeadLetter(item.reason, instance, item.fields), entry_id)
+    body = encode(item.message)
+    return Parcel(entry_id, item.instance, body, _head.decode(body), original=pack_fields(fields.items()))
+
+
+def _pack(layout: Layout, ring: Keyring, parcel: Parcel) -> Iterator[Argument]:
+    instance, head = parcel.instance, parcel.head
+    keys = layout.of(instance)
+    yield ring.block(keys, keys.ready, keys.open, keys.outbox, keys.marks)
+    yield ring.own(keys.instance(instance), keys.start(instance), keys.mailbox(instance), keys.executions(instance))
+    yield from (parcel.id, instance, _KINDS.get(head.type, "m"), head.execution, parcel.body, head.name, head.number)
+    yield from (*parcel.refusal, parcel.original)
+
+
+def _dead_fields(letter: DeadLetter) -> list[Argument]:
+    """Reason, instance and the original fields; those that bear the name of one of ours are left out."""
+    fields: list[Argument] = [letter.reason, letter.instance]
+    if len(letter.fields) > _MOST_FIELDS:  # more than a script can hand to one command
+        return [*fields, "o", pack_fields(letter.fields)]
+    for name, value in letter.fields:
+        if name not in _OURS:
+            fields += (name, value)
+    return fields

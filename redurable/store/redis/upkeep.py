@@ -1,0 +1,99 @@
+"""What keeps a hub healthy: bells that were lost, workers that come and go, instances that are not needed any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from redurable.store.port import Membership
+from redurable.store.redis.lane import Lane
+from redurable.store.redis.layout import Layout
+
+OVERDUE_MS: Final = 60_000
+"""A parked instance whose wake-up is so late has lost its timer: its mail is announced."""
+
+_FIRST = "0"
+_GLANCE = 200
+"""Instances per EXISTS: one with mail costs a script over as many."""
+_MOST_STREAMS = 100
+_MOST_KEYS = 1000
+
+
+async def sweep(lane: Lane, layout: Layout, consumer: str, partition: int, cursor: str, count: int) -> tuple[str, int]:
+    """Announce waiting instances with mail whose bell nobody heard: about `count` instances behind `cursor`.
+
+    Return the next cursor ("" at the end) and how many were announced. Most instances have no mail, so whole groups of
+    them are asked about by one native command, and a script looks closer only where there is some.
+    """
+    keys = layout.partition(partition)
+    reply = await lane.call("SSCAN", keys.open, cursor or _FIRST, "COUNT", count)
+    waiting: list[str] = [member.decode() for member in reply[1]]
+    announced = 0
+    for first in range(0, len(waiting), _GLANCE):
+        group = waiting[first : first + _GLANCE]
+        slots = [key for instance in group for key in (keys.start(instance), keys.mailbox(instance))]
+        if await lane.call("EXISTS", *slots):
+            own = (
+                key
+                for instance in group
+                for key in (keys.instance(instance), keys.start(instance), keys.mailbox(instance))
+            )
+            announced += await lane.script("sweep", [keys.ready, *own], [OVERDUE_MS, *group])
+    following = reply[0].decode()
+    return ("" if following == _FIRST else following), announced
+
+
+async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int) -> Membership:
+    """Say that `consumer` lives; return who does."""
+    now, fresh = await lane.script("heartbeat", [layout.hub.workers], [consumer, ttl_ms])
+    return Membership(int(now), tuple(sorted(name.decode() for name in fresh)))
+
+
+async def leave(lane: Lane, layout: Layout, consumer: str) -> None:
+    """Take `consumer` out of the membership, and out of the groups in which it holds nothing."""
+    await lane.call("ZREM", layout.hub.workers, consumer)
+    await _dismiss(lane, layout, [0, consumer])
+
+
+async def reap(lane: Lane, layout: Layout, consumer: str, idle_ms: int) -> int:
+    """Remove consumers that were not seen for `idle_ms` from the groups in which they hold nothing; return how many.
+
+    Groups of task queues that this process never read from are left to workers that do.
+    """
+    alive = await lane.script("forget", [layout.hub.workers], [idle_ms])
+    return len(await _dismiss(lane, layout, [idle_ms, "", consumer, *alive]))
+
+
+async def _dismiss(lane: Lane, layout: Layout, args: Sequence[Any]) -> set[bytes]:
+    partitions = [layout.partition(number) for number in range(layout.partitions)]
+    streams = [keys.ready for keys in partitions]
+    streams += [keys.queue(name) for keys in partitions for name in sorted(layout.queues)]
+    gone: set[bytes] = set()
+    for first in range(0, len(streams), _MOST_STREAMS):
+        gone |= set(await lane.script("dismiss", streams[first : first + _MOST_STREAMS], args))
+    return gone
+
+
+async def purge(lane: Lane, layout: Layout, consumer: str, instance: str) -> Literal["purged", "missing", "running"]:
+    """Delete all that is stored of a finished instance.
+
+    Its past histories may be many, so they go before, in slices; nothing ever reads or makes them again.
+    """
+    keys = layout.of(instance)
+    names = [keys.open, keys.instance(instance), keys.executions(instance), keys.start(instance)]
+    names += [keys.mailbox(instance), keys.history(instance), keys.custom_status(instance), keys.quarantine(instance)]
+    execution, past = b"", list[bytes]()
+    while True:
+        answer = await lane.script("purge", names, [instance, execution, len(past)])
+        match answer:
+            case b"purged":
+                return "purged"
+            case b"missing":
+                return "missing"
+            case b"running":
+                return "running"
+            case _:
+                execution, past = answer
+        histories = [keys.past(instance, name.decode()) for name in past]
+        for first in range(0, len(histories), _MOST_KEYS):
+            await lane.call("UNLINK", *histories[first : first + _MOST_KEYS])

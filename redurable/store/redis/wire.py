@@ -1,0 +1,109 @@
+"""Bytes of Redis <-> values of the core: stream entries, outbox entries, timer members, replies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from redurable.core.codec import decode_message, decode_start, encode
+from redurable.core.delivery import DeadLetter, Outgoing
+from redurable.core.foreign import read_mail
+from redurable.core.messages import (
+    Mail,
+    Message,
+    RaiseEvent,
+    Resume,
+    StartExecution,
+    SubOrchestrationFailure,
+    Suspend,
+    Terminate,
+)
+
+Fields: TypeAlias = dict[bytes, bytes]
+TimerKind: TypeAlias = Literal["t", "u", "r"]
+"""t: a durable timer of an execution; u: a parked or delayed instance may go on; r: a task goes back to its queue."""
+
+LAST_ID = "18446744073709551615-18446744073709551615"
+_LARGEST = 2**64 - 1
+
+_json = msgspec.json.Encoder()
+_member = msgspec.json.Decoder(tuple[TimerKind, str, int | str, str])
+_packed = msgspec.msgpack.Encoder()
+_unpacked = msgspec.msgpack.Decoder(tuple[tuple[bytes, bytes], ...])
+
+
+def fields_of(flat: Sequence[bytes]) -> Fields:
+    """The fields of a stream entry; of a field that stands there twice the last value."""
+    if len(flat) == 2:
+        return {flat[0]: flat[1]}
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def mail_of(entry: Sequence[Any]) -> Mail:
+    """A mailbox entry, ours or a foreign client's."""
+    return Mail(entry[0].decode(), read_mail(fields_of(entry[1])))
+
+
+def after(entry_id: str) -> str:
+    """The smallest stream id greater than `entry_id`; empty when there is none."""
+    ms, _, seq = entry_id.partition("-")
+    if int(seq) < _LARGEST:
+        return f"{ms}-{int(seq) + 1}"
+    return f"{int(ms) + 1}-0" if int(ms) < _LARGEST else ""
+
+
+def kind_of(message: Message) -> Literal["e", "c", "m"]:
+    """What `_append.lua` must know of a message: e = external event, c = control, m = anything else."""
+    if isinstance(message, RaiseEvent):
+        return "e"
+    return "c" if isinstance(message, Terminate | Suspend | Resume) else "m"
+
+
+def timer_member(kind: TimerKind, execution: str, key: int | str, instance: str) -> str:
+    """The member of a partition's timer set. `key`: t the timer's seq, u the time in ms, r `{seq}.{attempt}`."""
+    return _json.encode((kind, execution, key, instance)).decode()
+
+
+def read_timer_member(member: bytes | str) -> tuple[TimerKind, str, int | str, str]:
+    """(kind, execution, key, instance); raises `msgspec.DecodeError` for a foreign member."""
+    return _member.decode(member)
+
+
+def json_text(value: str) -> str:
+    """A string as JSON."""
+    return _json.encode(value).decode()
+
+
+def pack_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Original fields as one opaque value."""
+    return _packed.encode(tuple(fields))
+
+
+def outbox_fields(item: Outgoing | DeadLetter) -> list[str | bytes]:
+    """The fields of an outbox entry: `d` destination, `m` message [, `r` refused parent, `f` refusal]; or
+    `dead` reason, `i` instance, `o` original fields."""
+    if isinstance(item, DeadLetter):
+        return ["dead", item.reason, "i", item.instance, "o", pack_fields(item.fields)]
+    fields: list[str | bytes] = ["d", item.instance, "m", encode(item.message)]
+    if item.refusal is not None:
+        fields += ["r", item.refusal[0], "f", encode(item.refusal[1])]
+    return fields
+
+
+def read_outbox(fields: Fields) -> Outgoing | DeadLetter:
+    """Read an outbox entry; raises `Unreadable` or `KeyError` when it is not ours."""
+    if b"dead" in fields:
+        original = _unpacked.decode(fields[b"o"]) if b"o" in fields else ()
+        return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), original)
+    refusal: tuple[str, SubOrchestrationFailure] | None = None
+    if b"f" in fields:
+        refused = decode_message(fields[b"f"])
+        if isinstance(refused, SubOrchestrationFailure):
+            refusal = (fields[b"r"].decode(), refused)
+    return Outgoing(fields[b"d"].decode(), _read_sent(fields[b"m"]), refusal)
+
+
+def _read_sent(body: bytes) -> Message | StartExecution:
+    return decode_start(body) if body.startswith(b'{"type":"StartExecution"') else decode_message(body)

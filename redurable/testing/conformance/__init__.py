@@ -1,0 +1,83 @@
+"""What every store must do, as tests. For a store of your own:
+
+    from redurable.testing.conformance import *
+
+    @pytest.fixture
+    async def store_factory():
+        yield MyFactory(...)        # a subclass of StoreFactory, on a fresh hub
+
+in a test module of yours; `anyio_mode = "auto"` must be set in pytest's configuration.
+"""
+
+# ruff: noqa: E402
+
+import pytest
+
+_TOPICS = (
+    "admission",
+    "receive_checkout",
+    "commit_fence",
+    "continue_as_new",
+    "park",
+    "tasks",
+    "retries",
+    "leases",
+    "timers",
+    "outbox_relay",
+    "intake",
+    "sweep",
+    "membership",
+    "inspect",
+    "purge",
+    "bad_entries",
+)
+pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "scenes")))
+
+from redurable.testing.conformance.admission import TestChildren, TestSend, TestStart
+from redurable.testing.conformance.bad_entries import TestBadEntries
+from redurable.testing.conformance.commit_fence import TestCommit, TestRelease
+from redurable.testing.conformance.continue_as_new import TestContinueAsNew
+from redurable.testing.conformance.factory import StoreFactory
+from redurable.testing.conformance.inspect import TestFeed, TestInspect
+from redurable.testing.conformance.intake import TestRoute
+from redurable.testing.conformance.leases import TestHandBack, TestReclaim, TestRecover, TestSteal
+from redurable.testing.conformance.membership import TestMembership, TestReap
+from redurable.testing.conformance.outbox_relay import TestDeadLetters, TestRelay
+from redurable.testing.conformance.park import TestPark
+from redurable.testing.conformance.purge import TestPurge
+from redurable.testing.conformance.receive_checkout import TestCheckout, TestReceive
+from redurable.testing.conformance.retries import TestRetries
+from redurable.testing.conformance.sweep import TestSweep
+from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
+from redurable.testing.conformance.timers import TestTimers
+
+__all__ = [
+    "StoreFactory",
+    "TestBadEntries",
+    "TestCheckout",
+    "TestChildren",
+    "TestCommit",
+    "TestComplete",
+    "TestContinueAsNew",
+    "TestDeadLetters",
+    "TestFeed",
+    "TestHandBack",
+    "TestInspect",
+    "TestMembership",
+    "TestPark",
+    "TestPurge",
+    "TestReap",
+    "TestReceive",
+    "TestReceiveTasks",
+    "TestReclaim",
+    "TestRecover",
+    "TestRelay",
+    "TestRelease",
+    "TestRetries",
+    "TestRoute",
+    "TestSend",
+    "TestStart",
+    "TestSteal",
+    "TestSweep",
+    "TestTimers",
+]

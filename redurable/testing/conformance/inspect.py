@@ -1,0 +1,103 @@
+"""The read side."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from redurable.core.delivery import Outgoing
+from redurable.core.events import ExecutionCompleted, ExecutionStarted
+from redurable.core.messages import StartExecution
+from redurable.core.values import Parent, RuntimeStatus
+from redurable.testing.conformance import scenes
+from redurable.testing.conformance.factory import StoreFactory
+
+
+class TestInspect:
+    async def test_there_may_be_no_such_instance(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        assert await store.get("nobody") is None
+        assert await store.history("nobody") == []
+        assert await store.executions("nobody") == []
+
+    async def test_a_pending_instance(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        parent = Parent("mother", "m1", 4)
+        start = StartExecution(name="Demo", execution="x1", parent=parent, tags={"tenant": "acme"})
+        await store.send([Outgoing("one", start), Outgoing("one", scenes.event())])
+        snapshot = await store.get("one")
+        assert snapshot is not None
+        assert (snapshot.instance, snapshot.name, snapshot.execution, snapshot.number) == ("one", "Demo", "x1", 1)
+        assert (snapshot.status, snapshot.start) == (RuntimeStatus.PENDING, start)
+        assert (snapshot.parent, snapshot.tags) == (parent, {"tenant": "acme"})
+        assert (snapshot.first, snapshot.last, snapshot.length, snapshot.unread) == (None, None, 0, 1)
+        assert (snapshot.custom_status, snapshot.quarantined) == (None, "")
+        assert snapshot.created_at == snapshot.updated_at
+        assert abs(snapshot.created_at - (await store.upcoming([0], 0, 1)).now) < 60_000
+
+    async def test_a_finished_instance(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        delivery = await scenes.begin(store)
+        await store_factory.advance(2)
+        first = ExecutionStarted(at=1, name="Demo", execution="x1", parent=Parent("mother", "m1", 4), tags={"a": "b"})
+        end = ExecutionCompleted(at=2, result=Raw(b'"done"'), commit="h1")
+        commit = scenes.turn(delivery, "h1", status=RuntimeStatus.COMPLETED)
+        await scenes.accept(store, msgspec.structs.replace(commit, events=(first, end)))
+        snapshot = await store.get("one")
+        assert snapshot is not None
+        assert (snapshot.status, snapshot.start, snapshot.first, snapshot.last) == (
+            RuntimeStatus.COMPLETED,
+            None,
+            first,
+            end,
+        )
+        assert (snapshot.parent, snapshot.tags) == (Parent("mother", "m1", 4), {"a": "b"})
+        assert snapshot.updated_at > snapshot.created_at
+
+    async def test_a_history_comes_in_pages(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        commit = scenes.turn(await scenes.begin(store), "h1", *[scenes.raised(f"E{n}") for n in range(9)])
+        await scenes.accept(store, commit)
+        assert await store.history("one", start=0, count=4) == list(commit.events[:4])
+        assert await store.history("one", "x1", 4, 4) == list(commit.events[4:8])
+        assert await store.history("one", "x1", 8) == list(commit.events[8:])
+        assert await store.history("one", "x1", 10) == []
+        assert await store.history("one", "x0") == []
+
+    async def test_any_id_is_taken_literally(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        for instance in ("a:b", "{one}", "ünï cødé", "i:one", '"quoted"', "x" * 256):
+            await scenes.running(store, instance)
+            snapshot = await store.get(instance)
+            assert snapshot is not None
+            assert (snapshot.instance, snapshot.status) == (instance, RuntimeStatus.RUNNING)
+
+    async def test_names_the_stream_that_foreign_clients_write_to(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        number = scenes.partition(store, "a:b")
+        assert store.mailbox_key("a:b") == f"rd:{{{store.hub}:p{number}}}:m:a:b"
+
+
+class TestFeed:
+    async def test_follows_the_ends_of_executions(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        names = [f"i-{n}" for n in range(6)]
+        before = {number: await store.feed_position(number) for number in scenes.everywhere(store)}
+        for name in names:
+            await scenes.finished(store, name)
+        changes = await store.feed(before, 0)
+        assert sorted(change.instance for _, change in changes) == names
+        assert all(number == scenes.partition(store, change.instance) for number, change in changes)
+        assert {change.status for _, change in changes} == {RuntimeStatus.COMPLETED}
+        newest = {number: await store.feed_position(number) for number in scenes.everywhere(store)}
+        assert await store.feed(newest, 0) == []
+
+    async def test_waits_for_the_next_end(self, store_factory: StoreFactory) -> None:
+        client, worker = await store_factory.store("c1"), await store_factory.store("w1")
+        after = {number: await client.feed_position(number) for number in scenes.everywhere(client)}
+        changes, _ = await scenes.together(lambda: client.feed(after, 5_000), lambda: scenes.finished(worker))
+        assert [change.instance for _, change in changes] == ["one"]
+
+    async def test_does_not_wait_for_ever(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("c1")
+        assert await scenes.together(lambda: store.feed({0: "0-0"}, 20)) == [[]]

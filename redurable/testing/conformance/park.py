@@ -1,0 +1,87 @@
+"""Instances that wait until code comes that can take their turn."""
+
+from __future__ import annotations
+
+from redurable.core.delivery import Delivery, Outcome, Park, TurnCommit
+from redurable.core.messages import Resume, Suspend, Terminate
+from redurable.store.port import Hub, SendOutcome
+from redurable.testing.conformance import scenes
+from redurable.testing.conformance.factory import StoreFactory
+
+HOUR_MS = 3_600_000
+
+
+class TestPark:
+    async def test_mail_stays_and_rings_no_more(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await _park(store, await scenes.begin(store), "h1")
+        assert await scenes.send(store, "one", scenes.event("A")) == [SendOutcome.SENT]
+        await scenes.sweep(store)
+        assert await scenes.receive(store) == []
+        snapshot = await store.get("one")
+        assert snapshot is not None
+        assert "no worker knows Demo" in snapshot.quarantined
+        assert (snapshot.unread, snapshot.start) == (1, scenes.message())
+        assert (await store.recover()).entries == ()
+
+    async def test_is_tried_again_when_its_time_comes(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await _park(store, await scenes.begin(store), "h1", retry_ms=1)
+        await store_factory.advance(2)
+        await scenes.fire(store)
+        delivery = await scenes.take(store)
+        assert (delivery.parks, delivery.start, delivery.head) == (1, scenes.message(), "h1")
+        await _park(store, delivery, "h2", retry_ms=1)
+        await store_factory.advance(2)
+        await scenes.fire(store)
+        assert (await scenes.take(store)).parks == 2
+
+    async def test_control_messages_are_heard(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        head = ""
+        delivery = await scenes.begin(store)
+        for n, control in enumerate((Terminate(), Suspend(), Resume()), start=1):
+            await _park(store, delivery, head := f"h{n}")
+            assert await scenes.receive(store) == []
+            await scenes.send(store, "one", control)
+            delivery = await scenes.take(store)
+            assert scenes.said(delivery)[-1] == control
+        assert delivery.head == head
+
+    async def test_a_turn_ends_the_wait(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await _park(store, await scenes.begin(store), "h1")
+        await scenes.send(store, "one", Suspend())
+        await scenes.accept(store, scenes.turn(await scenes.take(store), "h2", scenes.raised()))
+        snapshot = await store.get("one")
+        assert snapshot is not None
+        assert snapshot.quarantined == ""
+        await scenes.send(store, "one", scenes.event())
+        assert (await scenes.take(store)).parks == 0
+
+    async def test_the_timer_of_a_wait_that_ended_is_harmless(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await _park(store, await scenes.begin(store), "h1", retry_ms=1)
+        await scenes.send(store, "one", Suspend())
+        await scenes.accept(store, scenes.turn(await scenes.take(store), "h2", scenes.raised()))
+        await store_factory.advance(2)
+        await scenes.fire(store)
+        assert await scenes.receive(store) == []
+
+    async def test_parking_is_fenced_like_any_turn(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        delivery = await scenes.begin(store)
+        await scenes.accept(store, scenes.turn(delivery, "h1"))
+        assert await scenes.outcome(store, _parked(delivery, "h2")) is Outcome.FENCED
+        snapshot = await store.get("one")
+        assert snapshot is not None
+        assert snapshot.quarantined == ""
+
+
+def _parked(delivery: Delivery, head: str, retry_ms: int = HOUR_MS) -> TurnCommit:
+    park = Park("unknown orchestrator", "no worker knows Demo", retry_ms)
+    return TurnCommit(entry=delivery.entry, expected=delivery.head, head=head, execution=delivery.execution, park=park)
+
+
+async def _park(store: Hub, delivery: Delivery, head: str, retry_ms: int = HOUR_MS) -> None:
+    await scenes.accept(store, _parked(delivery, head, retry_ms))

@@ -1,0 +1,77 @@
+"""What every test can rely on: the event loop, a seed that is printed, and tools that may be missing.
+
+A test that needs a system tool says so: by the marker `requires_tool("redis-server", package="redis-server")`, or by
+calling the fixture `requires_tool` with these arguments. Without the tool it is not run, and the end of the run says
+what to install. Where `CI=true`, a test that is not run is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+from binascii import crc32
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+SEED = "REDURABLE_TEST_SEED"
+NOT_RUN = re.compile(r"not run: needs (\S+) \(Debian package (\S+)\)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "requires_tool(name, package): needs a program from this Debian package")
+    # In the environment, so that the processes of a parallel run use the same seed.
+    os.environ.setdefault(SEED, str(random.SystemRandom().randrange(2**32)))
+
+
+def pytest_report_header() -> str:
+    return f"seed: {os.environ[SEED]} (repeat this run with {SEED}={os.environ[SEED]})"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("requires_tool"):
+        find_tool(*marker.args, **marker.kwargs)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    missing: Counter[tuple[str, str]] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        found = NOT_RUN.search(str(report.longrepr))
+        if found:
+            missing[found[1], found[2]] += 1
+    for (tool, package), count in sorted(missing.items()):
+        noun = "test was" if count == 1 else "tests were"
+        terminalreporter.write_line(
+            f"{count} {noun} not run for want of {tool}: apt-get install {package}", yellow=True
+        )
+
+
+def find_tool(name: str, *, package: str) -> str:
+    """The path of a program; without it the running test is not run, or fails where everything must run."""
+    path = shutil.which(name)
+    if path is None:
+        reason = f"not run: needs {name} (Debian package {package})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def requires_tool() -> Callable[..., str]:
+    """`requires_tool("redis-server", package="redis-server")` returns the program's path."""
+    return find_tool
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Random choices that repeat with the run's seed, whatever other tests run."""
+    return random.Random(int(os.environ[SEED]) ^ crc32(request.node.nodeid.encode()))

@@ -1,0 +1,119 @@
+"""Route on real servers: what any Redis client may write into the intake, and routers that die between their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+from anyio import lowlevel
+from redis import Redis
+
+from redurable.core.messages import RaiseEvent, StartExecution, Terminate
+from redurable.errors import StoreRefused
+from redurable.store.port import Routed
+from redurable.store.redis.relay import INTAKE, bury, deliver, read_intake_entry, split
+from redurable.store.redis.store import RedisStore
+from tests.support.redis_state import letters, mails, relay_all, set_field, start
+from tests.support.servers import Server
+
+
+@pytest.fixture
+def foreign(server: Server) -> Iterator[Redis]:
+    with server.client() as client:
+        yield client
+
+
+async def test_any_client_can_start_and_talk_to_an_instance(store: RedisStore, foreign: Redis) -> None:
+    intake = store.layout.hub.intake
+    foreign.xadd(intake, {"start": "Order", "instance": "o-1", "input": '{"n":1}', "id": "s-1"})
+    foreign.xadd(intake, {"start": "Order", "instance": "o-1", "input": '{"n":1}', "id": "s-1"})
+    second = foreign.xadd(intake, {"event": "Paid", "instance": "o-1", "data": "true"})
+    foreign.xadd(intake, {"terminate": "enough", "instance": "o-1"})
+    assert await store.route(100, 0) == Routed(4, 0)
+    snapshot = await store.get("o-1")
+    assert snapshot is not None
+    assert snapshot.start == StartExecution(name="Order", execution="s-1", call=snapshot.start.call)  # type: ignore[union-attr]
+    paid = RaiseEvent(name="Paid", data=msgspec.Raw(b"true"), id=f"intake:{second.decode()}")  # type: ignore[union-attr]
+    assert await mails(store, "o-1") == [paid, Terminate(reason="enough")]
+    assert [entry.instance for entry in await store.receive(range(4), 10, 0)] == ["o-1"]
+    assert await store.route(100, 0) == Routed()
+
+
+async def test_what_the_intake_cannot_deliver_is_told_with_its_position(store: RedisStore, foreign: Redis) -> None:
+    intake = store.layout.hub.intake
+    await start(store, "o-1")
+    await start(store, "o-2")
+    await set_field(store, "o-2", "s", "Failed")
+    sent: list[dict[Any, Any]] = [
+        {"event": "X"},
+        {"event": "X", "instance": "o-1", "data": "[" * 100_000},
+        {"terminate": "now", "instance": "o-none"},
+        {"event": "X", "instance": "o-2"},
+        {"start": "Order", "instance": "o-1", "id": "s-9"},
+    ]
+    positions = [foreign.xadd(intake, fields) for fields in sent]
+    assert await store.route(100, 0) == Routed(0, 5)
+    await relay_all(store)
+    found = {letter.pop(b"reason"): letter for letter in await letters(store)}
+    assert {reason.split(b":")[0]: set(letter) for reason, letter in found.items()} == {
+        b"no field 'instance'": {b"instance", b"position", b"event"},
+        b"field 'data' is not JSON": {b"instance", b"position", b"event", b"data"},
+        b"no such instance": {b"instance", b"terminate"},
+        b"the instance has finished": {b"instance", b"event"},
+        b"the instance exists": {b"instance", b"start", b"id"},
+    }
+    assert {letter[b"position"] for letter in found.values() if b"position" in letter} == set(positions[:2])
+
+
+async def test_routers_that_die_between_steps_deliver_each_entry_once(store: RedisStore, foreign: Redis) -> None:
+    await start(store, "o-1")
+    for number in range(3):
+        foreign.xadd(store.layout.hub.intake, {"event": "E", "instance": "o-1", "id": f"n{number}"})
+    foreign.xadd(store.layout.hub.intake, {"nonsense": "1"})
+    entries = await store.lane.call("XRANGE", store.layout.hub.intake, "-", "+")
+    parcels, burials = split(entries, read_intake_entry)
+    assert await deliver(store.lane, store.layout, INTAKE, parcels[:2]) == [b"sent"] * 2
+    assert await bury(store.lane, store.layout, INTAKE, burials) == 1
+    assert await store.route(100, 0) == Routed(1, 0)
+    assert await store.lane.call("XLEN", store.layout.hub.intake) == 0
+    assert [message.id for message in await mails(store, "o-1") if isinstance(message, RaiseEvent)] == [
+        "n0",
+        "n1",
+        "n2",
+    ]
+    assert len(await letters(store)) == 1
+
+
+async def test_route_wakes_up_for_the_first_entry(store: RedisStore, foreign: Redis) -> None:
+    await start(store, "o-1")
+    routed: list[Routed] = []
+
+    async def wait() -> None:
+        routed.append(await store.route(10, 5_000))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        with anyio.fail_after(5):
+            while b"cmd=xread " not in await store.lane.call("CLIENT", "LIST"):
+                await lowlevel.checkpoint()
+        foreign.xadd(store.layout.hub.intake, {"event": "E", "instance": "o-1"})
+    assert routed == [Routed(1, 0)]
+
+
+async def test_an_entry_of_thousands_of_fields_is_only_a_dead_letter(store: RedisStore, foreign: Redis) -> None:
+    fields: dict[Any, Any] = {f"f{number}": "x" for number in range(9_000)}
+    foreign.xadd(store.layout.hub.intake, fields)
+    assert await store.route(10, 0) == Routed(0, 1)
+    [letter] = await letters(store)
+    assert len(msgspec.msgpack.decode(letter[b"o"])) == 9_000
+
+
+async def test_an_intake_that_is_no_stream_is_named(store: RedisStore, foreign: Redis) -> None:
+    foreign.set(store.layout.hub.intake, "x")
+    with pytest.raises(StoreRefused, match=r"intake.*delete or rename"):
+        await store.route(10, 0)
+    with pytest.raises(StoreRefused, match=r"intake.*delete or rename"):
+        await store.route(10, 50)
