@@ -1,0 +1,138 @@
+"""Durable Functions on Redis: orchestrators as ordinary async functions that survive any crash.
+
+    app = App("orders")
+
+    @app.activity
+    async def charge(order: Order) -> Receipt: ...
+
+    @app.orchestrator
+    async def process(ctx: OrchestrationContext, order: Order) -> Receipt:
+        return await ctx.call_activity(charge, order)
+
+Everything public is here; what lies in the packages below may change between releases.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from redurable.authoring.activity_context import ActivityContext
+from redurable.authoring.app import App
+from redurable.authoring.context import OrchestrationContext
+from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator, SyncActivity
+from redurable.authoring.policies import RetryPolicy
+from redurable.client import Client, Handle, Status
+from redurable.core.values import Backoff, Failure, RuntimeStatus
+from redurable.errors import (
+    ActivityFailed,
+    CallerError,
+    CallFailed,
+    DeterminismError,
+    InstanceAlreadyExists,
+    InstanceFinished,
+    InstanceNotFinished,
+    InstanceNotFound,
+    InvalidName,
+    InvalidPayload,
+    MissingExtra,
+    NondeterminismError,
+    NotBuilt,
+    NotDeterministic,
+    OrchestrationCanceled,
+    OrchestrationEnded,
+    OrchestrationFailed,
+    OrchestrationTerminated,
+    RedurableError,
+    RegistrationError,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    SubOrchestrationFailed,
+    TurnLimitExceeded,
+    UnknownFunction,
+    WorkerStopped,
+)
+
+if TYPE_CHECKING:
+    from redurable.settings import WorkerSettings
+    from redurable.worker.worker import Worker
+
+__all__ = [  # noqa: RUF022 - grouped by who needs them
+    # Writing orchestrators and activities
+    "App",
+    "OrchestrationContext",
+    "ActivityContext",
+    "RetryPolicy",
+    "Backoff",
+    "Orchestrator",
+    "Activity",
+    "AsyncActivity",
+    "SyncActivity",
+    # Running them
+    "Worker",
+    "WorkerSettings",
+    # Starting them and asking how they are
+    "Client",
+    "Handle",
+    "Status",
+    "RuntimeStatus",
+    "Failure",
+    # Errors; see redurable.errors for the tree
+    "RedurableError",
+    "CallerError",
+    "InvalidName",
+    "InvalidPayload",
+    "RegistrationError",
+    "UnknownFunction",
+    "InstanceNotFound",
+    "InstanceAlreadyExists",
+    "InstanceFinished",
+    "InstanceNotFinished",
+    "NotBuilt",
+    "OrchestrationEnded",
+    "OrchestrationFailed",
+    "OrchestrationCanceled",
+    "OrchestrationTerminated",
+    "CallFailed",
+    "ActivityFailed",
+    "SubOrchestrationFailed",
+    "DeterminismError",
+    "NondeterminismError",
+    "NotDeterministic",
+    "TurnLimitExceeded",
+    "StoreError",
+    "StoreUnavailable",
+    "StoreRefused",
+    "MissingExtra",
+    "WorkerStopped",
+]
+
+_LAZY = {"Worker": "redurable.worker.worker", "WorkerSettings": "redurable.settings"}
+"""Who only starts orchestrations does not pay for importing the worker."""
+
+
+def _publish(name: str, value: Any) -> Any:
+    # Tracebacks and reprs show the name under which a thing is imported, not the file that it happens to be in.
+    value.__module__ = __name__
+    globals()[name] = value
+    return value
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _publish(name, getattr(import_module(_LAZY[name]), name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _publish_all() -> None:
+    for name in __all__:
+        if name not in _LAZY:
+            _publish(name, globals()[name])
+
+
+_publish_all()

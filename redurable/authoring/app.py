@@ -1,0 +1,95 @@
+"""The App: where application code registers its functions. Its decorators work bare and with options."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+from redurable.authoring.context import OrchestrationContext
+from redurable.authoring.definitions import ActivityDefinition, OrchestratorDefinition
+from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator, SyncActivity
+from redurable.authoring.policies import ActivityCallOptions, RetryPolicy, activity_options, check_options
+from redurable.authoring.registry import Registry
+from redurable.core.ids import check_hub_name
+from redurable.core.values import ActivityOptions
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_NAME_ONLY = frozenset({"name"})
+
+
+class ActivityDecorator(Protocol):
+    """What `@app.activity(…)` decorates with."""
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> AsyncActivity[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> SyncActivity[P, R]: ...
+
+
+class OrchestratorDecorator(Protocol):
+    """What `@app.orchestrator(…)` decorates with."""
+
+    def __call__(
+        self, function: Callable[Concatenate[OrchestrationContext, P], Awaitable[R]], /
+    ) -> Orchestrator[P, R]: ...
+
+
+class App:
+    """The orchestrators and activities that belong together.
+
+    `name` is also the default hub: 1 to 63 of the characters a-z, 0-9 and `-`, else `InvalidName`. `default_retry` is
+    the policy of activities that have none of their own: 3 attempts, waiting 1 s and then 2 s, unless given.
+    """
+
+    def __init__(self, name: str, *, default_retry: RetryPolicy | None = None) -> None:
+        self.name = check_hub_name(name)
+        self.registry = Registry(ActivityOptions(retry=(default_retry or RetryPolicy()).wire))
+
+    @overload
+    def activity(self, function: Callable[P, Awaitable[R]], /) -> AsyncActivity[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def activity(self, function: Callable[P, R], /) -> SyncActivity[P, R]: ...
+    @overload
+    def activity(self, /, *, name: str | None = None, **options: Unpack[ActivityCallOptions]) -> ActivityDecorator: ...
+    def activity(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+        """Register a function as an activity: any code, run at least once per call, retried by its policy.
+
+        `name` defaults to the function's own. `task_queue` and `retry` are the defaults of its calls. The decorated
+        function can still be called directly. Raises `RegistrationError`, which says what to change.
+        """
+        chosen = activity_options(options, self.registry.default_options, f"activity {name or ''}".strip())
+
+        def register(function: Callable[..., Any]) -> Activity[..., Any]:
+            definition = ActivityDefinition(function, name, chosen)
+            self.registry.add_activity(definition)
+            kind = AsyncActivity[..., Any] if definition.is_async else SyncActivity[..., Any]
+            return kind(function, definition)
+
+        return register if function is None else register(function)
+
+    @overload
+    def orchestrator(
+        self, function: Callable[Concatenate[OrchestrationContext, P], Awaitable[R]], /
+    ) -> Orchestrator[P, R]: ...
+    @overload
+    def orchestrator(self, /, *, name: str | None = None) -> OrchestratorDecorator: ...
+    def orchestrator(self, function: Any = None, /, **options: Any) -> Any:
+        """Register an async function as an orchestrator: deterministic code whose first parameter is the context.
+
+        `name` defaults to the function's own. The decorated function can still be called with a context. Raises
+        `RegistrationError`, which says what to change.
+        """
+        name: str | None = options.get("name")
+        check_options(options, _NAME_ONLY, f"orchestrator {name or ''}".strip())
+
+        def register(function: Callable[..., Awaitable[Any]]) -> Orchestrator[..., Any]:
+            definition = OrchestratorDefinition(function, name, self.registry)
+            self.registry.add_orchestrator(definition)
+            return Orchestrator[..., Any](function, definition)
+
+        return register if function is None else register(function)
+
+    def __repr__(self) -> str:
+        return f"App({self.name!r})"

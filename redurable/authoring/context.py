@@ -1,0 +1,237 @@
+"""What an orchestrator may ask for. Every method is replay-safe; awaitables are scheduled when called, and are futures.
+
+The context turns user values into payloads and hands them to the engine's `Scope`; it keeps no state of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from random import Random
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, Unpack, overload
+from uuid import UUID, uuid5
+
+from redurable.authoring import waiting
+from redurable.authoring.calls import StartCall, read_activity_call, read_start_call
+from redurable.authoring.functions import Activity, Orchestrator
+from redurable.authoring.logs import ReplaySafeLogger
+from redurable.authoring.payloads import Codec, encode
+from redurable.authoring.policies import ChildOptions, milliseconds
+from redurable.core.definition import Scope
+from redurable.errors import CallerError, InvalidPayload, NotBuilt
+
+if TYPE_CHECKING:
+    from redurable.authoring.definitions import OrchestratorDefinition
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UUIDS = UUID("4f1a3d3e-6c0d-5f0b-9a57-2f6d8f3e7b10")
+"""The namespace of all ids made by `new_uuid`."""
+
+
+class OrchestrationContext:
+    """The one way from an orchestrator to the outside. Valid only inside its own orchestration."""
+
+    def __init__(self, scope: Scope, definition: OrchestratorDefinition) -> None:
+        self._scope = scope
+        self._definition = definition
+
+    @property
+    def instance_id(self) -> str:
+        """The id of this instance."""
+        return self._scope.instance
+
+    @property
+    def execution(self) -> str:
+        """The id of this execution; it changes with `continue_as_new`."""
+        return self._scope.execution
+
+    @property
+    def parent_instance_id(self) -> str | None:
+        """The instance that waits for this one as its sub-orchestration, if any."""
+        parent = self._scope.parent
+        return parent.instance if parent else None
+
+    @property
+    def current_utc_datetime(self) -> datetime:
+        """The time of the history, the same on every replay; time-zone aware, in UTC, to the millisecond."""
+        return _EPOCH + timedelta(milliseconds=self._scope.clock)
+
+    @property
+    def is_replaying(self) -> bool:
+        """True while code runs that has run before."""
+        return self._scope.replaying
+
+    @property
+    def history_length(self) -> int:
+        """How many events the history of this execution holds; a reason to `continue_as_new`."""
+        return self._scope.history_length
+
+    @cached_property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """The logger of the orchestrator's module, silent while replaying; binds `instance_id` and `execution`."""
+        return ReplaySafeLogger(logging.getLogger(self._definition.function.__module__), self._scope)
+
+    @cached_property
+    def random(self) -> Random:
+        """Random numbers that are the same on every replay, and others in every execution."""
+        return Random(f"{self._scope.instance}\n{self._scope.execution}")
+
+    def new_uuid(self) -> UUID:
+        """A new unique id, the same on every replay."""
+        return uuid5(_UUIDS, f"{self._scope.instance}\n{self._scope.execution}\n{self._scope.next_unique()}")
+
+    @overload
+    def call_activity(self, activity: Activity[P, R], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[R]: ...
+    @overload
+    def call_activity(self, activity: str, /, *args: object, result_type: type[T]) -> asyncio.Future[T]: ...
+    @overload
+    def call_activity(self, activity: str, /, *args: object) -> asyncio.Future[object]: ...
+    def call_activity(self, activity: Any, /, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
+        """Schedule an activity; options go through `activity.options(…)`.
+
+        By name, the result is plain JSON unless `result_type` says more, and the options are those it is registered
+        with, if this app has it. The future fails with `ActivityFailed` when no attempt is left.
+        """
+        name, call, options, result = read_activity_call(activity, args, kwargs, self._definition.registry)
+        return self._scope.call_activity(name, call, options, result.decode)
+
+    @overload
+    def call_sub_orchestrator(
+        self, orchestrator: Orchestrator[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[R]: ...
+    @overload
+    def call_sub_orchestrator(
+        self, orchestrator: Callable[[OrchestrationContext], Awaitable[R]], /, **options: Unpack[ChildOptions]
+    ) -> asyncio.Future[R]: ...
+    @overload
+    def call_sub_orchestrator(
+        self, orchestrator: Callable[[OrchestrationContext, A], Awaitable[R]], a: A, /, **options: Unpack[ChildOptions]
+    ) -> asyncio.Future[R]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Callable[[OrchestrationContext, A, B], Awaitable[R]],
+        a: A,
+        b: B,
+        /,
+        **options: Unpack[ChildOptions],
+    ) -> asyncio.Future[R]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Callable[[OrchestrationContext, A, B, C], Awaitable[R]],
+        a: A,
+        b: B,
+        c: C,
+        /,
+        **options: Unpack[ChildOptions],
+    ) -> asyncio.Future[R]: ...
+    @overload
+    def call_sub_orchestrator(
+        self, orchestrator: str, /, *args: object, result_type: type[T], **options: Unpack[ChildOptions]
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def call_sub_orchestrator(
+        self, orchestrator: str, /, *args: object, **options: Unpack[ChildOptions]
+    ) -> asyncio.Future[object]: ...
+    def call_sub_orchestrator(self, orchestrator: Any, /, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
+        """Start a child and wait for its result; `instance_id` defaults to `{parent}:{number}`.
+
+        By name, the result is plain JSON unless `result_type` says more. The future fails with
+        `SubOrchestrationFailed`, also when the instance id is taken.
+        """
+        name, call, options, result = self._read_child(orchestrator, args, kwargs)
+        if "tags" in options:
+            raise NotBuilt(f"orchestrator {name!r}: tags of a sub-orchestration are not built yet: leave them out")
+        return self._scope.call_sub_orchestrator(name, call, options.get("instance_id", ""), result.decode)
+
+    @overload
+    def start_orchestration(self, orchestrator: Orchestrator[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> str: ...
+    @overload
+    def start_orchestration(self, orchestrator: str, /, *args: object, **options: Unpack[ChildOptions]) -> str: ...
+    def start_orchestration(self, orchestrator: Any, /, *args: Any, **kwargs: Any) -> str:
+        """Start a child that nobody waits for, and return its instance id: by default a new unique one.
+
+        `orchestrator.options(instance_id=…, tags=…)` decides about id and tags. When the id is taken, nothing happens.
+        """
+        name, call, options, _ = self._read_child(orchestrator, args, kwargs)
+        instance = options.get("instance_id") or str(self.new_uuid())
+        self._scope.start_orchestration(name, call, instance, options.get("tags", {}))
+        return instance
+
+    def create_timer(self, when: timedelta | datetime) -> asyncio.Future[None]:
+        """A durable timer: done after a span, or at a time-zone aware moment; cancel the future to remove it."""
+        if isinstance(when, datetime):
+            if when.tzinfo is None:
+                raise InvalidPayload(
+                    f"create_timer({when!r}): a time without a zone is ambiguous: use ctx.current_utc_datetime + …"
+                )
+            return self._scope.create_timer(milliseconds(when - _EPOCH))
+        return self._scope.create_timer(self._scope.clock + milliseconds(when))
+
+    @overload
+    def wait_for_external_event(
+        self,
+        name: str,
+        type: type[T],
+        timeout: timedelta | None = None,
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def wait_for_external_event(self, name: str, *, timeout: timedelta | None = None) -> asyncio.Future[object]: ...
+    def wait_for_external_event(
+        self,
+        name: str,
+        type: Any = object,  # noqa: A002 - reads best at the call: type=bool
+        timeout: timedelta | None = None,
+    ) -> asyncio.Future[Any]:
+        """The data of the next event of that name, one event for one wait, kept until somebody waits.
+
+        The future fails with `TimeoutError` when none comes in time; cancelling it leaves the event to another wait.
+        """
+        codec = Codec(f"event {name!r}", "data", lambda: type)
+        event = self._scope.wait_for_event(name, codec.decode)
+        if timeout is None or event.done():
+            return event
+        return waiting.with_deadline(event, self.create_timer(timeout), f"no event {name!r} came within {timeout}")
+
+    def select(self, *awaitables: Awaitable[T]) -> asyncio.Future[tuple[int, T]]:
+        """The index and result of the awaitable that was done first in the history; the others are cancelled."""
+        if not awaitables:
+            raise CallerError("select() got nothing to wait for: pass at least one awaitable")
+        return waiting.select(awaitables)
+
+    def join(self, *awaitables: Awaitable[T]) -> asyncio.Future[list[T]]:
+        """All results, in the order in which they were done; fails with the first error."""
+        return waiting.join(awaitables)
+
+    def raise_event(self, instance_id: str, name: str, data: object = None) -> asyncio.Future[None]:
+        """Raise an event on another instance, exactly once; the future is done at once."""
+        self._scope.send_event(instance_id, name, encode(data, f"event {name!r}", "data"))
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sent.set_result(None)
+        return sent
+
+    def set_custom_status(self, status: object) -> None:
+        """Replace what `get_status` shows as `custom_status`: any value that has a JSON form."""
+        self._scope.set_custom_status(encode(status, "set_custom_status()", "status"))
+
+    def continue_as_new(self, *inputs: object, keep_events: bool = True) -> NoReturn:
+        """End this execution and begin the next with a fresh history; unread events go along unless told otherwise."""
+        self._scope.continue_as_new(self._definition.signature.encode(inputs, {}), keep_events)
+
+    def _read_child(self, orchestrator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> StartCall:
+        child = read_start_call(orchestrator, args, kwargs, self._definition.registry)
+        for option in ("on_conflict", "delay"):
+            if option in child.options:
+                raise NotBuilt(f"orchestrator {child.name!r}: {option} of a child is not built yet: leave it out")
+        return child

@@ -1,0 +1,70 @@
+"""Errors of user code in a form that can be stored and read in other processes and languages."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+from typing import cast
+
+from redurable.core.values import Failure
+from redurable.errors import CallFailed, OrchestrationEnded
+
+_MAX_CAUSES = 8
+_MAX_FRAMES = 12
+_MAX_MESSAGE = 4_000
+
+_MACHINERY = ("redurable.authoring.", "redurable.core.", "redurable.worker.", "asyncio.", "anyio.", "concurrent.")
+"""Modules whose frames say nothing about the user's error."""
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The type name of an error, its message, where it was raised, and its causes (at most 8).
+
+    The stack names files, lines and functions of user code, the innermost last. It never reads source files, so it
+    may be called inside a turn.
+    """
+    return _failure(error, _MAX_CAUSES)
+
+
+def _failure(error: BaseException, depth: int) -> Failure:
+    return Failure(
+        type=type(error).__name__,
+        message=_message(error),
+        stack=_stack(error.__traceback__),
+        cause=_cause(error, depth - 1),
+    )
+
+
+def _cause(error: BaseException, depth: int) -> Failure | None:
+    if isinstance(error, CallFailed | OrchestrationEnded):
+        return error.failure
+    cause = error.__cause__
+    if cause is None and isinstance(error, BaseExceptionGroup):
+        cause = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    elif cause is None and not error.__suppress_context__:
+        cause = error.__context__
+    return _failure(cause, depth) if cause is not None and depth > 0 else None
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as problem:
+        text = f"<its message could not be read: {type(problem).__name__}>"
+    if len(text) > _MAX_MESSAGE:
+        text = f"{text[:_MAX_MESSAGE]}… ({len(text) - _MAX_MESSAGE} more characters)"
+    return _storable(text)
+
+
+def _stack(trace: TracebackType | None) -> str:
+    frames = [
+        f"{frame.f_code.co_filename}:{line}, in {frame.f_code.co_qualname}"
+        for frame, line in traceback.walk_tb(trace)
+        if not f"{frame.f_globals.get('__name__', '')}.".startswith(_MACHINERY)
+    ]
+    return _storable("\n".join(frames[-_MAX_FRAMES:]))
+
+
+def _storable(text: str) -> str:
+    # Lone surrogates, such as those of undecodable file names, have no JSON.
+    return text.encode(errors="backslashreplace").decode()

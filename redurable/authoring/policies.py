@@ -1,0 +1,183 @@
+"""What a caller may decide beside the inputs of a call: retry policies, options of activities, options of a start."""
+
+# No `from __future__ import annotations`: public dataclasses name `redurable` as their module, where a library that
+# resolves annotations later would not find the types.
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from types import UnionType
+from typing import Any, Literal, TypedDict, TypeGuard, get_args
+
+from redurable.core.ids import check_instance_id, check_name
+from redurable.core.values import ActivityOptions, Backoff, Retry
+from redurable.errors import InvalidPayload, NotBuilt, RegistrationError
+
+OnConflict = Literal["fail", "use-existing", "replace-finished"]
+"""What a start does when its instance id is taken."""
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+ACTIVITY_OPTIONS = frozenset({"task_queue", "retry"})
+START_OPTIONS = frozenset({"instance_id", "on_conflict", "delay", "tags"})
+
+_NOT_BUILT = frozenset(
+    {
+        "execution_timeout",
+        "heartbeat_timeout",
+        "schedule_to_close_timeout",
+        "schedule_to_start_timeout",
+        "start_to_close_timeout",
+    }
+)
+RESERVED = START_OPTIONS | {"execution_timeout"}
+"""What no parameter of an orchestrator may be called: these keywords of a start are options, not inputs."""
+
+_CONFLICTS: tuple[OnConflict, ...] = get_args(OnConflict)
+
+
+def milliseconds(span: timedelta) -> int:
+    """A span in whole milliseconds, rounded up: nothing durable happens too early."""
+    return -(-span // _MILLISECOND)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """How often a failed activity is tried again, and how long to wait in between.
+
+    The wait before attempt n+1 is `initial_interval` (FIXED), `initial_interval * n` (LINEAR) or
+    `initial_interval * coefficient ** (n - 1)` (EXPONENTIAL), never more than `max_interval` (None: no limit), and
+    spread evenly by ± `jitter`, a fraction from 0 to 1. An error is not tried again when its type, or a base of it, is
+    in `non_retryable`: exception types or their names, bare (`"CardDeclined"`) or qualified (`"shop.CardDeclined"`).
+    A policy that makes no sense raises `RegistrationError`.
+    """
+
+    max_attempts: int = 3
+    initial_interval: timedelta = timedelta(seconds=1)
+    backoff: Backoff = Backoff.EXPONENTIAL
+    coefficient: float = 2.0
+    max_interval: timedelta | None = None
+    jitter: float = 0.0
+    non_retryable: Sequence[str | type[BaseException]] = ()
+
+    def __post_init__(self) -> None:
+        problem = next(self._problems(), None)
+        if problem is not None:
+            raise RegistrationError(f"RetryPolicy: {problem}")
+        object.__setattr__(self, "_wire", self._to_wire())
+
+    def _problems(self) -> Iterator[str]:
+        first, most = self.initial_interval, self.max_interval
+        if not _is(self.max_attempts, int) or self.max_attempts < 1:
+            yield f"max_attempts={self.max_attempts!r}: use 1 for no retry, or a larger integer"
+        if not _is(first, timedelta) or first < timedelta(0):
+            yield f"initial_interval={first!r}: use a timedelta that is not negative"
+        if self.backoff not in tuple(Backoff):
+            yield f"backoff={self.backoff!r}: use a member of Backoff"
+        if not _is(self.coefficient, int | float) or not 1 <= self.coefficient < math.inf:
+            yield f"coefficient={self.coefficient!r}: use a number of 1 or more"
+        if most is not None and (not _is(most, timedelta) or most < max(first, _MILLISECOND)):
+            yield f"max_interval={most!r}: use a timedelta of initial_interval ({first}) or more"
+        if not _is(self.jitter, int | float) or not 0 <= self.jitter <= 1:
+            yield f"jitter={self.jitter!r}: use a fraction from 0 to 1"
+        # A string is a sequence of names, of one letter each.
+        if _is(self.non_retryable, str):
+            yield f"non_retryable={self.non_retryable!r}: use a list"
+
+    @property
+    def wire(self) -> Retry:
+        """The policy as it travels with a task."""
+        wire: Retry = getattr(self, "_wire")  # noqa: B009 - made in __post_init__, no field of the dataclass
+        return wire
+
+    def _to_wire(self) -> Retry:
+        return Retry(
+            max_attempts=self.max_attempts,
+            initial_ms=milliseconds(self.initial_interval),
+            backoff=Backoff(self.backoff),
+            coefficient=float(self.coefficient),
+            max_interval_ms=milliseconds(self.max_interval) if self.max_interval is not None else 0,
+            jitter=float(self.jitter),
+            non_retryable=tuple(dict.fromkeys(_names(self.non_retryable))),
+        )
+
+
+def _is(value: object, kind: type | UnionType) -> bool:
+    return isinstance(value, kind)
+
+
+def _is_error_type(value: object) -> TypeGuard[type[BaseException]]:
+    return isinstance(value, type) and issubclass(value, BaseException)
+
+
+def _names(errors: Iterable[str | type[BaseException]]) -> Iterable[str]:
+    for error in errors:
+        if isinstance(error, str):
+            yield error
+        elif _is_error_type(error):
+            yield f"{error.__module__}.{error.__qualname__}"
+            yield error.__name__
+        else:
+            raise RegistrationError(f"RetryPolicy: non_retryable holds {error!r}: use exception types or their names")
+
+
+class ActivityCallOptions(TypedDict, total=False):
+    """Options of an activity, at registration and for one call. `task_queue`: which workers run it."""
+
+    task_queue: str
+    retry: RetryPolicy
+
+
+class StartOptions(TypedDict, total=False):
+    """Options of a start.
+
+    `instance_id`: default a new unique one. `on_conflict`: when the id is taken, "fail" (default) raises
+    `InstanceAlreadyExists`, "use-existing" returns the instance that is there, "replace-finished" purges it if it has
+    finished. `delay`: how long to wait before the first turn. `tags`: labels that stay with the instance.
+    """
+
+    instance_id: str
+    on_conflict: OnConflict
+    delay: timedelta
+    tags: dict[str, str]
+
+
+class ChildOptions(TypedDict, total=False):
+    """Options of a sub-orchestration that stand beside its inputs; default instance id: `{parent}:{number}`."""
+
+    instance_id: str | None
+
+
+def check_options(given: Mapping[str, object], allowed: frozenset[str], owner: str) -> None:
+    """Raise `NotBuilt` for an option of a later version, and `RegistrationError` for one that does not exist."""
+    for name in given:
+        if name in _NOT_BUILT:
+            raise NotBuilt(f"{owner}: the option {name!r} is not built in this version: leave it out")
+        if name not in allowed:
+            raise RegistrationError(f"{owner}: there is no option {name!r}; there are {', '.join(sorted(allowed))}")
+
+
+def activity_options(given: Mapping[str, Any], base: ActivityOptions, owner: str) -> ActivityOptions:
+    """`base` with the given options of `ActivityCallOptions` in place of its own."""
+    check_options(given, ACTIVITY_OPTIONS, owner)
+    queue, retry = given.get("task_queue", base.task_queue), given.get("retry")
+    if retry is not None and not isinstance(retry, RetryPolicy):
+        raise RegistrationError(f"{owner}: retry={retry!r}: use a RetryPolicy")
+    return ActivityOptions(check_name(queue, "task queue"), base.retry if retry is None else retry.wire)
+
+
+def start_options(given: Mapping[str, Any], owner: str) -> StartOptions:
+    """The given options of a start, checked."""
+    check_options(given, START_OPTIONS, owner)
+    if "instance_id" in given:
+        check_instance_id(given["instance_id"])
+    if given.get("on_conflict", "fail") not in _CONFLICTS:
+        raise InvalidPayload(f"{owner}: on_conflict={given['on_conflict']!r}: use {', '.join(_CONFLICTS)}")
+    delay = given.get("delay", timedelta(0))
+    if not isinstance(delay, timedelta) or delay < timedelta(0):
+        raise InvalidPayload(f"{owner}: delay={delay!r}: use a timedelta that is not negative")
+    tags: dict[Any, Any] = given.get("tags", {})
+    if not all(isinstance(text, str) for item in tags.items() for text in item):
+        raise InvalidPayload(f"{owner}: tags={tags!r}: use strings as names and values")
+    return StartOptions(**given)

@@ -1,0 +1,249 @@
+"""The client of a hub: an async context manager over a store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
+from uuid import uuid4
+
+import anyio
+from anyio.abc import TaskGroup
+
+from redurable.authoring.calls import read_start_call
+from redurable.authoring.context import OrchestrationContext
+from redurable.authoring.functions import Orchestrator
+from redurable.authoring.payloads import Codec, encode
+from redurable.authoring.policies import StartOptions, milliseconds
+from redurable.client.changes import Changes
+from redurable.client.handle import Handle
+from redurable.client.link import Link
+from redurable.client.status import Status, status_of
+from redurable.core.events import Event
+from redurable.core.ids import check_hub_name, check_instance_id, check_name
+from redurable.core.messages import Control, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.errors import (
+    CallerError,
+    InstanceAlreadyExists,
+    InstanceFinished,
+    InstanceNotFinished,
+    InstanceNotFound,
+)
+from redurable.store.address import open_hub
+from redurable.store.port import Hub, SendOutcome, StartOutcome, StartRequest
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_CLOSE_TIMEOUT = 5.0
+
+
+class Client:
+    """Starts orchestrations, talks to them, and asks how they are: `async with Client(hub="orders") as client: …`.
+
+    `address`: see the documentation of store addresses; None: the environment variable REDURABLE_REDIS_URL, else the
+    embedded server. While the store does not answer, every call is repeated, under the same ids, for `timeout`
+    seconds; then it raises `StoreUnavailable`.
+    """
+
+    def __init__(self, address: str | None = None, *, hub: str, timeout: float = 30.0) -> None:
+        check_hub_name(hub)
+        self._open: Callable[[], Hub] = lambda: open_hub(address, hub)
+        self._owned = True
+        self._timeout = timeout
+        self._exits = AsyncExitStack()
+        self._entered: tuple[Link, Changes] | None = None
+
+    @classmethod
+    def from_store(cls, store: Hub, *, timeout: float = 30.0) -> Self:
+        """A client over a store that is open already, and that stays open."""
+        client = cls(hub=store.hub, timeout=timeout)
+        client._open = lambda: store
+        client._owned = False
+        return client
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as exits:
+            store = self._open()
+            link = Link(store, self._timeout)
+            if self._owned:
+                exits.push_async_callback(_close, store)
+                await link.call(store.open)
+            changes = Changes(link)
+            tasks = await anyio.create_task_group().__aenter__()
+            exits.push_async_callback(_stop, tasks)
+            tasks.start_soon(changes.run)
+            self._entered = link, changes
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        self._entered = None
+        return await self._exits.__aexit__(*error)
+
+    @overload
+    async def start(self, orchestrator: Orchestrator[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
+    @overload
+    async def start(
+        self, orchestrator: Callable[[OrchestrationContext], Awaitable[R]], /, **options: Unpack[StartOptions]
+    ) -> Handle[R]: ...
+    @overload
+    async def start(
+        self, orchestrator: Callable[[OrchestrationContext, A], Awaitable[R]], a: A, /, **options: Unpack[StartOptions]
+    ) -> Handle[R]: ...
+    @overload
+    async def start(
+        self,
+        orchestrator: Callable[[OrchestrationContext, A, B], Awaitable[R]],
+        a: A,
+        b: B,
+        /,
+        **options: Unpack[StartOptions],
+    ) -> Handle[R]: ...
+    @overload
+    async def start(
+        self,
+        orchestrator: Callable[[OrchestrationContext, A, B, C], Awaitable[R]],
+        a: A,
+        b: B,
+        c: C,
+        /,
+        **options: Unpack[StartOptions],
+    ) -> Handle[R]: ...
+    @overload
+    async def start(
+        self, orchestrator: str, /, *args: object, result_type: type[T], **options: Unpack[StartOptions]
+    ) -> Handle[T]: ...
+    @overload
+    async def start(self, orchestrator: str, /, *args: object, **options: Unpack[StartOptions]) -> Handle[object]: ...
+    async def start(self, orchestrator: Any, /, *args: Any, **kwargs: Any) -> Handle[Any]:
+        """Start an instance, and return its handle once the store has accepted it.
+
+        Options (see `StartOptions`) stand beside positional inputs; keyword inputs together with options go as
+        `client.start(f.options(instance_id="x"), order, fast=True)`. By name, `result_type` says what the result is.
+        Raises `InstanceAlreadyExists`, `InvalidPayload` for inputs that do not fit.
+        """
+        name, call, options, result = read_start_call(orchestrator, args, kwargs)
+        instance = options.get("instance_id") or uuid4().hex
+        on_conflict = options.get("on_conflict", "fail")
+        message = StartExecution(
+            execution=uuid4().hex, name=check_name(name, "orchestrator"), call=call, tags=options.get("tags", {})
+        )
+        delay = milliseconds(options["delay"]) if "delay" in options else 0
+        link, changes = self._connection
+        outcome = await link.call(lambda: link.store.start(StartRequest(instance, message, on_conflict, delay)))
+        if outcome is StartOutcome.REFUSED:
+            hint = "it has not finished" if on_conflict == "replace-finished" else "choose another id or on_conflict=…"
+            raise InstanceAlreadyExists(f"instance {instance!r} exists in hub {link.store.hub!r}: {hint}")
+        execution = message.execution if outcome is StartOutcome.STARTED else ""
+        return Handle(link, changes, instance, execution, result)
+
+    @overload
+    def get_handle(self, instance_id: str, *, result_type: type[T]) -> Handle[T]: ...
+    @overload
+    def get_handle(self, instance_id: str) -> Handle[object]: ...
+    def get_handle(self, instance_id: str, *, result_type: Any = object) -> Handle[Any]:
+        """The handle of an instance that was started elsewhere; whether it exists shows when it is used."""
+        check_instance_id(instance_id)
+        result = Codec(f"instance {instance_id!r}", "result", lambda: result_type)
+        return Handle(*self._connection, instance_id, "", result)
+
+    async def raise_event(self, instance_id: str, name: str, data: object = None, event_id: str | None = None) -> None:
+        """Raise an event. It waits for the instance if that does not exist yet, and until the orchestrator reads it.
+
+        An `event_id` that the instance has seen is dropped, so the caller may repeat the call. Raises
+        `InstanceFinished`, and `InstanceNotFound` when 1,000 events wait for an instance that does not exist.
+        """
+        payload = encode(data, f"event {name!r}", "data")
+        message = RaiseEvent(name=check_name(name, "event"), data=payload, id=event_id or uuid4().hex)
+        outcome, _ = await self._link.send(check_instance_id(instance_id), message)
+        self._check_sent(instance_id, outcome)
+
+    async def terminate(self, instance_id: str, reason: str = "") -> None:
+        """End an instance at once, without running its code. Raises `InstanceNotFound`, `InstanceFinished`."""
+        await self._control(instance_id, Terminate(reason=reason))
+
+    async def suspend(self, instance_id: str, reason: str = "") -> None:
+        """Let an instance only record what arrives, until `resume`. Raises `InstanceNotFound`, `InstanceFinished`."""
+        await self._control(instance_id, Suspend(reason=reason))
+
+    async def resume(self, instance_id: str, reason: str = "") -> None:
+        """Let a suspended instance go on. Raises `InstanceNotFound`, `InstanceFinished`."""
+        await self._control(instance_id, Resume(reason=reason))
+
+    async def purge(self, instance_id: str) -> None:
+        """Delete all that is stored of a finished instance. Raises `InstanceNotFound`, `InstanceNotFinished`."""
+        link = self._link
+        answer, repeated = await link.attempt(lambda: link.store.purge(check_instance_id(instance_id)))
+        if answer == "running":
+            raise InstanceNotFinished(f"instance {instance_id!r} has not finished: terminate it first")
+        if answer == "missing" and not repeated:
+            raise self._not_found(instance_id)
+
+    async def get_status(self, instance_id: str, show_history: bool = False) -> Status:
+        """How an instance is now; its history only if asked for. Raises `InstanceNotFound`."""
+        link = self._link
+        snapshot = await link.snapshot(check_instance_id(instance_id))
+        history = await link.history(instance_id, snapshot.execution) if show_history else None
+        return status_of(snapshot, history)
+
+    async def list_executions(self, instance_id: str) -> list[str]:
+        """The ids of all executions of an instance, oldest first. Raises `InstanceNotFound`."""
+        link = self._link
+        executions = await link.call(lambda: link.store.executions(check_instance_id(instance_id)))
+        if not executions:
+            raise self._not_found(instance_id)
+        return executions
+
+    async def get_history(self, instance_id: str, execution: str | None = None) -> list[Event]:
+        """All events of an execution (None: the current one). Raises `InstanceNotFound`."""
+        events = await self._link.history(check_instance_id(instance_id), execution or "")
+        if not events:
+            executions = await self.list_executions(instance_id)
+            if execution and execution not in executions:
+                raise InstanceNotFound(
+                    f"instance {instance_id!r} has no execution {execution!r}; it has {', '.join(executions)}"
+                )
+        return events
+
+    async def _control(self, instance_id: str, message: Control) -> None:
+        outcome, repeated = await self._link.send(check_instance_id(instance_id), message)
+        if isinstance(message, Terminate) and repeated and outcome is SendOutcome.FINISHED:
+            return
+        self._check_sent(instance_id, outcome)
+
+    def _check_sent(self, instance_id: str, outcome: SendOutcome) -> None:
+        if outcome is SendOutcome.MISSING:
+            raise self._not_found(instance_id)
+        if outcome is SendOutcome.FINISHED:
+            raise InstanceFinished(f"instance {instance_id!r} has finished and takes no more messages")
+
+    def _not_found(self, instance_id: str) -> InstanceNotFound:
+        return InstanceNotFound(
+            f"no instance {instance_id!r} in hub {self._link.store.hub!r}: check the id and the hub"
+        )
+
+    @property
+    def _connection(self) -> tuple[Link, Changes]:
+        if self._entered is None:
+            raise CallerError("the client is not connected: use it inside `async with Client(…) as client:`")
+        return self._entered
+
+    @property
+    def _link(self) -> Link:
+        return self._connection[0]
+
+
+async def _stop(tasks: TaskGroup) -> None:
+    # The group is not told of an error in the body, which it would wrap into an exception group.
+    tasks.cancel_scope.cancel()
+    await tasks.__aexit__(None, None, None)
+
+
+async def _close(store: Hub) -> None:
+    with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+        await store.close()

@@ -1,0 +1,93 @@
+"""What a client is told about an instance."""
+
+# No `from __future__ import annotations`: public dataclasses name `redurable` as their module, where a library that
+# resolves annotations later would not find the types.
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from redurable.authoring.payloads import decode_any
+from redurable.core.events import Event, ExecutionCompleted, ExecutionFailed, ExecutionTerminated
+from redurable.core.settle import TERMINATED
+from redurable.core.values import ABSENT, Arguments, Failure, RuntimeStatus
+from redurable.store.port import Snapshot
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """An instance at a moment.
+
+    `input`, `output` and `custom_status` are plain JSON values; several inputs are a dict of `args` and `kwargs`.
+    `failure` says why the instance failed or was terminated. `execution` is the id of the current execution.
+    `unread_events` counts messages that no turn has read yet. `quarantined` says why no worker can take a turn now
+    (empty: nothing is wrong). `history` holds the events of the current execution, when they were asked for.
+    """
+
+    instance_id: str
+    name: str
+    runtime_status: RuntimeStatus
+    created_at: datetime
+    last_updated_at: datetime
+    execution: str
+    input: Any = None
+    output: Any = None
+    failure: Failure | None = None
+    custom_status: Any = None
+    parent_instance_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    unread_events: int = 0
+    quarantined: str = ""
+    history: list[Event] | None = None
+
+
+def status_of(snapshot: Snapshot, history: list[Event] | None) -> Status:
+    """A snapshot in the user's terms."""
+    begun = snapshot.first or snapshot.start
+    call: Arguments | None = getattr(begun, "call", None)
+    last, custom = snapshot.last, snapshot.custom_status
+    return Status(
+        instance_id=snapshot.instance,
+        name=snapshot.name,
+        runtime_status=snapshot.status,
+        created_at=_moment(snapshot.created_at),
+        last_updated_at=_moment(snapshot.updated_at),
+        execution=snapshot.execution,
+        input=None if call is None else _inputs(call),
+        output=decode_any(last.result) if isinstance(last, ExecutionCompleted) else None,
+        failure=failure_in(last),
+        custom_status=None if custom is None else decode_any(custom),
+        parent_instance_id=snapshot.parent.instance if snapshot.parent else None,
+        tags=snapshot.tags,
+        unread_events=snapshot.unread,
+        quarantined=snapshot.quarantined,
+        history=history,
+    )
+
+
+def failure_in(last: Event | None) -> Failure | None:
+    """Why an execution ended as it did, when it did not complete."""
+    match last:
+        case ExecutionFailed(failure=failure):
+            return failure
+        case ExecutionTerminated(reason=reason):
+            return Failure(TERMINATED, reason)
+        case _:
+            return None
+
+
+def _inputs(call: Arguments) -> Any:
+    if call.input is not ABSENT:
+        return decode_any(call.input)
+    if not call.args and not call.kwargs:
+        return None
+    return {
+        "args": [decode_any(payload) for payload in call.args],
+        "kwargs": {name: decode_any(payload) for name, payload in call.kwargs.items()},
+    }
+
+
+def _moment(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -1,0 +1,126 @@
+"""Right uses of the public API: pyright strict finds nothing to say, and infers these types."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import NoReturn, assert_type
+
+from pydantic import BaseModel
+
+from redurable import ActivityContext, App, Backoff, Client, Handle, OrchestrationContext, RetryPolicy, Worker
+from redurable.core.events import Event
+
+
+class Order(BaseModel):
+    lines: list[str]
+
+
+class Receipt(BaseModel):
+    total: int
+
+
+app = App("orders", default_retry=RetryPolicy(max_attempts=2))
+
+
+@app.activity
+async def validate(order: Order) -> Order:
+    return order
+
+
+@app.activity(
+    name="Charge",
+    task_queue="payments",
+    retry=RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff=Backoff.LINEAR,
+        max_interval=timedelta(seconds=30),
+        non_retryable=["CardDeclined", ValueError],
+    ),
+)
+async def charge(order: Order, currency: str = "EUR") -> Receipt:
+    assert_type(ActivityContext.current().attempt, int)
+    return Receipt(total=1)
+
+
+@app.activity
+def import_file(path: str, *, instance_id: str = "") -> int:
+    return 1
+
+
+@app.orchestrator
+async def process(ctx: OrchestrationContext, order: Order, fast: bool = False) -> Receipt:
+    assert_type(await ctx.call_activity(validate, order), Order)
+    receipt = await ctx.call_activity(charge.options(task_queue="vip"), order, currency="USD")
+    assert_type(receipt, Receipt)
+    assert_type(await ctx.call_activity(import_file, "p", instance_id="x"), int)
+    texts = await asyncio.gather(*(ctx.call_activity("ProcessData", d, result_type=str) for d in order.lines))
+    assert_type(texts, list[str])
+    assert_type(await ctx.call_activity("ProcessData", 1, "a"), object)
+    assert_type(ctx.call_activity(validate, order), asyncio.Future[Order])
+    return receipt
+
+
+@app.orchestrator(name="Tick")
+async def tick(ctx: OrchestrationContext) -> None: ...
+
+
+@app.orchestrator
+async def forever(ctx: OrchestrationContext, n: int) -> NoReturn:
+    ctx.continue_as_new(n + 1, keep_events=True)
+
+
+@app.orchestrator
+async def everything(ctx: OrchestrationContext, order: Order) -> Receipt:
+    assert_type(await ctx.call_sub_orchestrator(process, order), Receipt)
+    assert_type(await ctx.call_sub_orchestrator(process, order, fast=True), Receipt)
+    assert_type(await ctx.call_sub_orchestrator(process, order, instance_id=f"{ctx.instance_id}-child"), Receipt)
+    assert_type(await ctx.call_sub_orchestrator(process, order, True, instance_id=None), Receipt)
+    assert_type(await ctx.call_sub_orchestrator(process.options(instance_id="x"), order, fast=True), Receipt)
+    assert_type(await ctx.call_sub_orchestrator(tick, instance_id="t"), None)
+    assert_type(await ctx.call_sub_orchestrator("Other", order, result_type=Receipt, instance_id="x"), Receipt)
+    assert_type(await ctx.call_sub_orchestrator("Other", order), object)
+    assert_type(ctx.start_orchestration(process, order, fast=True), str)
+    assert_type(ctx.start_orchestration("Other", order, instance_id="x"), str)
+
+    assert_type(await ctx.wait_for_external_event("A", bool, timeout=timedelta(hours=24)), bool)
+    assert_type(await ctx.wait_for_external_event("A", type=list[int]), list[int])
+    assert_type(await ctx.wait_for_external_event("A"), object)
+    assert_type(await ctx.create_timer(ctx.current_utc_datetime + timedelta(days=7)), None)
+    await ctx.raise_event("other", "Done", order)
+
+    index, winner = await ctx.select(ctx.create_timer(timedelta(minutes=5)), ctx.wait_for_external_event("C", str))
+    assert_type(index, int)
+    assert_type(winner, str | None)
+    assert_type(
+        await ctx.join(ctx.call_activity(validate, order), ctx.call_activity(charge, order)), list[Order | Receipt]
+    )
+    ctx.logger.info("%s %s", ctx.random.random(), ctx.new_uuid())
+    return await process(ctx, order)
+
+
+async def main(client: Client, order: Order) -> None:
+    assert_type(await client.start(process, order), Handle[Receipt])
+    assert_type(await client.start(process, order, fast=True), Handle[Receipt])
+    handle = await client.start(
+        process, order, instance_id="order-42", on_conflict="use-existing", delay=timedelta(minutes=5), tags={"t": "a"}
+    )
+    assert_type(handle, Handle[Receipt])
+    assert_type(await handle.result(timeout=30), Receipt)
+    assert_type(await handle.result(follow=False), Receipt | None)
+    assert_type(await client.start(process, order, True, instance_id="x"), Handle[Receipt])
+    assert_type(await client.start(process.options(instance_id="x"), order, fast=True), Handle[Receipt])
+    assert_type(await client.start(tick, instance_id="t"), Handle[None])
+    assert_type(await client.start("process", order, result_type=Receipt, instance_id="x"), Handle[Receipt])
+    assert_type(await client.start("process", order), Handle[object])
+    assert_type(client.get_handle("x", result_type=Receipt), Handle[Receipt])
+    assert_type((await client.get_status("x", show_history=True)).history, list[Event] | None)
+    assert_type(await validate(order), Order)
+    assert_type(import_file("x"), int)
+
+
+async def connect() -> None:
+    async with Client("redis://localhost:6379", hub="orders") as client:
+        assert_type(client, Client)
+    async with Worker(app, "redis://localhost:6379", hub="orders", roles={"activities"}) as worker:
+        assert_type(worker, Worker)
