@@ -1,0 +1,75 @@
+"""Finished attempts, on their way back to their instances.
+
+A batch is whatever has gathered while the last one was on its way. The same step of the store receives ready entries,
+so the turn that an activity's result asks for begins without another round trip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from redurable.facts import ActivityAttempted
+from redurable.store.port import Completed
+from redurable.worker.common import Common
+from redurable.worker.ends import Ended, Ends
+from redurable.worker.holdings import task_key
+from redurable.worker.timers import Timers
+from redurable.worker.turns import Pipeline
+
+
+class Completions:
+    """Completes attempts in batches. `pipeline` is None in a worker that takes no turns."""
+
+    name = "completions"
+
+    def __init__(self, common: Common, ends: Ends, timers: Timers | None, pipeline: Pipeline | None) -> None:
+        self._common = common
+        self._ends = ends
+        self._timers = timers
+        self._pipeline = pipeline
+
+    async def run(self) -> None:
+        """As many batches on their way at once as there are lanes."""
+        async with anyio.create_task_group() as group:
+            for _ in range(self._common.settings.lanes):
+                group.start_soon(self._send)
+
+    async def _send(self) -> None:
+        while True:
+            batch = await self._ends.take(self._common.settings.batch)
+            try:
+                await self._complete(batch)
+            finally:
+                self._ends.done()
+
+    async def _complete(self, batch: Sequence[Ended]) -> None:
+        ends = [ended.end for ended in batch]
+        pipeline = self._pipeline
+        if pipeline is None:
+            completed = await self._common.store.complete(ends, [None] * len(ends), 0, ())
+            self._settle(batch, completed)
+            return
+        known = {end.lease.task.instance: pipeline.position(end.lease.task.instance) for end in ends}
+        positions = [known[end.lease.task.instance] for end in ends]
+        mine = self._common.ownership.mine
+        count = pipeline.free if mine and self._common.reception.open else 0
+        completed = await self._common.store.complete(ends, positions, count, mine if count else ())
+        self._settle(batch, completed)
+        await pipeline.run_delivered(completed.deliveries, known)
+        await pipeline.run(completed.entries)
+
+    def _settle(self, batch: Sequence[Ended], completed: Completed) -> None:
+        for ended in batch:
+            self._common.holdings.let_go(task_key(ended.end.lease))
+        if self._timers is not None:
+            self._timers.add(completed.timers)
+        if self._common.facts.listening:
+            for ended, accepted in zip(batch, completed.accepted, strict=True):
+                self._common.facts.announce(_attempted(ended, accepted))
+
+
+def _attempted(ended: Ended, accepted: bool) -> ActivityAttempted:
+    outcome = ended.outcome if accepted else "lost"
+    return ActivityAttempted(ended.end.lease.task.name, outcome, ended.seconds, ended.end.retry is not None)

@@ -1,0 +1,39 @@
+"""Routes the hub's intake, the public stream that any Redis client may write to, to the mailboxes that are meant.
+
+One worker prefers it (`Ownership.intake`); if two do for a moment, watermarks keep every entry delivered once.
+"""
+
+from __future__ import annotations
+
+from redurable.facts import DeadLettered, MessagesRelayed
+from redurable.worker.common import Common
+
+MOST = 500
+"""Intake entries routed in one step."""
+
+
+class Intake:
+    """Reads on, blocking, while this worker owns the intake."""
+
+    name = "intake"
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+
+    async def run(self) -> None:
+        """Route until the worker takes on nothing new."""
+        reception, ownership = self._common.reception, self._common.ownership
+        while reception.open:
+            with reception.reading():
+                if ownership.intake:
+                    await self._route()
+                else:
+                    await ownership.change()
+
+    async def _route(self) -> None:
+        routed = await self._common.store.route(MOST, self._common.settings.poll_block_ms)
+        if self._common.facts.listening:
+            if routed.delivered:
+                self._common.facts.announce(MessagesRelayed("intake", routed.delivered))
+            if routed.dead:
+                self._common.facts.announce(DeadLettered("intake", routed.dead))

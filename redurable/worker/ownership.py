@@ -1,0 +1,73 @@
+"""Which partitions this worker prefers. Affinity is soft: it keeps caches warm; leases and fences keep things right.
+
+Rendezvous hashing: every worker computes the same owner for every slice from the list of workers alone, and when one
+comes or goes only its own slices move. Workers without the role "orchestrations" own nothing; their ids say so.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+import anyio
+
+NO_TURNS = "-activities"
+"""How the ids of workers end that run activities only."""
+
+INTAKE = "intake"
+
+
+def new_worker_id(takes_turns: bool) -> str:
+    """A fresh id, HOST-PID-RANDOM: the consumer name under which the store knows this worker."""
+    unique = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+    return unique if takes_turns else unique + NO_TURNS
+
+
+def owner(slice_name: str, workers: Iterable[str]) -> str:
+    """The worker that owns a slice: the highest hash of both names."""
+    return max(workers, key=lambda worker: blake2b(f"{worker} {slice_name}".encode(), digest_size=8).digest())
+
+
+class Ownership:
+    """What this worker owns now: `mine`; `others` are the rest of the hub's partitions; `intake`: it routes that."""
+
+    def __init__(self, worker: str, partitions: int) -> None:
+        self.partitions = partitions
+        self.mine: tuple[int, ...] = ()
+        self.others: tuple[int, ...] = tuple(range(partitions))
+        self.intake = False
+        self._worker = worker
+        self._workers: tuple[str, ...] = ()
+        self._changed = anyio.Event()
+
+    def assign(self, workers: Sequence[str]) -> bool:
+        """Work out the share of this worker among `workers`; return whether anything changed."""
+        able = tuple(sorted(worker for worker in workers if not worker.endswith(NO_TURNS)))
+        if able == self._workers:
+            return False
+        self._workers = able
+        owners = [owner(str(number), able) for number in range(self.partitions)] if able else []
+        self._become(
+            tuple(number for number, name in enumerate(owners) if name == self._worker),
+            bool(able) and owner(INTAKE, able) == self._worker,
+        )
+        return True
+
+    def give_up(self) -> None:
+        """Own nothing any more."""
+        self._workers = ()
+        self._become((), False)
+
+    async def change(self) -> None:
+        """Wait until something changes."""
+        await self._changed.wait()
+
+    def _become(self, mine: tuple[int, ...], intake: bool) -> None:
+        held = frozenset(mine)
+        self.mine = mine
+        self.others = tuple(number for number in range(self.partitions) if number not in held)
+        self.intake = intake
+        self._changed.set()
+        self._changed = anyio.Event()

@@ -1,0 +1,134 @@
+"""The store as roles see it: the port's verbs, each repeated until the server answers.
+
+Every verb is idempotent by its arguments, so repeating it is harmless. `StoreRefused` passes: it takes a person.
+`faults` counts what went unanswered; the leases role reads it to know when replies may have been lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import anyio
+
+from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
+from redurable.errors import StoreUnavailable
+from redurable.facts import Facts, StoreFaulted
+from redurable.settings import WorkerSettings
+from redurable.store.port import (
+    Committed,
+    Completed,
+    DueTimer,
+    Fired,
+    Lost,
+    Membership,
+    Reclaimed,
+    Routed,
+    Store,
+    TaskDemand,
+    TaskEnd,
+    TaskLease,
+    Upcoming,
+)
+
+log = logging.getLogger("redurable.worker")
+
+T = TypeVar("T")
+
+
+class PatientStore:
+    """The hot verbs of a `Store`, each repeated with a growing, jittered wait while it is unavailable."""
+
+    def __init__(self, store: Store, settings: WorkerSettings, facts: Facts) -> None:
+        self.faults = 0
+        self._store = store
+        self._facts = facts
+        self._least = settings.retry_min_ms
+        self._most = settings.retry_max_ms
+        self._down = False
+
+    async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
+        return await self._repeat("receive", lambda: self._store.receive(partitions, count, block_ms))
+
+    async def recover(self) -> Reclaimed:
+        return await self._repeat("recover", lambda: self._store.recover())
+
+    async def checkout(self, entries: Sequence[Entry], known: Sequence[Position | None]) -> list[Delivery]:
+        return await self._repeat("checkout", lambda: self._store.checkout(entries, known))
+
+    async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None) -> Committed:
+        return await self._repeat("commit", lambda: self._store.commit(commits, demand))
+
+    async def receive_tasks(self, demand: TaskDemand, block_ms: int) -> list[TaskLease]:
+        return await self._repeat("receive_tasks", lambda: self._store.receive_tasks(demand, block_ms))
+
+    async def complete(
+        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int, partitions: Sequence[int]
+    ) -> Completed:
+        return await self._repeat("complete", lambda: self._store.complete(ends, known, count, partitions))
+
+    async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
+        await self._repeat("hand_back", lambda: self._store.hand_back(entries, tasks))
+
+    async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
+        return await self._repeat("renew", lambda: self._store.renew(entries, tasks))
+
+    async def reclaim(
+        self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int
+    ) -> Reclaimed:
+        return await self._repeat(
+            "reclaim", lambda: self._store.reclaim(partitions, entries, entry_lease_ms, demand, task_lease_ms)
+        )
+
+    async def steal(self, partitions: Sequence[int], count: int, waited_ms: int) -> list[Entry]:
+        return await self._repeat("steal", lambda: self._store.steal(partitions, count, waited_ms))
+
+    async def upcoming(self, partitions: Sequence[int], horizon_ms: int, count: int) -> Upcoming:
+        return await self._repeat("upcoming", lambda: self._store.upcoming(partitions, horizon_ms, count))
+
+    async def fire(self, timers: Sequence[DueTimer]) -> Fired:
+        return await self._repeat("fire", lambda: self._store.fire(timers))
+
+    async def relay(self, partition: int, count: int) -> int:
+        return await self._repeat("relay", lambda: self._store.relay(partition, count))
+
+    async def route(self, count: int, block_ms: int) -> Routed:
+        return await self._repeat("route", lambda: self._store.route(count, block_ms))
+
+    async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        return await self._repeat("sweep", lambda: self._store.sweep(partition, cursor, count))
+
+    async def heartbeat(self, ttl_ms: int) -> Membership:
+        return await self._repeat("heartbeat", lambda: self._store.heartbeat(ttl_ms))
+
+    async def leave(self) -> None:
+        await self._repeat("leave", lambda: self._store.leave())
+
+    async def reap(self, idle_ms: int) -> int:
+        return await self._repeat("reap", lambda: self._store.reap(idle_ms))
+
+    async def _repeat(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
+        longest = self._least
+        while True:
+            try:
+                answer = await call()
+            except StoreUnavailable as error:
+                self._note_fault(verb, error)
+            else:
+                if self._down:
+                    self._down = False
+                    log.warning("the store answers again (%s)", verb)
+                return answer
+            # Full jitter: many workers that lost the same server must not come back in waves.
+            await anyio.sleep(random.uniform(0, longest) / 1000)
+            longest = min(longest * 2, self._most)
+
+    def _note_fault(self, verb: str, error: StoreUnavailable) -> None:
+        self.faults += 1
+        if not self._down:
+            self._down = True
+            log.warning("the store does not answer (%s: %s); repeating until it does", verb, error)
+        if self._facts.listening:
+            self._facts.announce(StoreFaulted(verb, str(error)))

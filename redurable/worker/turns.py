@@ -1,0 +1,149 @@
+"""The way of a batch of instances through a worker: checkout, take turns, commit, hand on.
+
+Invariants: an instance is in one batch at a time (`Holdings`), and its replay is out of the cache for as long. A fenced
+turn leaves no trace: its replay is evicted, and its entry is checked out again if it is still ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from redurable.core.delivery import Delivery, Entry, Outcome, Position, Receipt
+from redurable.core.turn import Known
+from redurable.worker.cache import ReplayCache
+from redurable.worker.commit import Commits
+from redurable.worker.common import Common, log
+from redurable.worker.turn_thread import Taken, TurnThread
+
+Work = list[tuple[Delivery, Known | None]]
+
+
+class Pipeline:
+    """Takes the turns of whatever this worker received. `running` counts the batches under way."""
+
+    def __init__(self, common: Common, thread: TurnThread, cache: ReplayCache, commits: Commits) -> None:
+        self.running = 0
+        self._ended = asyncio.Event()
+        self._common = common
+        self._thread = thread
+        self._cache = cache
+        self._commits = commits
+
+    @property
+    def free(self) -> int:
+        """How many instances can be taken on now without making others wait long."""
+        settings = self._common.settings
+        return settings.batch if self.running < settings.lanes else 0
+
+    def position(self, instance: str) -> Position | None:
+        """What this worker knows of the instance's history: a checkout needs to read only what follows."""
+        return self._cache.position(instance)
+
+    async def idle(self) -> None:
+        """Wait until no batch is under way."""
+        while self.running:
+            await self._ended.wait()
+
+    async def run(self, entries: Sequence[Entry]) -> None:
+        """Take turns of these instances, until neither they nor entries that waited for them are left."""
+        with self._under_way():
+            while entries:
+                entries = await self._run_once(entries)
+
+    async def run_delivered(self, deliveries: Sequence[Delivery], known: dict[str, Position | None]) -> None:
+        """The same for instances that were checked out already, against these positions."""
+        checked = {delivery.entry.instance: delivery for delivery in deliveries}
+        claimed = self._common.holdings.claim(delivery.entry for delivery in deliveries)
+        valid: list[Entry] = []
+        stale: list[Entry] = []
+        for entry in claimed:
+            moved_on = self.position(entry.instance) != known.get(entry.instance)
+            (stale if moved_on else valid).append(entry)
+        work = [(checked[entry.instance], self._cache.take(entry.instance)) for entry in valid]
+        with self._under_way():
+            waited = self._common.holdings.release(stale)
+            await self.run([*stale, *waited, *await self._finish(valid, work)])
+
+    @contextmanager
+    def _under_way(self) -> Generator[None]:
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+            self._ended.set()
+            self._ended.clear()
+
+    async def _run_once(self, entries: Sequence[Entry]) -> list[Entry]:
+        left: list[Entry] = []
+        for batch in _batches(entries, self._common.settings.batch):
+            claimed = self._common.holdings.claim(batch)
+            if claimed:
+                left += await self._finish(claimed, await self._checkout(claimed))
+        return left
+
+    async def _checkout(self, claimed: list[Entry]) -> Work:
+        replays = [self._cache.take(entry.instance) for entry in claimed]
+        try:
+            positions = [known.position if known is not None else None for known in replays]
+            deliveries = await self._common.store.checkout(claimed, positions)
+        except BaseException:
+            self._drop(zip(claimed, replays, strict=True))
+            self._common.holdings.release(claimed)
+            raise
+        return list(zip(deliveries, replays, strict=True))
+
+    async def _finish(self, claimed: list[Entry], work: Work) -> list[Entry]:
+        """Take the turns and make them true; return the entries to go on with."""
+        again: list[Entry] = []
+        try:
+            if work:
+                again = await self._commit(await self._thread.take(work, self._cache.take_dropped()))
+        finally:
+            waited = self._common.holdings.release(claimed)
+        return [*again, *waited]
+
+    async def _commit(self, turns: list[Taken]) -> list[Entry]:
+        try:
+            receipts = await self._commits.apply(turns)
+        except BaseException:
+            self._drop((taken.delivery.entry, taken.turn.known) for taken in turns)
+            raise
+        fenced = [
+            taken.delivery.entry for taken, receipt in zip(turns, receipts, strict=True) if self._settle(taken, receipt)
+        ]
+        if not fenced:
+            return []
+        lost = {entry.id for entry in (await self._common.store.renew(fenced, ())).entries}
+        return [entry for entry in fenced if entry.id not in lost]
+
+    def _settle(self, taken: Taken, receipt: Receipt) -> bool:
+        """Keep or drop the replay, as the store answered; return whether the turn was fenced."""
+        instance, known = taken.delivery.entry.instance, taken.turn.known
+        if receipt.outcome is Outcome.FENCED:
+            self._cache.drop(instance, known, "fenced")
+            return True
+        if receipt.outcome is Outcome.FAILED:
+            log.error("instance %s: its commit failed: %s", instance, receipt.detail)
+            self._cache.drop(instance, known)
+        elif known is None:
+            self._cache.drop(instance)
+        else:
+            self._cache.put(instance, known)
+        return False
+
+    def _drop(self, replays: Iterable[tuple[Entry, Known | None]]) -> None:
+        for entry, known in replays:
+            self._cache.drop(entry.instance, known)
+
+
+def _batches(entries: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
+    """Entries delivered before run alone: if one of them kills its worker, it takes no others with it."""
+    fresh = [entry for entry in entries if not entry.again]
+    for begin in range(0, len(fresh), size):
+        yield fresh[begin : begin + size]
+    for entry in entries:
+        if entry.again:
+            yield [entry]

@@ -1,0 +1,210 @@
+"""The small parts of a worker, each alone: cache, holdings, ownership, slots, clock, code."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from redurable.authoring.app import App
+from redurable.core.delivery import Entry, Position
+from redurable.core.turn import Known
+from redurable.errors import CallerError, RegistrationError
+from redurable.facts import CacheEvicted, Fact, Facts
+from redurable.store.port import TaskDemand
+from redurable.worker.cache import ReplayCache
+from redurable.worker.code import Code
+from redurable.worker.holdings import Holdings
+from redurable.worker.ownership import NO_TURNS, Ownership, new_worker_id, owner
+from redurable.worker.slots import Slots
+from redurable.worker.worker import Worker
+from tests.unit.worker.stage import FaultyStore, Stage, settings
+
+
+class _Replay(Known):
+    """Stands in for a live execution: the cache looks at its position and its size only."""
+
+    length: int
+    bytes: int
+
+    @property
+    def position(self) -> Position:
+        return Position("x", self.length, f"c{self.length}")
+
+    @property
+    def size(self) -> int:
+        return self.bytes
+
+
+def replay(length: int, size: int = 10) -> Known:
+    return _Replay(cast("Any", None), cast("Any", None), length, size)
+
+
+def cache(most: int = 100, most_bytes: int = 1_000) -> tuple[ReplayCache, list[Fact]]:
+    facts, told = Facts(), list[Fact]()
+    facts.subscribe(told.append)
+    return ReplayCache(most, most_bytes, facts), told
+
+
+def test_the_cache_lets_the_least_recently_used_go_by_count() -> None:
+    kept, told = cache(most=2)
+    replays = {name: replay(index) for index, name in enumerate("abc", 1)}
+    kept.put("a", replays["a"])
+    kept.put("b", replays["b"])
+    known = kept.take("a")
+    assert known is replays["a"]
+    kept.put("a", replays["a"])
+    kept.put("c", replays["c"])
+    assert kept.position("b") is None
+    assert kept.take_dropped() == [replays["b"]]
+    assert kept.take_dropped() == []
+    assert told == [CacheEvicted("full", 1)]
+
+
+def test_the_cache_lets_go_by_bytes_and_counts_them_right() -> None:
+    kept, _ = cache(most_bytes=100)
+    kept.put("a", replay(1, 40))
+    kept.put("b", replay(2, 40))
+    assert kept.bytes == 80
+    grown = kept.take("a")
+    assert grown is not None
+    assert kept.bytes == 40
+    kept.put("a", replay(3, 70))
+    assert (len(kept), kept.bytes) == (1, 70)
+    kept.put("c", replay(4, 101))
+    assert (len(kept), kept.bytes) == (0, 0)
+    assert len(kept.take_dropped()) == 3
+
+
+def test_the_cache_remembers_the_position_of_what_is_taken_out() -> None:
+    kept, told = cache()
+    kept.put("a", replay(1))
+    known = kept.take("a")
+    assert kept.position("a") == Position("x", 1, "c1")
+    assert kept.take("a") is None
+    kept.drop("a", known, "fenced")
+    assert kept.position("a") is None
+    assert kept.clear() == [known]
+    assert told == [CacheEvicted("fenced", 1)]
+
+
+def test_one_owner_per_instance_and_others_wait_in_order() -> None:
+    holdings = Holdings()
+    first, second, third = (Entry(0, f"{number}-0", "one") for number in (1, 2, 3))
+    other = Entry(1, "1-0", "two")
+    assert holdings.claim([first, other, first]) == [first, other]
+    assert holdings.claim([second, third, second, first]) == []
+    assert holdings.busy("one")
+    assert holdings.entries() == [first, other, second, third]
+    holdings.forget([second, first])
+    assert holdings.release([first, other]) == [third]
+    assert holdings.idle
+    assert holdings.claim([third]) == [third]
+    assert holdings.release([third]) == []
+    assert holdings.entries() == []
+
+
+def test_every_slice_has_one_owner_and_only_the_slices_of_who_leaves_move() -> None:
+    workers = [f"host-{number}" for number in range(5)]
+    before = {number: owner(str(number), workers) for number in range(256)}
+    after = {number: owner(str(number), workers[1:]) for number in range(256)}
+    assert all(after[number] == before[number] for number in before if before[number] != workers[0])
+    shares = [list(before.values()).count(worker) for worker in workers]
+    assert min(shares) > 256 / 5 / 2
+
+
+async def test_ownership_is_shared_among_the_workers_that_take_turns() -> None:
+    workers = ["a", "b", f"c{NO_TURNS}"]
+    shares = {name: Ownership(name, 16) for name in workers}
+    for share in shares.values():
+        assert share.assign(workers)
+        assert not share.assign(list(reversed(workers)))
+    assert sorted(shares["a"].mine + shares["b"].mine) == list(range(16))
+    assert shares["a"].others == shares["b"].mine
+    assert [share.intake for share in shares.values()].count(True) == 1
+    assert (shares[f"c{NO_TURNS}"].mine, shares[f"c{NO_TURNS}"].intake) == ((), False)
+    shares["a"].give_up()
+    assert shares["a"].mine == ()
+    assert not shares["a"].intake
+
+
+def test_the_names_of_workers() -> None:
+    assert new_worker_id(takes_turns=True) != new_worker_id(takes_turns=True)
+    assert not new_worker_id(takes_turns=True).endswith(NO_TURNS)
+    assert new_worker_id(takes_turns=False).endswith(NO_TURNS)
+
+
+def test_slots_never_ask_for_more_than_there_is_room_for() -> None:
+    kinds = {"both": frozenset({True, False}), "quick": frozenset({True})}
+    slots = Slots(kinds, settings(concurrency=10, thread_concurrency=3))
+    with slots.reserve() as first:
+        assert first == TaskDemand(("both", "quick"), 3)
+        with slots.reserve() as second:
+            # No thread is free: only the queue without sync functions is asked.
+            assert second == TaskDemand(("quick",), 7)
+            with slots.reserve() as third:
+                assert third.count == 0
+    with slots.reserve(share=4) as part:
+        assert part.count == 1
+    assert [slots.take(False) for _ in range(4)] == [True, True, True, False]
+    assert slots.demand() == TaskDemand(("quick",), 10)
+    slots.give(False)
+    assert slots.demand() == TaskDemand(("both", "quick"), 1)
+
+
+def test_queues_come_from_the_code_or_are_chosen() -> None:
+    app = App("stage")
+
+    @app.activity(task_queue="payments")
+    async def pay() -> None: ...
+
+    @app.activity
+    def load() -> None: ...
+
+    code = Code([app])
+    assert pay.name == "pay"
+    assert load.name == "load"
+    assert code.queues(None) == {"payments": frozenset({True}), "default": frozenset({False})}
+    assert code.queues(["vip"]) == {"vip": frozenset({True, False})}
+    assert Code([App("empty")]).queues(["vip"]) == {}
+
+
+def test_two_apps_with_one_name_are_refused() -> None:
+    apps = [App("one"), App("two")]
+    for app in apps:
+
+        @app.activity(name="pay")
+        async def pay() -> None: ...
+
+    with pytest.raises(RegistrationError, match="apps 'one' and 'two' both register 'pay'"):
+        Code(apps)
+
+
+def test_a_worker_says_what_is_wrong_with_its_arguments() -> None:
+    app = App("orders")
+    assert Worker(app).hub == "orders"
+    assert Worker(app, "memory://", hub="other").hub == "other"
+    assert Worker(app, App("more"), None, hub="x").hub == "x"
+    with pytest.raises(CallerError, match="give one App or several"):
+        Worker("redis://localhost")
+    with pytest.raises(CallerError, match="give one App or several"):
+        Worker(app, "redis://localhost", app)
+    with pytest.raises(CallerError, match="the apps more, orders have different default hubs"):
+        Worker(app, App("more"))
+    with pytest.raises(CallerError, match=r"roles \['everything'\]: choose one or both"):
+        Worker(app, roles={"everything"})
+    with pytest.raises(CallerError, match="task_queues='vip' is one text"):
+        Worker(app, task_queues="vip")
+    with pytest.raises(CallerError, match="says that a worker takes no turns"):
+        Worker.from_store(app, FaultyStore(Stage().hub, "w"), roles={"activities"})
+
+
+async def test_a_worker_that_is_not_open_does_not_run() -> None:
+    with pytest.raises(CallerError, match="this worker is not open"):
+        await Worker(App("orders"), "memory://").run()
+
+
+async def test_a_worker_opens_and_closes_its_own_store() -> None:
+    async with Worker(App("opened"), "memory://parts") as worker:
+        worker.stop()
+        await worker.run()

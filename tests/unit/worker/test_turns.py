@@ -1,0 +1,231 @@
+"""The pipeline: one owner per instance, batches, poison, and deliveries that came with a completion."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import anyio
+import pytest
+
+from redurable.authoring.app import App
+from redurable.authoring.context import OrchestrationContext
+from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
+from redurable.core.events import ActivityCompleted, EventRaised, ExecutionStarted
+from redurable.core.turn import Turn, TurnInput, take_turn
+from redurable.errors import StoreUnavailable
+from redurable.facts import CacheEvicted, InstancesStarted, TurnParked, TurnsTaken
+from redurable.store.memory import MemoryStore
+from redurable.store.port import Committed, Completed, TaskDemand, TaskEnd
+from tests.unit.worker.stage import FaultyStore, Stage, settings
+
+app = App("stage")
+
+
+@app.activity
+async def echo(value: int) -> int:
+    return value
+
+
+@app.orchestrator
+async def collect(ctx: OrchestrationContext, count: int) -> list[int]:
+    return [await ctx.wait_for_external_event("Go", int) for _ in range(count)]
+
+
+@app.orchestrator
+async def together(ctx: OrchestrationContext, width: int) -> int:
+    calls = [ctx.call_activity(echo, number) for number in range(width)]
+    return sum(await asyncio.gather(*calls))
+
+
+class Watching(FaultyStore):
+    """Notes what is checked out with what, and fails the test when an instance is in two batches at once."""
+
+    def __init__(self, stage: Stage, consumer: str = "w1") -> None:
+        super().__init__(stage.hub, consumer)
+        self.batches: list[list[Entry]] = []
+        self.known: list[Position | None] = []
+        self.fetched = 0
+        self._busy: set[str] = set()
+
+    async def checkout(self, entries: Sequence[Entry], known: Sequence[Position | None]) -> list[Delivery]:
+        names = {entry.instance for entry in entries}
+        assert len(names) == len(entries)
+        assert not names & self._busy
+        self._busy |= names
+        self.batches.append(list(entries))
+        self.known += known
+        deliveries = await super().checkout(entries, known)
+        self.fetched += sum(len(delivery.events) for delivery in deliveries)
+        return deliveries
+
+    async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None = None) -> Committed:
+        # Let other lanes run while this one waits for the answer.
+        await anyio.sleep(0.002)
+        committed = await super().commit(commits, demand)
+        self._busy -= {commit.entry.instance for commit in commits}
+        await anyio.sleep(0.002)
+        return committed
+
+
+async def test_an_instance_is_in_one_batch_at_a_time_however_often_it_is_announced() -> None:
+    stage = Stage()
+    store = Watching(stage)
+    await stage.start("collect", 40)
+    async with stage.working(app, store=store):
+        for number in range(40):
+            await stage.raise_event("one", "Go", number)
+            # A bell that nobody rang for a reason, and one that was rung before.
+            stage.hub.of("one").ready.append(stage.hub.clock(), {b"i": b"one"})
+            await anyio.sleep(0.001)
+        assert await stage.result() == list(range(40))
+    assert stage.held() == 0
+
+
+async def test_a_cached_instance_reads_only_what_is_new() -> None:
+    stage = Stage()
+    store = Watching(stage)
+    await stage.start("collect", 30)
+    async with stage.working(app, store=store, roles={"orchestrations"}):
+        await stage.until(lambda: bool(stage.told(InstancesStarted)))
+        for number in range(30):
+            length = len(store.known)
+            await stage.raise_event("one", "Go", number)
+            await stage.until(lambda length=length: len(store.known) > length)
+        assert await stage.result() == list(range(30))
+    # All deltas were empty: what the worker wrote itself, it knows.
+    assert store.fetched == 0
+    assert [position is None for position in store.known].count(True) == 1
+
+
+async def test_entries_delivered_before_run_alone() -> None:
+    stage = Stage(partitions=1)
+    for number in range(6):
+        await stage.start("collect", 1, instance=f"i{number}")
+    # Four were received by a worker that died.
+    dead = MemoryStore(stage.hub, "dead")
+    assert len(await dead.receive([0], 4, 0)) == 4
+    store = Watching(stage)
+    async with stage.working(app, store=store, settings=settings(instance_lease_ms=20, lanes=1)):
+        await stage.until(lambda: sum(len(batch) for batch in store.batches) == 6)
+    alone = [batch for batch in store.batches if batch[0].again]
+    assert sorted(len(batch) for batch in alone) == [1, 1, 1, 1]
+    assert [len(batch) for batch in store.batches if not batch[0].again] == [2]
+
+
+async def test_code_that_is_unknown_parks_until_a_worker_knows_it(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    await stage.start("collect", 1)
+    await stage.raise_event("one", "Go", 7)
+    quick = settings(park_min_ms=60)
+    async with stage.working(App("stage"), settings=quick):
+        parked = await stage.until_seen("one", lambda seen: bool(seen.quarantined))
+    assert "unknown orchestrator" in parked.quarantined
+    assert "instance one is parked: unknown orchestrator" in caplog.text
+    assert {fact.instance for fact in stage.told(TurnParked)} == {"one"}
+    async with stage.working(app, "w2", settings=quick):
+        assert await stage.result() == [7]
+
+
+async def test_an_engine_that_raises_parks_one_instance_and_not_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(definition: object, turn: TurnInput) -> Turn:
+        if turn.delivery.entry.instance == "one":
+            raise RuntimeError("a bug of the engine")
+        return take_turn(app.registry.orchestrator("collect"), turn)
+
+    monkeypatch.setattr("redurable.worker.turn_thread.take_turn", broken)
+    stage = Stage()
+    await stage.start("collect", 0)
+    await stage.start("collect", 0, instance="two")
+    async with stage.working(app):
+        assert await stage.result("two") == []
+        parked = await stage.until_seen("one", lambda seen: bool(seen.quarantined))
+    assert "a bug of the engine" in parked.quarantined
+    assert "engine error" in parked.quarantined
+
+
+class MovesOn(Watching):
+    """While a completion is on its way, another lane takes a turn of the same instance."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.stage = stage
+
+    async def complete(
+        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+    ) -> Completed:
+        completed = await super().complete(ends, known, count, partitions)
+        if completed.deliveries:
+            # The delivery waits here, while a bell makes a lane take a turn that consumes its mail.
+            instance = completed.deliveries[0].entry.instance
+            self.stage.hub.of(instance).ready.append(self.stage.hub.clock(), {b"i": instance.encode()})
+            await anyio.sleep(0.02)
+        return completed
+
+
+async def test_a_delivery_that_the_cache_has_overtaken_is_checked_out_again() -> None:
+    stage = Stage()
+    store = MovesOn(stage)
+    await stage.start("together", 3)
+    async with stage.working(app, store=store):
+        assert await stage.result() == 3
+    completed = [event.seq for event in await stage.history() if isinstance(event, ActivityCompleted)]
+    assert sorted(completed) == [1, 2, 3]
+    assert {result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns} == {"ok"}
+    assert stage.held() == 0
+
+
+class Unreliable(FaultyStore):
+    """Loses and refuses at random, in every verb that it is asked."""
+
+    def __init__(self, stage: Stage, consumer: str, rng: random.Random) -> None:
+        super().__init__(stage.hub, consumer)
+        self.rng = rng
+
+    async def checkout(self, entries: Sequence[Entry], known: Sequence[Position | None]) -> list[Delivery]:
+        if self.rng.random() < 0.1:
+            raise StoreUnavailable("checkout: by chance")
+        return await super().checkout(entries, known)
+
+    async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None = None) -> Committed:
+        self._roll("commit")
+        return await super().commit(commits, demand)
+
+    async def complete(
+        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+    ) -> Completed:
+        self._roll("complete")
+        return await super().complete(ends, known, count, partitions)
+
+    async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
+        self._roll("receive")
+        return await super().receive(partitions, count, block_ms)
+
+    def _roll(self, verb: str) -> None:
+        self.refuse_next = verb if self.rng.random() < 0.1 else ""
+        self.lose_next = verb if self.rng.random() < 0.1 else ""
+
+
+async def test_three_workers_over_an_unreliable_store_lose_and_repeat_nothing(rng: random.Random) -> None:
+    stage = Stage(partitions=8)
+    quick = settings(instance_lease_ms=150, task_lease_ms=300, renew_every_ms=30, cache_instances=20)
+    async with (
+        stage.working(app, store=Unreliable(stage, "w1", rng), settings=quick),
+        stage.working(app, store=Unreliable(stage, "w2", rng), settings=quick),
+        stage.working(app, store=Unreliable(stage, "w3", rng), settings=quick),
+    ):
+        for number in range(40):
+            await stage.start("together", 5, instance=f"sum-{number}")
+            await stage.start("collect", 2, instance=f"got-{number}")
+            await stage.raise_event(f"got-{number}", "Go", number)
+            await stage.raise_event(f"got-{number}", "Go", -number)
+        for number in range(40):
+            assert await stage.result(f"sum-{number}") == 10
+            assert await stage.result(f"got-{number}") == [number, -number]
+            history = await stage.history(f"got-{number}")
+            assert len([event for event in history if isinstance(event, EventRaised)]) == 2
+            assert len([event for event in history if isinstance(event, ExecutionStarted)]) == 1
+    await stage.until(lambda: stage.held() == 0)
+    assert {result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns} <= {"ok", "fenced"}
+    assert {fact.reason for fact in stage.told(CacheEvicted)} <= {"fenced", "full"}
