@@ -1,0 +1,52 @@
+"""A history as a person reads it: one row per event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from redurable.cli.output import Record
+from redurable.core.events import Event
+
+_COLUMNS = {"type", "at", "seq"}
+_INTERNAL = {"commit", "v", "python", "first_seq", "event_ids", "kept_events", "execution", "number", "stack"}
+
+
+def full_records(events: Iterable[Event]) -> list[Record]:
+    """All that the store holds of each event, for programs."""
+    return [msgspec.json.decode(msgspec.json.encode(event), type=dict[str, Raw]) for event in events]
+
+
+def rows(events: Sequence[Event]) -> list[Record]:
+    """What a person wants to see: each event's number, time, kind, what it says, and the seq that ties calls to their
+    outcomes."""
+    return [_row(number, event) for number, event in enumerate(events)]
+
+
+def _row(number: int, event: Event) -> Record:
+    fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
+    return {
+        "#": str(number),
+        "time": _moment(event.at)[11:],
+        "event": type(event).__name__,
+        "seq": str(fields.get("seq", "")),
+        "details": " ".join(f"{name}={text}" for name, text in _details(fields)),
+    }
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def _details(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in fields.items():
+        if name in ("call", "failure", "parent"):
+            yield from _details({inner: each for inner, each in value.items() if each})
+        elif name == "due":
+            yield name, _moment(value)
+        elif name not in _COLUMNS | _INTERNAL:
+            yield name, value if isinstance(value, str) else msgspec.json.encode(value).decode()

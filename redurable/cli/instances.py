@@ -1,0 +1,117 @@
+"""Commands about one instance: start, status, history, result, purge, key."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from redurable.cli.command import Target, command
+from redurable.cli.history import full_records, rows
+from redurable.cli.messages import IdArgument
+from redurable.cli.output import Output, Record, Value, print_record, print_records, print_value
+from redurable.cli.payloads import parse_arguments
+from redurable.client import Client, Status
+from redurable.core.ids import check_instance_id, check_name
+from redurable.core.messages import StartExecution
+from redurable.errors import InstanceAlreadyExists
+from redurable.store.port import StartOutcome, StartRequest
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    command(app, "start")(start)
+    command(app, "status")(status)
+    command(app, "history")(history)
+    command(app, "result")(result)
+    command(app, "purge")(purge)
+    command(app, "key")(key)
+
+
+async def start(
+    target: Target,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The orchestrator.")],
+    input_: Annotated[str | None, typer.Option("--input", metavar="JSON", help="Its one argument.")] = None,
+    args: Annotated[str | None, typer.Option("--args", metavar="JSON", help="Its arguments: an array.")] = None,
+    kwargs: Annotated[str | None, typer.Option("--kwargs", metavar="JSON", help="Its keywords: an object.")] = None,
+    instance_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="The instance; else a new id.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end and print the result.")] = False,
+) -> None:
+    """Start an orchestration and print its instance id."""
+    call = parse_arguments(input_, args, kwargs)
+    instance = check_instance_id(uuid4().hex if instance_id is None else instance_id)
+    message = StartExecution(execution=uuid4().hex, name=check_name(name, "orchestrator"), call=call)
+    async with target.store() as store:
+        if await store.start(StartRequest(instance, message)) is StartOutcome.REFUSED:
+            raise InstanceAlreadyExists(f"instance {instance!r} exists in hub {store.hub!r}: choose another --id")
+        if wait:
+            async with Client.from_store(store) as client:
+                print_value(await client.get_handle(instance).result(), target.output)
+            return
+    _print_word("instance_id", instance, target.output)
+
+
+async def status(target: Target, instance_id: IdArgument) -> None:
+    """Show where an instance stands."""
+    async with target.client() as client:
+        print_record(_as_record(await client.get_status(instance_id)), target.output)
+
+
+async def history(
+    target: Target,
+    instance_id: IdArgument,
+    execution: Annotated[
+        str | None, typer.Option("--execution", metavar="ID", help="An earlier execution; else the current one.")
+    ] = None,
+) -> None:
+    """Show what happened to an instance, event by event."""
+    async with target.client() as client:
+        events = await client.get_history(instance_id, execution)
+    print_records(rows(events) if target.output is Output.TABLE else full_records(events), target.output)
+
+
+async def result(
+    target: Target,
+    instance_id: IdArgument,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Give up after that time.")
+    ] = None,
+) -> None:
+    """Wait for the end of an instance and print its result."""
+    async with target.client() as client:
+        print_value(await client.get_handle(instance_id).result(timeout), target.output)
+
+
+async def purge(target: Target, instance_id: IdArgument) -> None:
+    """Delete all that is stored of a finished instance."""
+    async with target.client() as client:
+        await client.purge(instance_id)
+    print_record({"instance_id": instance_id, "done": "purged"}, target.output)
+
+
+async def key(target: Target, instance_id: IdArgument) -> None:
+    """Print the key of an instance's mailbox.
+
+    It is a stream that any Redis client may XADD to: XADD KEY * event NAME data JSON.
+    """
+    async with target.store() as store:
+        _print_word("key", store.mailbox_key(check_instance_id(instance_id)), target.output)
+
+
+def _as_record(found: Status) -> Record:
+    return {field.name: _plain(getattr(found, field.name)) for field in fields(found) if field.name != "history"}
+
+
+def _plain(value: Value) -> Value:
+    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
+
+
+def _print_word(name: str, word: str, output: Output) -> None:
+    """One word: bare as a table, so that a shell can take it as it is."""
+    if output is Output.TABLE:
+        print(word)
+    else:
+        print_record({name: word}, output)

@@ -1,0 +1,41 @@
+"""The console entry: all command groups joined."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from redurable.cli import demo, dev, instances, messages, worker
+
+app = typer.Typer(
+    name="redurable",
+    help="Durable Functions on Redis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for group in (worker, dev, instances, messages, demo):
+    group.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"redurable {version('redurable')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Durable Functions on Redis."""
+
+
+def run() -> None:
+    """Run the command line and end the process with its exit code."""
+    app(prog_name="redurable")

@@ -1,0 +1,90 @@
+"""What commands print: rows of plain values as an aligned table, one JSON document, or one JSON document a line."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+from msgspec import Raw
+
+Value = object
+"""Anything that `msgspec.json` can encode; `Raw` for payloads, which are printed as they are stored."""
+
+Record = Mapping[str, Value]
+
+
+class Output(StrEnum):
+    """The choices of `--output`."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+def to_json(value: Value) -> str:
+    """One line of JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def to_pretty_json(value: Value) -> str:
+    """Indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def print_record(record: Record, output: Output) -> None:
+    """Print one thing; as a table: one line per field that has a value."""
+    match output:
+        case Output.JSON:
+            print(to_pretty_json(record))
+        case Output.JSONL:
+            print(to_json(record))
+        case Output.TABLE:
+            shown = {name: _cell(value) for name, value in record.items()}
+            width = max(map(len, shown), default=0)
+            for name, text in shown.items():
+                if text:
+                    print(f"{name:<{width}}  {text}")
+
+
+def print_records(records: Sequence[Record], output: Output) -> None:
+    """Print many things of one kind; as a table: a heading, and a line for each."""
+    match output:
+        case Output.JSON:
+            print(to_pretty_json(records))
+        case Output.JSONL:
+            for record in records:
+                print(to_json(record))
+        case Output.TABLE:
+            for line in table(records, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
+                print(line)
+
+
+def print_value(value: Value, output: Output) -> None:
+    """Print a bare JSON value."""
+    print(to_json(value) if output is Output.JSONL else to_pretty_json(value))
+
+
+def table(records: Sequence[Record], width: int | None = None) -> list[str]:
+    """Aligned lines under a heading of the first record's field names, cut to `width` characters."""
+    if not records:
+        return ["(none)"]
+    names = list(records[0])
+    rows = [names, *([_cell(record[name]) for name in names] for record in records)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(names))]
+    lines = ("  ".join(f"{cell:<{size}}" for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return [_cut(line, width) for line in lines]
+
+
+def _cell(value: Value) -> str:
+    if value is None or value == {} or value == []:
+        return ""
+    if isinstance(value, str):
+        return " ".join(value.split())
+    return bytes(value).decode() if isinstance(value, Raw) else to_json(value)
+
+
+def _cut(line: str, width: int | None) -> str:
+    return line if width is None or len(line) <= width else line[: max(1, width) - 1] + "…"

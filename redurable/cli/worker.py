@@ -1,0 +1,121 @@
+"""`redurable worker`: runs the code of an app until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import anyio
+import typer
+
+from redurable import App, Worker
+from redurable.cli.command import Target, command
+from redurable.cli.loading import load_app
+from redurable.telemetry.logs import log_fact, log_to_stderr
+from redurable.telemetry.metrics import Exporter, Metrics, Names
+from redurable.worker.code import DEFAULT_QUEUE
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+AppArgument = Annotated[str, typer.Argument(metavar="MODULE:APP", help="The app, for example orders:app.")]
+RolesOption = Annotated[
+    list[str] | None,
+    typer.Option("--roles", metavar="ROLES", help="orchestrations or activities; without this option both."),
+]
+QueueOption = Annotated[
+    list[str] | None,
+    typer.Option("--task-queue", metavar="QUEUE", help="Serve only this task queue; may be repeated."),
+]
+PortOption = Annotated[
+    int | None,
+    typer.Option("--metrics-port", min=0, max=65535, help="Port of the Prometheus metrics (default 9464), 0: none."),
+]
+StdinOption = Annotated[bool, typer.Option("--until-stdin-closes", hidden=True, help="End with the parent process.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    command(app, "worker")(worker)
+
+
+async def worker(
+    target: Target,
+    app: AppArgument,
+    roles: RolesOption = None,
+    task_queue: QueueOption = None,
+    metrics_port: PortOption = None,
+    until_stdin_closes: StdinOption = False,
+) -> None:
+    """Run the orchestrators and activities of an app.
+
+    SIGTERM or SIGINT lets running work finish; a second one ends at once.
+    """
+    log_to_stderr()
+    loaded = load_app(app)
+    hub = target.hub or loaded.name
+    queues = _words(task_queue)
+    served = Worker(loaded, target.address, hub=hub, roles=_words(roles), task_queues=queues)
+    served.facts.subscribe(log_fact)
+    ready = f"redurable worker is ready: process {os.getpid()}, hub {hub}"
+    port = served.settings.metrics_port if metrics_port is None else metrics_port
+    if port == 0:
+        await _serve(served, ready, until_stdin_closes)
+        return
+    metrics = Metrics(hub, names_of(loaded, queues))
+    served.facts.subscribe(metrics)
+    with Exporter(metrics.registry, port) as exporter:
+        await _serve(served, f"{ready}, metrics on port {exporter.port or 'none'}", until_stdin_closes)
+
+
+async def _serve(served: Worker, ready: str, until_stdin_closes: bool) -> None:
+    with anyio.open_signal_receiver(*STOP_SIGNALS) as signals:
+        async with anyio.create_task_group() as group:
+            opened = anyio.Event()
+            group.start_soon(_obey, signals, served, opened, group.cancel_scope)
+            async with served:
+                opened.set()
+                if until_stdin_closes:
+                    group.start_soon(_stop_at_end_of_stdin, served)
+                print(ready, flush=True)
+                await served.run()
+            group.cancel_scope.cancel()
+
+
+async def _obey(
+    signals: AsyncIterator[signal.Signals], served: Worker, opened: anyio.Event, everything: anyio.CancelScope
+) -> None:
+    """The first signal drains the worker, or gives up its start; the second ends the process as it is."""
+    heard = 0
+    async for number in signals:
+        heard += 1
+        if heard > 1:
+            sys.stderr.flush()
+            os._exit(128 + number)
+        if opened.is_set():
+            served.stop()
+        else:
+            everything.cancel()
+
+
+async def _stop_at_end_of_stdin(served: Worker) -> None:
+    while True:
+        await anyio.wait_readable(sys.stdin.fileno())
+        if not os.read(sys.stdin.fileno(), 4096):
+            served.stop()
+            return
+
+
+def names_of(app: App, queues: set[str] | None) -> Names:
+    """The names that a worker of this app may use as label values; `queues` are those it was told to serve."""
+    activities = app.registry.activities
+    named = {definition.options.task_queue for definition in activities.values()} | {DEFAULT_QUEUE}
+    return Names(
+        frozenset(app.registry.orchestrators), frozenset(activities), frozenset(named if queues is None else queues)
+    )
+
+
+def _words(options: list[str] | None) -> set[str] | None:
+    return {word.strip() for option in options for word in option.split(",")} if options else None

@@ -1,0 +1,101 @@
+"""The application of the acceptance tests: activities that leave a line in the effects file, orchestrators of every
+shape whose results can be computed without running them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from redurable import App, OrchestrationContext
+from redurable.demo.effects import EFFECTS_VARIABLE, record_effect
+
+app = App("plant")
+
+
+@app.activity
+async def step(number: int) -> int:
+    """The shortest of all activities."""
+    record_effect("step")
+    return number * 10
+
+
+@app.activity
+def press(number: int) -> int:
+    """A plain function, run in a thread; it takes a moment."""
+    record_effect("press")
+    time.sleep(0.02)
+    return number * number
+
+
+@app.activity
+async def hold(name: str) -> str:
+    """Begins, waits until the gate of that name is open, and only then has its effect."""
+    record_effect("hold begins")
+    while not gate(name).exists():  # noqa: ASYNC110 - another process opens it
+        await asyncio.sleep(0.01)
+    record_effect("hold")
+    return f"held {name}"
+
+
+@app.activity
+async def mull(seconds: float) -> float:
+    """Has its effect at once, and takes its time."""
+    record_effect("mull")
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+def gate(name: str) -> Path:
+    """A file beside the effects file; while it is missing, `hold` does not go on."""
+    return Path(os.environ[EFFECTS_VARIABLE]).with_name(f"gate-{name}")
+
+
+@app.orchestrator
+async def chain(ctx: OrchestrationContext, length: int) -> list[int]:
+    """One activity after the other."""
+    return [await ctx.call_activity(step, number) for number in range(length)]
+
+
+@app.orchestrator
+async def held(ctx: OrchestrationContext, name: str) -> list[str]:
+    """A short activity around one that waits for its gate."""
+    await ctx.call_activity(step, 1)
+    word = await ctx.call_activity(hold, name)
+    await ctx.call_activity(step, 2)
+    return [word]
+
+
+@app.orchestrator
+async def square(ctx: OrchestrationContext, number: int) -> int:
+    """The sub-orchestration."""
+    return await ctx.call_activity(press, number)
+
+
+@app.orchestrator
+async def line(ctx: OrchestrationContext, number: int) -> int:
+    """Everything at once: a chain, a timer, a fan, and a sub-orchestration in a partition of its own."""
+    first = await ctx.call_activity(step, number)
+    await ctx.create_timer(timedelta(milliseconds=50))
+    fan = await asyncio.gather(*(ctx.call_activity(press, part) for part in range(3)))
+    child = await ctx.call_sub_orchestrator(square, number, instance_id=child_of(ctx.instance_id))
+    return first + sum(fan) + child
+
+
+@app.orchestrator
+async def ponder(ctx: OrchestrationContext, seconds: float) -> float:
+    """Activities that take their time, one after the other and beside each other."""
+    first = await ctx.call_activity(mull, seconds)
+    return first + sum(await asyncio.gather(*(ctx.call_activity(mull, seconds) for _ in range(2))))
+
+
+def child_of(instance: str) -> str:
+    """The instance id of the sub-orchestration of a `line`."""
+    return f"{instance}-square"
+
+
+def line_result(number: int) -> int:
+    """What `line` returns."""
+    return number * 10 + 0 + 1 + 4 + number * number

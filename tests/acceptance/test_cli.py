@@ -1,0 +1,344 @@
+"""The command line as a person uses it: real processes on a real server, in a directory with a module of theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from redurable.demo.foreign import send_command
+
+pytestmark = pytest.mark.timeout(100)
+
+SECONDS = 20.0
+SOURCE = """
+import asyncio
+from pathlib import Path
+
+from redurable import App, OrchestrationContext
+
+app = App("shop")
+GREETING = "Hello"
+
+
+@app.activity
+async def greet(name: str) -> str:
+    return f"{GREETING} {name}"
+
+
+@app.activity
+async def linger(seconds: float) -> str:
+    with Path("lingering").open("a") as trace:
+        trace.write("begun ")
+        trace.flush()
+        await asyncio.sleep(seconds)
+        trace.write("ended ")
+    return "lingered"
+
+
+@app.orchestrator
+async def hello(ctx: OrchestrationContext, name: str, excited: bool = False) -> str:
+    return await ctx.call_activity(greet, name) + ("!" if excited else ".")
+
+
+@app.orchestrator
+async def wait_for(ctx: OrchestrationContext, event: str) -> object:
+    ctx.set_custom_status({"waiting_for": event})
+    return await ctx.wait_for_external_event(event)
+
+
+@app.orchestrator
+async def slow(ctx: OrchestrationContext, seconds: float) -> str:
+    return await ctx.call_activity(linger, seconds)
+
+
+@app.orchestrator
+async def fail(ctx: OrchestrationContext) -> None:
+    raise ValueError("no\\nstock")
+"""
+
+
+class Shop:
+    """A directory with an app, and the command line run in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "shop_app.py").write_text(SOURCE)
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("REDURABLE_")}
+        self.environment = {**clean, "REDURABLE_HUB": "shop", "REDURABLE_REDIS_URL": "embedded:data"}
+
+    @property
+    def socket(self) -> str:
+        return str(self.directory / "data" / "run" / "valkey.sock")
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """One command; returns what it printed, or what it said on stderr when it has to fail with `code`."""
+        done = subprocess.run(
+            [_console_script(), *words],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+        )
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stderr if code else done.stdout
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "-o", "json"))
+
+    @contextmanager
+    def process(self, *words: str) -> Generator[Running]:
+        """A command that goes on; killed at the end if it still runs."""
+        running = Running(self, words)
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+class Running:
+    """A process of the command line; its stderr is in a file."""
+
+    def __init__(self, shop: Shop, words: tuple[str, ...]) -> None:
+        self.log = shop.directory / f"{words[0]}-{time.monotonic_ns()}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [_console_script(), *words],
+                cwd=shop.directory,
+                env=shop.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        self._stdout = self.process.stdout
+
+    def line(self, part: str) -> str:
+        """The next line on stdout with that part."""
+        for line in self._stdout:
+            if part in line:
+                return line
+        raise AssertionError(f"it ended without saying {part!r}:\n{self.log.read_text()}")
+
+    def end(self, *signals: signal.Signals) -> int:
+        for number in signals:
+            self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(SECONDS)
+        self._stdout.close()
+
+
+def _console_script() -> str:
+    return str(Path(sys.executable).with_name("redurable"))
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {SECONDS} s: {what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+@pytest.fixture
+def server(shop: Shop) -> Iterator[Running]:
+    """A worker that serves the shop, and owns its embedded server."""
+    with shop.process("worker", "shop_app:app", "--metrics-port", "0") as worker:
+        worker.line("is ready")
+        yield worker
+
+
+@pytest.mark.usefixtures("server")
+def test_the_life_of_an_instance(shop: Shop) -> None:
+    started = shop.run("start", "wait_for", "--input", '"Approval"', "--id", "order-42")
+    assert "order-42" in started
+    until(lambda: shop.json("status", "order-42").get("custom_status") == {"waiting_for": "Approval"}, "it waits")
+    assert "Running" in shop.run("status", "order-42")
+
+    shop.run("suspend", "order-42", "audit")
+    until(lambda: shop.json("status", "order-42")["runtime_status"] == "Suspended", "it is suspended")
+    shop.run("raise-event", "order-42", "Approval", "--data", '{"by": "Ada", "sum": 12345678901234}', "--event-id", "a")
+    shop.run("resume", "order-42")
+    assert json.loads(shop.run("result", "order-42", "--timeout", "20")) == {"by": "Ada", "sum": 12345678901234}
+
+    events = [json.loads(line) for line in shop.run("history", "order-42", "-o", "jsonl").splitlines()]
+    kinds = [event["type"] for event in events]
+    assert kinds[0] == "ExecutionStarted"
+    assert kinds[-1] == "ExecutionCompleted"
+    assert {"ExecutionSuspended", "ExecutionResumed", "EventRaised"} <= set(kinds)
+    readable = shop.run("history", "order-42").splitlines()
+    assert len(readable) == len(events) + 1
+    assert readable[0].split() == ["#", "time", "event", "seq", "details"]
+
+    assert "has finished" in shop.run("raise-event", "order-42", "Approval", code=1)
+    shop.run("purge", "order-42")
+    assert "order-42" in shop.run("status", "order-42", code=1)
+
+
+@pytest.mark.usefixtures("server")
+def test_arguments_in_every_form(shop: Shop) -> None:
+    assert json.loads(shop.run("start", "hello", "--input", '"Ada"', "--wait")) == "Hello Ada."
+    assert json.loads(shop.run("start", "hello", "--args", '["Ada"]', "--kwargs", '{"excited": true}', "--wait")) == (
+        "Hello Ada!"
+    )
+    assert json.loads(shop.run("start", "hello", "--kwargs", '{"name": "Bob"}', "--wait", "-o", "json")) == "Hello Bob."
+
+
+@pytest.mark.usefixtures("server")
+def test_how_an_instance_ends_badly_is_one_line(shop: Shop) -> None:
+    failed = shop.run("start", "fail", "--id", "f", "--wait", code=1)
+    assert failed.count("\n") == 1
+    assert "ValueError" in failed
+    assert shop.json("status", "f")["runtime_status"] == "Failed"
+
+    shop.run("start", "wait_for", "--input", '"Never"', "--id", "t")
+    assert "t" in shop.run("result", "t", "--timeout", "0.1", code=1)
+    shop.run("terminate", "t", "no stock")
+    assert "no stock" in shop.run("result", "t", "--timeout", "20", code=1)
+    assert "t" in shop.run("start", "wait_for", "--input", '"Never"', "--id", "t", code=1)
+    assert "nobody" in shop.run("terminate", "nobody", code=1)
+    assert "nobody" in shop.run("history", "nobody", code=1)
+
+
+@pytest.mark.usefixtures("server")
+def test_a_bare_xadd_into_the_mailbox_that_key_names(shop: Shop) -> None:
+    shop.run("start", "wait_for", "--input", '"Approval"', "--id", "order-42")
+    until(lambda: shop.json("status", "order-42")["runtime_status"] == "Running", "it has begun")
+    key = shop.run("key", "order-42").strip()
+    assert key.endswith(":m:order-42")
+    assert shop.json("key", "order-42")["key"] == key
+
+    send_command(shop.socket, "XADD", key, "*", "event", "Approval", "data", "7")
+    assert json.loads(shop.run("result", "order-42", "--timeout", "20")) == 7
+
+
+def test_sigterm_lets_running_work_finish(shop: Shop, server: Running) -> None:
+    shop.run("start", "slow", "--input", "1.0", "--id", "s")
+    lingering = shop.directory / "lingering"
+    until(lingering.exists, "the activity runs")
+
+    assert server.end(signal.SIGTERM) == 0
+    assert "Traceback" not in server.log.read_text()
+    with shop.process("worker", "shop_app:app", "--metrics-port", "0") as other:  # The server had ended with the first.
+        other.line("is ready")
+        assert json.loads(shop.run("result", "s", "--timeout", "20")) == "lingered"
+    assert lingering.read_text() == "begun ended "
+
+
+def test_a_second_signal_ends_at_once(shop: Shop, server: Running) -> None:
+    shop.run("start", "slow", "--input", "60", "--id", "s")
+    until((shop.directory / "lingering").exists, "the activity runs")
+    begin = time.monotonic()
+
+    server.process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        server.process.wait(0.5)
+    assert server.end(signal.SIGINT) == 128 + signal.SIGINT
+    assert time.monotonic() - begin < 10
+
+
+def test_a_worker_that_cannot_start_says_why_in_one_line(shop: Shop) -> None:
+    for target, text in [
+        ("nowhere:app", "there is no module 'nowhere'"),
+        ("shop_app:other", "has no 'other'"),
+        ("shop_app:GREETING", "is a str, not a redurable App"),
+    ]:
+        said = shop.run("worker", target, code=1)
+        assert said.count("\n") == 1
+        assert text in said
+    assert shop.run("worker", "nowhere:app", "--redis", "memory://", code=2)
+    said = shop.run("worker", "shop_app:app", "--roles", "cooking", "--metrics-port", "0", code=1)
+    assert "cooking" in said.splitlines()[-1]
+
+
+def test_metrics_are_served_and_a_taken_port_is_no_reason_to_stop(shop: Shop) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with shop.process("worker", "shop_app:app", "--metrics-port", str(port)) as first:
+        assert f"metrics on port {port}" in first.line("is ready")
+        shop.run("start", "hello", "--input", '"Ada"', "--wait")
+        text = _metrics(port)
+        assert 'redurable_instances_finished_total{hub="shop",status="Completed",type="hello"} 1.0' in text
+        assert 'redurable_activity_attempts_total{activity="greet",hub="shop",outcome="ok"} 1.0' in text
+        with shop.process("worker", "shop_app:app", "--metrics-port", str(port)) as second:
+            second.line("is ready")
+            assert f"{port}" in second.log.read_text()
+            assert second.end(signal.SIGTERM) == 0
+        assert first.end(signal.SIGTERM) == 0
+
+
+def _metrics(port: int) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return answer.read().decode()
+
+
+def test_dev_replaces_the_worker_when_code_changes_and_keeps_the_server(shop: Shop) -> None:
+    with shop.process("dev", "shop_app:app", "--metrics-port", "0") as dev:
+        dev.line("is ready")
+        run_id = _run_id(shop)
+        assert json.loads(shop.run("start", "hello", "--input", '"Ada"', "--wait")) == "Hello Ada."
+
+        module = shop.directory / "shop_app.py"
+        module.write_text(SOURCE.replace('"Hello"', "oops("))
+        dev.line("shop_app.py changed")
+        dev.line("ended with code 1")
+        module.write_text(SOURCE.replace('"Hello"', '"Good day"'))
+        dev.line("is ready")
+        assert json.loads(shop.run("start", "hello", "--input", '"Ada"', "--wait")) == "Good day Ada."
+
+        assert _run_id(shop) == run_id
+        assert dev.end(signal.SIGINT) == 0
+    assert _refuses(shop.socket)
+
+
+def test_dev_that_is_killed_leaves_no_worker_behind(shop: Shop) -> None:
+    with shop.process("dev", "shop_app:app", "--metrics-port", "0") as dev:
+        ready = dev.line("is ready")
+        worker = int(ready.split("process ")[1].split(",")[0])
+        assert dev.end(signal.SIGKILL) == -signal.SIGKILL
+        until(lambda: not _runs(worker), "the worker ends, too")
+    until(lambda: _refuses(shop.socket), "the server ends, too")
+
+
+def _runs(process: int) -> bool:
+    """Whether it is there and no zombie, which is what remains in a container whose first process reaps nobody."""
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
+    ).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def _run_id(shop: Shop) -> str:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(shop.socket)
+        connection.sendall(b"INFO server\r\n")
+        with connection.makefile("rb") as reply:
+            return next(line.decode() for line in reply if line.startswith(b"run_id:"))
+
+
+def _refuses(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(path) != 0

@@ -1,0 +1,102 @@
+"""How workers end: on SIGTERM with everything finished or handed over, and loudly when a role of theirs dies.
+
+The leases in here are far longer than the tests, so nothing is taken over because a lease ran out.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.kit import LONG_LEASES, Plant
+from tests.acceptance.plant_app import held, ponder
+from tests.support.processes import WorkerProcess, until
+
+DRAIN_MS = 8_000
+
+
+@pytest.fixture(autouse=True)
+def _long_leases(plant: Plant) -> None:
+    plant.settings = {**LONG_LEASES, "drain_timeout_ms": DRAIN_MS}
+
+
+async def _busy(plant: Plant, worker: WorkerProcess, more: int = 5) -> None:
+    """Wait until this worker has begun so many activities from now on; each takes a moment to end."""
+    enough = _begun(plant, worker) + more
+    await until(lambda: _begun(plant, worker) >= enough, f"process {worker.pid} is busy")
+
+
+def _begun(plant: Plant, worker: WorkerProcess) -> int:
+    return sum(effect.pid == worker.pid for effect in plant.effects())
+
+
+async def _terminate(plant: Plant, worker: WorkerProcess) -> None:
+    worker.send(signal.SIGTERM)
+    assert await worker.ended(DRAIN_MS / 1000) == 0
+    assert "Traceback" not in worker.said
+    assert str(worker.pid) not in await _members(plant)
+
+
+async def _members(plant: Plant) -> list[str]:
+    """The process ids of the workers that the store believes to be alive."""
+    names = await plant.store.lane.call("ZRANGE", plant.store.layout.hub.workers, 0, -1)
+    return [name.decode().split("-")[-2] for name in names]
+
+
+async def test_workers_are_replaced_under_load_and_nothing_is_lost_or_doubled(plant: Plant) -> None:
+    first, second = await plant.workers(2)
+    handles = {f"p{n}": await plant.client.start(ponder, 0.2, instance_id=f"p{n}") for n in range(30)}
+    await _busy(plant, first)
+    begin = time.monotonic()
+    await _terminate(plant, first)
+    third = await plant.worker()
+    handles |= {f"p{n}": await plant.client.start(ponder, 0.2, instance_id=f"p{n}") for n in range(30, 60)}
+    await _busy(plant, second)
+    await _terminate(plant, second)
+
+    for handle in handles.values():
+        assert await handle.result(timeout=20) == pytest.approx(0.6)
+    assert time.monotonic() - begin < 20
+    assert await _members(plant) == [str(third.pid)]
+    plant.assert_no_effect_twice()
+    await plant.check(handles)
+
+
+async def test_what_does_not_end_in_time_is_handed_over_at_once(plant: Plant) -> None:
+    leaving = await plant.worker(drain_timeout_ms=300)
+    handle = await plant.client.start(held, "door", instance_id="one")
+    await until(lambda: bool(plant.effects("hold begins")), "the activity begins")
+    heir = await plant.worker()
+
+    await _terminate(plant, leaving)
+    await until(lambda: len(plant.effects("hold begins")) == 2, "the activity begins again", 5)
+    plant.open_gate("door")
+    assert await handle.result(timeout=20) == ["held door"]
+    begun = plant.effects("hold begins")
+    assert [effect.pid for effect in begun] == [leaving.pid, heir.pid]
+    assert len({effect.key for effect in begun}) == 1
+    plant.assert_no_effect_twice("hold", "step")
+    await plant.check(["one"])
+
+
+async def test_a_role_that_dies_takes_its_worker_with_it(plant: Plant) -> None:
+    """The user of one worker loses a permission while it works; the other one goes on alone."""
+    user = f"user-{plant.store.hub}"
+    with plant.server.client() as admin:
+        admin.execute_command("ACL", "SETUSER", user, "on", ">secret", "~*", "&*", "+@all")  # pyright: ignore[reportUnknownMemberType]
+        doomed = await plant.worker("--redis", f"unix://{user}:secret@{Path(plant.server.socket)}")
+        survivor = await plant.worker()
+        handles = {f"p{n}": await plant.client.start(ponder, 0.1, instance_id=f"p{n}") for n in range(10)}
+        await _busy(plant, doomed, 1)
+        admin.execute_command("ACL", "SETUSER", user, "-evalsha")  # pyright: ignore[reportUnknownMemberType]
+
+    assert await doomed.ended() == 1
+    last = doomed.said.splitlines()[-1]
+    assert last.startswith("redurable: the role ")
+    assert " died: StoreRefused: this user may not do that: extend its ACL rules" in last
+    assert "secret" not in doomed.said
+    assert str(survivor.pid) in await _members(plant)
+    assert len(handles) == 10

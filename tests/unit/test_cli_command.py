@@ -1,0 +1,156 @@
+"""What every command shares: options and their environment, exit codes, one line for an error. No server is needed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from redurable.cli import main
+from redurable.cli.command import DEFAULT_ADDRESS, Target, command
+from redurable.errors import InstanceNotFound
+
+COMMANDS = {
+    "worker",
+    "start",
+    "raise-event",
+    "status",
+    "history",
+    "result",
+    "terminate",
+    "suspend",
+    "resume",
+    "purge",
+    "key",
+    "dev",
+    "demo",
+}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REDURABLE_REDIS_URL", "REDURABLE_HUB"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def call(*words: str, app: typer.Typer = main.app, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(app, words, env=env)
+
+
+class Heard:
+    """An app of one command that keeps what it was given, and raises what it is told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+        self.targets: list[Target] = []
+        self.hubs: list[str] = []
+
+        async def probe(target: Target, number: int, named: bool = False) -> None:
+            """Look."""
+            self.targets.append(target)
+            assert number == 3
+            if named:
+                self.hubs.append(target.named_hub())
+            if error is not None:
+                raise error
+
+        command(self.app, "probe")(probe)
+
+
+def test_help_names_exactly_the_commands_that_are_built() -> None:
+    text = call("--help").stdout
+    listed = set(re.findall(r"^  ([a-z-]+)  +\S", text[text.index("Commands:") :], re.MULTILINE))
+    assert listed == COMMANDS
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself_and_takes_the_common_options(name: str) -> None:
+    result = call(name, "--help")
+    assert result.exit_code == 0
+    for word in ("--redis", "--hub", "--output", "-o", "table|json|jsonl", "REDURABLE_REDIS_URL", "REDURABLE_HUB"):
+        assert word in result.stdout
+
+
+def test_options_come_from_the_line_then_the_environment_then_the_default() -> None:
+    heard = Heard()
+    environment = {"REDURABLE_REDIS_URL": "redis://env:1", "REDURABLE_HUB": "env-hub"}
+    assert call("3", app=heard.app).exit_code == 0
+    assert call("3", app=heard.app, env=environment).exit_code == 0
+    assert call("3", "--redis", "redis://line:2", "--hub", "line", "-o", "jsonl", app=heard.app).exit_code == 0
+
+    assert [(target.address, target.hub, target.output.value) for target in heard.targets] == [
+        (DEFAULT_ADDRESS, "", "table"),
+        ("redis://env:1", "env-hub", "table"),
+        ("redis://line:2", "line", "jsonl"),
+    ]
+
+
+def test_an_error_is_one_line_and_exit_code_1() -> None:
+    error = ExceptionGroup("roles", [ExceptionGroup("inner", [InstanceNotFound("no instance\n'order-42'")])])
+    result = call("3", app=Heard(error).app)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == "redurable: no instance 'order-42'\n"
+
+
+def test_an_unforeseen_error_names_its_type() -> None:
+    result = call("3", app=Heard(ZeroDivisionError("division by zero")).app)
+    assert (result.exit_code, result.stderr) == (1, "redurable: ZeroDivisionError: division by zero\n")
+
+
+def test_debug_shows_the_traceback() -> None:
+    result = call("3", "--debug", app=Heard(InstanceNotFound("no instance 'order-42'")).app)
+    assert result.exit_code == 1
+    assert "Traceback (most recent call last)" in result.stderr
+    assert result.stderr.endswith("redurable: no instance 'order-42'\n")
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("redis+cluster://h1,h2", "does not speak to a Redis Cluster"),
+        ("htp://ada:secret@host", "is not valid"),
+        ("embedded://data", "without the two slashes"),
+    ],
+)
+def test_an_address_that_cannot_be_right_is_one_line_without_its_password(address: str, text: str) -> None:
+    result = call("status", "order-42", "--hub", "orders", "--redis", address)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert text in result.stderr
+    assert "secret" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("status",), "Missing argument 'ID'"),
+        (
+            ("status", "order-42"),
+            "Invalid value for --hub: say which hub is meant, with this option or the environment variable",
+        ),
+        (("status", "order-42", "--redis", "memory://", "--hub", "orders"), "memory:// lives inside one process"),
+        (("worker", "a:b", "--redis", "memory://"), "memory:// lives inside one process"),
+        (("status", "order-42", "--hub", "orders", "-o", "xml"), "'xml' is not one of"),
+        (("raise-event", "order-42", "Approval", "--data", "{nope", "--hub", "orders"), "--data"),
+        (("start", "process_order", "--input", "1", "--args", "[1]", "--hub", "orders"), "--input"),
+        (("start", "process_order", "--args", '{"a": 1}', "--hub", "orders"), "--args"),
+        (("start", "process_order", "--kwargs", "[1]", "--hub", "orders"), "--kwargs"),
+        (("worker", "a:b", "--metrics-port", "70000"), "--metrics-port"),
+        (("rewind", "order-42"), "No such command 'rewind'"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_says_what_is_wrong(words: tuple[str, ...], text: str) -> None:
+    result = call(*words)
+    assert result.exit_code == 2
+    assert text in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+
+
+def test_a_hub_that_is_needed_may_come_from_the_environment() -> None:
+    heard = Heard()
+    assert call("3", "--named", app=heard.app).exit_code == 2
+    assert call("3", "--named", app=heard.app, env={"REDURABLE_HUB": "orders"}).exit_code == 0
+    assert heard.hubs == ["orders"]

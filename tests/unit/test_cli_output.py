@@ -1,0 +1,95 @@
+"""What commands print, and how a history reads."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from msgspec import Raw
+
+from redurable.cli.history import full_records, rows
+from redurable.cli.output import Output, Record, print_record, print_records, print_value, table
+from redurable.core.events import ActivityCompleted, ActivityScheduled, Event, ExecutionStarted, TimerFired
+from redurable.core.values import Arguments
+
+RECORD: Record = {
+    "instance_id": "order-42",
+    "status": "Running",
+    "input": Raw(b'{"big":12345678901234567890}'),
+    "tags": {},
+}
+HISTORY: list[Event] = [
+    ExecutionStarted(at=1_700_000_000_000, name="process_order", execution="x1", call=Arguments(input=Raw(b"[1]"))),
+    ActivityScheduled(at=1_700_000_000_001, seq=1, name="charge", commit="c1"),
+    ActivityCompleted(at=1_700_000_001_500, seq=1, result=Raw(b'{"ok":true}'), attempts=3),
+    TimerFired(at=1_700_000_002_000, seq=2, commit="c2"),
+]
+
+
+def test_a_record_as_a_table_shows_what_has_a_value(capsys: pytest.CaptureFixture[str]) -> None:
+    print_record(RECORD, Output.TABLE)
+    assert capsys.readouterr().out.splitlines() == [
+        "instance_id  order-42",
+        "status       Running",
+        'input        {"big":12345678901234567890}',
+    ]
+
+
+def test_json_keeps_payloads_as_they_are_stored(capsys: pytest.CaptureFixture[str]) -> None:
+    print_record(RECORD, Output.JSON)
+    pretty = capsys.readouterr().out
+    print_record(RECORD, Output.JSONL)
+    line = capsys.readouterr().out
+
+    assert json.loads(pretty) == json.loads(line)
+    assert json.loads(line)["input"] == {"big": 12345678901234567890}
+    assert pretty.count("\n") > 1
+    assert line.count("\n") == 1
+
+
+def test_records_are_an_array_or_a_document_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    records = full_records(HISTORY)
+    print_records(records, Output.JSON)
+    array = json.loads(capsys.readouterr().out)
+    print_records(records, Output.JSONL)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert array == lines
+    assert [event["type"] for event in lines] == [type(event).__name__ for event in HISTORY]
+    assert lines[2]["result"] == {"ok": True}
+    assert lines[3]["commit"] == "c2"
+
+
+def test_a_table_is_aligned_and_cut_to_a_width() -> None:
+    records = [{"name": "a", "details": "x" * 500}, {"name": "longer", "details": "two\nlines"}]
+
+    assert table(records) == ["name    details", "a       " + "x" * 500, "longer  two lines"]
+    assert table(records, 20) == ["name    details", "a       " + "x" * 11 + "…", "longer  two lines"]
+    assert table([]) == ["(none)"]
+
+
+def test_a_history_reads_as_numbered_rows_without_what_only_the_runtime_needs() -> None:
+    shown = rows(HISTORY)
+
+    assert [row["event"] for row in shown] == [
+        "ExecutionStarted",
+        "ActivityScheduled",
+        "ActivityCompleted",
+        "TimerFired",
+    ]
+    assert shown[0]["time"] == "22:13:20.000"
+    assert shown[0]["details"] == "name=process_order input=[1]"
+    assert shown[2] == {
+        "#": "2",
+        "time": "22:13:21.500",
+        "event": "ActivityCompleted",
+        "seq": "1",
+        "details": 'result={"ok":true} attempts=3',
+    }
+    assert "commit" not in "".join(map(str, shown))
+
+
+@pytest.mark.parametrize(("output", "text"), [(Output.JSONL, '{"a":1}\n'), (Output.TABLE, '{\n  "a": 1\n}\n')])
+def test_a_bare_value(output: Output, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_value({"a": 1}, output)
+    assert capsys.readouterr().out == text
