@@ -1,0 +1,47 @@
+# redurable needs nothing but make and Python >= 3.11: no root, no Redis. Everything is installed into $(VENV).
+#
+#   make demo PYTHON=/opt/python3.13/bin/python3   another interpreter (it makes the environment, so `make clean` first)
+#   make test VENV=/tmp/py312 PYTHON=python3.12    another environment beside the first
+#   make test ARGS="tests/core -k timer"           more for pytest
+
+VENV := .venv
+ARGS :=
+PYTEST := $(VENV)/bin/python -m pytest
+EXPLICIT_PYTHON := $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help:
+	@echo "make demo    install what is needed into $(VENV) and show orchestrations surviving crashes"
+	@echo "make test    run the tests (not those marked slow; ARGS=... goes to pytest)"
+	@echo "make check   formatting, lint, types, import rules and the other rules of the architecture"
+	@echo "make bench   run the benchmarks"
+	@echo "make clean   delete $(VENV), caches and build products (never .redurable: that is your data)"
+
+demo: $(VENV)/.embedded.stamp
+	@$(VENV)/bin/python -m redurable demo
+
+test: $(VENV)/.test.stamp
+	$(PYTEST) -n auto --maxprocesses 8 --dist loadgroup -m "not slow" $(ARGS)
+
+check: $(VENV)/.test.stamp
+	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/lint-imports --no-logo
+	$(PYTEST) -q tests/architecture
+	$(VENV)/bin/python -m pyright
+
+bench: $(VENV)/.test.stamp
+	@if [ ! -f benchmarks/__main__.py ]; then \
+		echo "There are no benchmarks yet: benchmarks/__main__.py does not exist." >&2; exit 2; fi
+	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find redurable tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# One environment for all targets; a stamp for each set of extras that was installed into it.
+$(VENV)/.%.stamp: pyproject.toml scripts/install
+	@EXPLICIT_PYTHON="$(EXPLICIT_PYTHON)" PYTHON="$(PYTHON)" sh scripts/install $(VENV) $*
+	@touch $@
