@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from redurable.facts import DeadLettered, Fact, InstancesSwept, LeasesReclaimed, TurnParked
+from redurable.facts import DeadLettered, Fact, InstancesSwept, LeasesReclaimed
 
 log = logging.getLogger("redurable.worker")
 
@@ -21,10 +21,9 @@ def log_to_stderr(level: int = logging.INFO) -> None:
 
 
 def log_fact(fact: Fact) -> None:
-    """Log one fact, when it is worth a line. (A store that does not answer is logged where it is called.)"""
+    """Log one fact, when it is worth a line. (Parked turns and a silent store are logged
+    where they happen.)"""
     match fact:
-        case TurnParked():
-            log.warning("instance %s (%s) is parked: %s: %s", fact.instance, fact.name, fact.reason, _line(fact.detail))
         case DeadLettered():
             log.warning("%d message(s) went to the dead letters: %s", fact.count, _line(fact.reason))
         case LeasesReclaimed():

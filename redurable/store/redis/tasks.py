@@ -43,7 +43,7 @@ async def leases_of(
             fields = fields_of(flat or ())
             try:
                 leases.append(TaskLease(number, queue, entry_id.decode(), decode_task(fields[b"t"]), again))
-            except (Unreadable, KeyError, RecursionError) as error:
+            except (Unreadable, KeyError) as error:
                 reason = f"no task in queue {queue!r}: {error}"
                 keys += (layout.partition(number).queue(queue), layout.partition(number).outbox)
                 args += (entry_id, reason, pack_fields(fields.items()))
