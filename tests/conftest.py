@@ -18,7 +18,7 @@ from collections.abc import Callable
 import pytest
 
 SEED = "REDURABLE_TEST_SEED"
-NOT_RUN = re.compile(r"not run: needs (\S+) \(Debian package (\S+)\)")
+NOT_RUN = re.compile(r"not run: needs (\S+) \(Debian package ([^\s)]+)\)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,16 +37,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    missing: Counter[tuple[str, str]] = Counter()
-    for report in terminalreporter.stats.get("skipped", []):
-        found = NOT_RUN.search(str(report.longrepr))
-        if found:
-            missing[found[1], found[2]] += 1
-    for (tool, package), count in sorted(missing.items()):
+    if terminalreporter.stats.get("failed"):
+        terminalreporter.write_line(f"repeat this run with {SEED}={os.environ[SEED]}")
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    missing = Counter(found[2] for found in map(NOT_RUN.search, skipped) if found)
+    if missing:
+        count = missing.total()
+        wanted = " ".join(sorted(missing))
         noun = "test was" if count == 1 else "tests were"
-        terminalreporter.write_line(
-            f"{count} {noun} not run for want of {tool}: apt-get install {package}", yellow=True
-        )
+        terminalreporter.write_line(f"{count} {noun} not run for want of a tool: apt-get install {wanted}", yellow=True)
 
 
 def find_tool(name: str, *, package: str) -> str:

@@ -76,4 +76,4 @@ async def test_the_server_is_killed_and_comes_back_with_its_append_only_file(dur
 
 def _last_word(worker: WorkerProcess) -> str:
     """What the worker said last of the store."""
-    return max((SILENT, ANSWERS), key=worker.said.rfind)
+    return max((ANSWERS, SILENT), key=worker.said.rfind)
