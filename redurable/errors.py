@@ -23,7 +23,8 @@ RedurableError
 │   ├── NotDeterministic              I/O, threads or subprocesses inside an orchestrator
 │   └── TurnLimitExceeded             one turn that does not end
 └── StoreError                        the infrastructure
-    ├── StoreUnavailable              no answer in time; the runtime retries by itself
+    ├── StoreUnavailable              no answer, or not now; the runtime retries by itself
+    │   └── StoreFull                 the server takes no writes for want of memory or disk: workers wait
     ├── StoreRefused                  the server or hub cannot be used as it is: a person must act
     ├── MissingExtra                  an optional package is not installed
     └── WorkerStopped                 a role of the worker died
@@ -152,6 +153,10 @@ class StoreError(RedurableError):
 
 class StoreUnavailable(StoreError):
     """The server did not answer. Whether the last write happened is unknown; repeating it is harmless."""
+
+
+class StoreFull(StoreUnavailable):
+    """The server takes no more writes for want of memory or disk. Workers wait for room, clients are told at once."""
 
 
 class StoreRefused(StoreError):

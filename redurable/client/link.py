@@ -10,7 +10,7 @@ import anyio
 from redurable.core.delivery import Outgoing
 from redurable.core.events import Event
 from redurable.core.messages import Message
-from redurable.errors import InstanceNotFound, StoreUnavailable
+from redurable.errors import InstanceNotFound, StoreFull, StoreUnavailable
 from redurable.store.port import Hub, SendOutcome, Snapshot
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ class Link:
         self._timeout = timeout
 
     async def call(self, verb: Callable[[], Awaitable[T]]) -> T:
-        """The answer of a verb. Raises `StoreUnavailable` when there is none in time."""
+        """The answer of a verb. Raises `StoreUnavailable` when there is none in time, `StoreFull` at once."""
         answer, _ = await self.attempt(verb)
         return answer
 
@@ -39,6 +39,8 @@ class Link:
         while True:
             try:
                 return await verb(), repeated
+            except StoreFull:
+                raise
             except StoreUnavailable:
                 if anyio.current_time() + wait > deadline:
                     raise

@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from redurable.core.delivery import Outgoing
-from redurable.errors import StoreRefused, StoreUnavailable
+from redurable.errors import StoreFull, StoreRefused, StoreUnavailable
 from redurable.store.port import SendOutcome, StartOutcome
 from redurable.store.redis import lane as lane_module
 from redurable.store.redis.lane import Lane, connection_factory
@@ -122,9 +122,9 @@ async def test_a_full_server_admits_nothing_and_lets_work_drain(own_server: Serv
     await store.open()
     delivery = await scenes.begin(store)
     await store.lane.call("CONFIG", "SET", "maxmemory", 1)
-    with pytest.raises(StoreRefused, match="out of memory"):
+    with pytest.raises(StoreFull, match="raise its maxmemory"):
         await store.start(scenes.request("two"))
-    with pytest.raises(StoreRefused, match="OOM"):
+    with pytest.raises(StoreFull, match="OOM"):
         await store.send([Outgoing("one", scenes.event()), Outgoing("new", scenes.event())])
     assert await store.lane.call("KEYS", "*:m:*") == []
     turn = scenes.turn(delivery, "h1", tasks=(scenes.task(),))
@@ -141,7 +141,7 @@ async def test_a_replica_and_wrong_credentials_are_refused(own_server: Server) -
     lane = Lane(connection_factory(own_server.url))
     await lane.open()
     await lane.call("REPLICAOF", "127.0.0.1", 1)
-    with pytest.raises(StoreRefused, match="read-only replica"):
+    with pytest.raises(StoreUnavailable, match="read-only replica"):
         await lane.call("SET", "a", "b")
     with pytest.raises(StoreRefused, match="connect to the primary"):
         await redis_store(own_server.url, "h").open()

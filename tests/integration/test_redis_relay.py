@@ -22,7 +22,7 @@ from redurable.core.messages import (
     Terminate,
 )
 from redurable.core.values import Failure
-from redurable.errors import StoreRefused
+from redurable.errors import StoreFull
 from redurable.store.redis.relay import Burial, Parcel, bury, deliver, read_outbox_entry, split
 from redurable.store.redis.store import RedisStore
 from redurable.store.redis.wire import LAST_ID, outbox_fields
@@ -263,7 +263,7 @@ async def test_a_server_out_of_memory_gets_the_messages_later(store: RedisStore)
         await put_out(store, 0, Outgoing(instance, event(number)))
     await store.lane.call("CONFIG", "SET", "maxmemory", 1)
     try:
-        with pytest.raises(StoreRefused, match="out of memory"):
+        with pytest.raises(StoreFull, match="out of memory"):
             await store.relay(0, 10)
     finally:
         await store.lane.call("CONFIG", "SET", "maxmemory", 0)

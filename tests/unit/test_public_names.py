@@ -17,7 +17,7 @@ InstanceFinished InstanceNotFinished NotBuilt
 OrchestrationEnded OrchestrationFailed OrchestrationCanceled OrchestrationTerminated
 CallFailed ActivityFailed SubOrchestrationFailed
 DeterminismError NondeterminismError NotDeterministic TurnLimitExceeded
-StoreError StoreUnavailable StoreRefused MissingExtra WorkerStopped
+StoreError StoreUnavailable StoreFull StoreRefused MissingExtra WorkerStopped
 """
 """In the order in which they are exported."""
 

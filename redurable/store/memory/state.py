@@ -47,7 +47,6 @@ class Instance(Struct):
     head: str
     status: RuntimeStatus = RuntimeStatus.PENDING
     announced: str = ""
-    tip: str = ""
     parked_until: int | None = None
     parks: int = 0
 

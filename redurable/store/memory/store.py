@@ -43,7 +43,10 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """A consumer's view of a hub. Stores of the same `MemoryHub` share its state; use them on one event loop."""
+    """A consumer's view of a hub; every verb does what `store.port` says of it.
+
+    Stores of the same `MemoryHub` share its state; use them on one event loop.
+    """
 
     def __init__(self, state: MemoryHub, consumer: str) -> None:
         self.state = state

@@ -159,7 +159,6 @@ def _write(partition: Partition, record: Instance, turn: TurnCommit) -> list[Due
     partition.quarantines.pop(instance, None)
     _consume(partition, turn)
     if turn.events:
-        record.tip = turn.head
         partition.histories.setdefault(instance, []).extend(encode(event) for event in turn.events)
     timers = _send_out(partition, turn)
     if turn.custom_status is not None:
@@ -210,7 +209,7 @@ def _begin_next(partition: Partition, record: Instance, instance: str, start: St
     partition.executions.setdefault(instance, []).append(record.execution)
     partition.past[instance, record.execution] = partition.histories.pop(instance, [])
     partition.starts[instance] = encode(start)
-    record.execution, record.number, record.tip = start.execution, start.number, ""
+    record.execution, record.number = start.execution, start.number
     record.status = RuntimeStatus.RUNNING
 
 

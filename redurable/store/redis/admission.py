@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from redurable.core.codec import encode
 from redurable.core.delivery import Outgoing
 from redurable.core.messages import StartExecution
-from redurable.errors import StoreRefused
+from redurable.errors import StoreFull, StoreRefused
 from redurable.store.port import SendOutcome, StartOutcome, StartRequest
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
@@ -70,6 +70,8 @@ async def send(lane: Lane, layout: Layout, consumer: str, messages: Sequence[Out
         for message, answer in zip(messages, answers, strict=True)
         if answer.startswith(b"!")
     ]
+    if refused and all(" OOM" in text for text in refused):
+        raise StoreFull(f"the server is out of memory and takes no message for {'; '.join(refused)}")
     if refused:
         raise StoreRefused(f"no message can be sent to {'; '.join(refused)}")
     return [_SENT[answer] for answer in answers]

@@ -31,7 +31,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from redurable.errors import StoreError, StoreRefused, StoreUnavailable
+from redurable.errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
 from redurable.store.redis.scripts import load
 
 Argument: TypeAlias = str | bytes | int
@@ -45,18 +45,16 @@ CALL_TIMEOUT_S: Final = 5.0
 BLOCK_MARGIN_S: Final = 3.0
 """A blocking read may answer so much later than it was told to."""
 
-_OUT_OF_MEMORY = "the server is out of memory: raise its maxmemory, or purge finished instances"
+_READ_ONLY = "the server is a read-only replica: if this lasts beyond a failover, connect to the primary"
 _REFUSALS: tuple[tuple[type[RedisError], str], ...] = (
-    (OutOfMemoryError, _OUT_OF_MEMORY),
-    (ReadOnlyError, "the server is a read-only replica: connect to the primary"),
     (NoPermissionError, "this user may not do that: extend its ACL rules (see `redurable acl`)"),
     (AuthenticationError, "the server wants other credentials: check user and password in the store's address"),
     (AuthorizationError, "the server wants other credentials: check user and password in the store's address"),
     (AskError, "the server is a node of a Redis Cluster: connect to a server without cluster mode"),
     (ClusterCrossSlotError, "the server is a node of a Redis Cluster: connect to a server without cluster mode"),
 )
-_REFUSING_WORDS = {
-    "OOM": _OUT_OF_MEMORY,
+_FULL_WORDS = {
+    "OOM": "the server is out of memory: raise its maxmemory, or purge finished instances",
     "MISCONF": "the server cannot write to its disk and takes no writes: look at its log",
 }
 _PASSING = (TryAgainError, ClusterDownError)
@@ -185,6 +183,10 @@ def connection_factory(url: str) -> ConnectionFactory:
 def store_error(error: RedisError) -> StoreError | None:
     """What a server's error means to the runtime; None: the command fails on this data."""
     text = str(error)
+    if isinstance(error, ReadOnlyError):
+        return StoreUnavailable(f"{_READ_ONLY} ({text})")
+    if isinstance(error, OutOfMemoryError):
+        return StoreFull(f"{_FULL_WORDS['OOM']} ({text})")
     for kind, advice in _REFUSALS:
         if isinstance(error, kind):
             return StoreRefused(f"{advice} ({text})")
@@ -193,6 +195,6 @@ def store_error(error: RedisError) -> StoreError | None:
         refused = store_error(cause) if isinstance(cause, RedisError) else None
         return refused or StoreUnavailable(text)
     word = text.partition(" ")[0]
-    if word in _REFUSING_WORDS:
-        return StoreRefused(f"{_REFUSING_WORDS[word]} ({text})")
+    if word in _FULL_WORDS:
+        return StoreFull(f"{_FULL_WORDS[word]} ({text})")
     return StoreUnavailable(text) if word in _PASSING_WORDS else None

@@ -127,6 +127,19 @@ class TestCommit:
         assert scenes.said(following) == [scenes.event("B")]
         assert following.announced == following.entry.id
 
+    async def test_a_turn_on_a_false_ring_leaves_the_bell_alone(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await store.start(scenes.request())
+        await store_factory.xadd_ready(scenes.partition(store, "one"), {b"i": b"one"})
+        bell, false = await scenes.receive(store)
+        delivery = await scenes.checkout(store, false)
+        await scenes.send(store, "one", scenes.event())
+        await scenes.accept(store, scenes.turn(delivery, "h1"))
+        assert await scenes.receive(store) == []
+        following = await scenes.checkout(store, bell)
+        assert (following.announced, scenes.said(following)) == (bell.id, [scenes.event()])
+        await scenes.accept(store, scenes.turn(following, "h2", scenes.raised()))
+
     async def test_a_prefix_is_consumed(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         await scenes.running(store)

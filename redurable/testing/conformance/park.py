@@ -68,6 +68,16 @@ class TestPark:
         await scenes.fire(store)
         assert await scenes.receive(store) == []
 
+    async def test_a_false_ring_does_not_end_the_wait(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await _park(store, await scenes.begin(store), "h1")
+        await store_factory.xadd_ready(scenes.partition(store, "one"), {b"i": b"one"})
+        await scenes.accept(store, scenes.release(await scenes.take(store), "h2"))
+        assert await scenes.receive(store) == []
+        snapshot = await store.get("one")
+        assert snapshot is not None
+        assert (snapshot.start, bool(snapshot.quarantined)) == (scenes.message(), True)
+
     async def test_parking_is_fenced_like_any_turn(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         delivery = await scenes.begin(store)
