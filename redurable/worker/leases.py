@@ -110,6 +110,8 @@ class Reclaiming:
         return replace(held, tasks=tuple(lease for lease in held.tasks if task_key(lease) not in ended))
 
     async def _adopt(self, held: Reclaimed) -> None:
+        if not self._common.reception.open:
+            return  # the drain, begun while the answer was on its way, hands it back
         if self._activities is not None:
             self._activities.begin(held.tasks)
         if self._pipeline is not None:

@@ -51,5 +51,7 @@ class Stealing:
         if not (others and count and self._common.reception.open):
             return waited_ms
         stolen = await self._common.store.steal(others, count, waited_ms)
+        if not self._common.reception.open:
+            return waited_ms  # the drain, begun while the answer was on its way, hands it back
         await self._pipeline.run(stolen)
         return 0 if stolen else waited_ms // 2
