@@ -16,7 +16,7 @@ help:
 	@echo "make demo    install what is needed into $(VENV) and show orchestrations surviving crashes"
 	@echo "make test    run the tests (not those marked slow; ARGS=... goes to pytest)"
 	@echo "make check   formatting, lint, types, import rules and the other rules of the architecture"
-	@echo "make bench   run the benchmarks"
+	@echo "make bench   run the benchmarks (ONLY=hello_sequence,chain_500 runs a choice)"
 	@echo "make clean   delete $(VENV), caches and build products (never .redurable: that is your data)"
 
 demo: $(VENV)/.embedded.stamp
@@ -33,9 +33,7 @@ check: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m pyright
 
 bench: $(VENV)/.test.stamp
-	@if [ ! -f benchmarks/__main__.py ]; then \
-		echo "There are no benchmarks yet: benchmarks/__main__.py does not exist." >&2; exit 2; fi
-	$(VENV)/bin/python -m benchmarks $(ARGS)
+	$(VENV)/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

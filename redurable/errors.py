@@ -6,6 +6,7 @@ RedurableError
 │   ├── InvalidPayload                a value that cannot be encoded, or does not fit its type
 │   ├── RegistrationError             an App that cannot work as declared
 │   ├── UnknownFunction               no orchestrator or activity of that name
+│   ├── HubNotFound                   nobody has created that hub yet
 │   ├── InstanceNotFound
 │   ├── InstanceAlreadyExists
 │   ├── InstanceFinished              the instance takes no more messages
@@ -17,6 +18,12 @@ RedurableError
 │   └── OrchestrationTerminated
 ├── CallFailed                        raised inside an orchestrator, by the call that failed
 │   ├── ActivityFailed
+│   │   ├── ActivityCrashed           the worker of the last attempt fell silent
+│   │   └── ActivityTimedOut
+│   │       ├── ScheduleToStartTimeout    no worker began in time
+│   │       ├── StartToCloseTimeout       the last attempt took too long
+│   │       ├── ScheduleToCloseTimeout    the call as a whole took too long
+│   │       └── HeartbeatTimeout          the last attempt was silent for too long
 │   └── SubOrchestrationFailed
 ├── DeterminismError                  code and history disagree, or code does what cannot be replayed
 │   ├── NondeterminismError           the commands of a replay are not the ones in the history
@@ -26,6 +33,7 @@ RedurableError
     ├── StoreUnavailable              no answer, or not now; the runtime retries by itself
     │   └── StoreFull                 the server takes no writes for want of memory or disk: workers wait
     ├── StoreRefused                  the server or hub cannot be used as it is: a person must act
+    │   └── StoreDamaged              another program has written over a key: it must be repaired or deleted
     ├── MissingExtra                  an optional package is not installed
     └── WorkerStopped                 a role of the worker died
 """
@@ -60,6 +68,10 @@ class RegistrationError(CallerError, TypeError):
 
 class UnknownFunction(CallerError, LookupError):
     """No orchestrator or activity of that name is registered."""
+
+
+class HubNotFound(CallerError, LookupError):
+    """No hub has that name. The first worker, or the first start of an instance, creates it."""
 
 
 class InstanceNotFound(CallerError, LookupError):
@@ -127,6 +139,30 @@ class ActivityFailed(CallFailed):
     """An activity failed for good."""
 
 
+class ActivityCrashed(ActivityFailed):
+    """No attempt is left, and the last one ended with its worker: the lease of its task ran out."""
+
+
+class ActivityTimedOut(ActivityFailed):
+    """A timeout of an activity ran out."""
+
+
+class ScheduleToStartTimeout(ActivityTimedOut):
+    """No worker began an attempt in time. Not tried again."""
+
+
+class StartToCloseTimeout(ActivityTimedOut):
+    """The last attempt took too long."""
+
+
+class ScheduleToCloseTimeout(ActivityTimedOut):
+    """The call with all its attempts took too long. Not tried again."""
+
+
+class HeartbeatTimeout(ActivityTimedOut):
+    """The last attempt gave no sign of life for too long."""
+
+
 class SubOrchestrationFailed(CallFailed):
     """A sub-orchestration failed, was terminated, or could not be started."""
 
@@ -161,6 +197,10 @@ class StoreFull(StoreUnavailable):
 
 class StoreRefused(StoreError):
     """The server or the hub cannot be used as it is."""
+
+
+class StoreDamaged(StoreRefused):
+    """What lies in the store is not what redurable put there: another program has written over it."""
 
 
 class MissingExtra(StoreError):

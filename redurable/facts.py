@@ -39,7 +39,7 @@ class TurnParked(Struct, frozen=True):
 
 
 class ActivityAttempted(Struct, frozen=True):
-    """An attempt ended; outcome: ok | error | non_retryable | lost."""
+    """An attempt ended; outcome: ok | error | timeout | crashed | non_retryable | lost."""
 
     name: str
     outcome: str

@@ -8,16 +8,23 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_PARTITIONS = 16
+MAX_PAYLOAD_BYTES = 1024 * 1024
 
 Ms = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class WorkerSettings(BaseSettings):
-    """How a worker behaves. Times in milliseconds unless the name says otherwise."""
+class PayloadSettings(BaseSettings):
+    """What clients and workers go by when they accept a payload. What has been accepted stays accepted."""
 
     model_config = SettingsConfigDict(env_prefix="REDURABLE_", extra="forbid", frozen=True)
+
+    max_payload_bytes: Count = Field(default=MAX_PAYLOAD_BYTES, description="The largest payload, in bytes of JSON.")
+
+
+class WorkerSettings(PayloadSettings):
+    """How a worker behaves. Times in milliseconds unless the name says otherwise."""
 
     instance_lease_ms: Ms = Field(default=5_000, description="A ready entry is taken over after such a silence.")
     task_lease_ms: Ms = Field(default=10_000, description="A task is taken over after such a silence.")
@@ -28,8 +35,8 @@ class WorkerSettings(BaseSettings):
     poll_block_ms: Ms = Field(default=2_000, description="The longest blocking read.")
     concurrency: Count = Field(default=100, description="Async activities running at once.")
     thread_concurrency: Count = Field(default=16, description="Sync activities running at once, each in a thread.")
-    cache_instances: Count = Field(default=10_000, description="Live replays kept in memory.")
-    cache_bytes: Count = Field(default=256 * 1024 * 1024, description="Bytes of live replays kept in memory.")
+    cache_instances: Count = Field(default=50_000, description="Live replays kept in memory.")
+    cache_bytes: Count = Field(default=512 * 1024 * 1024, description="Bytes of live replays kept in memory.")
     heartbeat_every_ms: Ms = Field(default=1_000, description="How often a worker says that it lives.")
     worker_ttl_ms: Ms = Field(default=5_000, description="A worker that is silent for so long has left.")
     steal_after_ms: Ms = Field(default=500, description="Ready entries of others' partitions are taken then.")

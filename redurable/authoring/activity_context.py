@@ -1,16 +1,41 @@
-"""What running activity code may know about its attempt; the worker's activity runner sets it."""
+"""What running activity code may know about its attempt, and say of it; the worker's activity runner sets it."""
 
-from __future__ import annotations
+# No `from __future__ import annotations`: public dataclasses name `redurable` as their module, where a library that
+# resolves annotations later would not find the types.
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from redurable.core.values import Task
+from msgspec import Raw
+
+from redurable.authoring.payloads import decode_any, encode
+from redurable.core.sizes import UNLIMITED, check_size
+from redurable.core.values import ABSENT, Task
 from redurable.errors import CallerError
 
-_current: ContextVar[ActivityContext] = ContextVar("redurable_activity")
+_current: ContextVar["ActivityContext"] = ContextVar("redurable_activity")
+
+
+class Pulse:
+    """Between an attempt's code, in whatever thread, and the worker that watches it. Every attribute has one writer.
+
+    By the code: `last`, when it gave its last sign of life (seconds of the monotonic clock), and `details`, what it
+    said then. By the worker: `stored`, the details that it has handed to the store, and `cancelled`. What the code
+    says, and what it returns, may have `max_payload` bytes.
+    """
+
+    __slots__ = ("cancelled", "details", "last", "max_payload", "stored")
+
+    def __init__(self, max_payload: int = UNLIMITED) -> None:
+        self.max_payload = max_payload
+        self.last = time.monotonic()
+        self.details: Raw = ABSENT
+        self.stored: Raw = ABSENT
+        self.cancelled = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,15 +44,19 @@ class ActivityContext:
 
     `instance_id` and `execution` name the orchestration that called. `attempt` counts from 1. `idempotency_key` is the
     same for every attempt of this call and different for every other call: give it to services that de-duplicate.
+    `last_heartbeat` are the newest details that an earlier attempt has left by `heartbeat`, as plain JSON values; None
+    when there are none.
     """
 
     instance_id: str
     execution: str
     attempt: int
     idempotency_key: str
+    last_heartbeat: Any = None
+    pulse: Pulse = field(default_factory=Pulse, compare=False, repr=False)
 
     @classmethod
-    def current(cls) -> ActivityContext:
+    def current(cls) -> "ActivityContext":
         """The context of the activity that calls this; raises `CallerError` outside of one."""
         context = _current.get(None)
         if context is None:
@@ -38,17 +67,39 @@ class ActivityContext:
         return context
 
     @classmethod
-    def of(cls, task: Task) -> ActivityContext:
+    def of(cls, task: Task, pulse: Pulse | None = None) -> "ActivityContext":
         """The context of a task's attempt."""
         return cls(
             instance_id=task.instance,
             execution=task.execution,
             attempt=task.attempt,
             idempotency_key=task.idempotency_key,
+            last_heartbeat=None if task.heartbeat is ABSENT else decode_any(task.heartbeat),
+            pulse=pulse or Pulse(),
         )
 
+    @property
+    def cancelled(self) -> bool:
+        """True when nobody waits for this attempt any more: a timeout ran out, another worker has the task, or this one
+        stops. Plain functions look here from time to time, and return; async functions are cancelled."""
+        return self.pulse.cancelled
+
+    def heartbeat(self, details: object = None) -> None:
+        """Say that the attempt makes progress; from the function, or from any thread that it has begun.
+
+        `details` (any value that has a JSON form; None: those of before stay) are handed to the next attempt as its
+        `last_heartbeat`. Call it as often as you like: it only takes a note, and the newest one is stored when the
+        worker next renews its leases (every 1.5 s). Raises `InvalidPayload`.
+        """
+        if details is not None:
+            call = f"activity call {self.idempotency_key!r}"
+            said = encode(details, call, "heartbeat details")
+            check_size(call, "heartbeat details", memoryview(said).nbytes, self.pulse.max_payload)
+            self.pulse.details = said
+        self.pulse.last = time.monotonic()
+
     @contextmanager
-    def active(self) -> Generator[ActivityContext, None, None]:
+    def active(self) -> Generator["ActivityContext", None, None]:
         """Make this the current context inside the `with` block and all that it calls, threads of anyio included."""
         token = _current.set(self)
         try:

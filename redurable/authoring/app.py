@@ -56,8 +56,9 @@ class App:
     def activity(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
         """Register a function as an activity: any code, run at least once per call, retried by its policy.
 
-        `name` defaults to the function's own. `task_queue` and `retry` are the defaults of its calls. The decorated
-        function can still be called directly. Raises `RegistrationError`, which says what to change.
+        `name` defaults to the function's own. The other options are the defaults of its calls: see
+        `ActivityCallOptions`. The decorated function can still be called directly. Raises `RegistrationError`, which
+        says what to change.
         """
         chosen = activity_options(options, self.registry.default_options, f"activity {name or ''}".strip())
 

@@ -10,8 +10,10 @@ from datetime import timedelta
 from types import UnionType
 from typing import Any, Literal, TypedDict, TypeGuard, get_args
 
+from msgspec.structs import replace
+
 from redurable.core.ids import check_instance_id, check_name
-from redurable.core.values import ActivityOptions, Backoff, Retry
+from redurable.core.values import ActivityOptions, Backoff, Retry, Timeouts
 from redurable.errors import InvalidPayload, NotBuilt, RegistrationError
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
@@ -19,18 +21,11 @@ OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
 _MILLISECOND = timedelta(milliseconds=1)
 
-ACTIVITY_OPTIONS = frozenset({"task_queue", "retry"})
+TIMEOUTS = tuple(f"{name}_timeout" for name in Timeouts.__struct_fields__)
+ACTIVITY_OPTIONS = frozenset({"task_queue", "retry", *TIMEOUTS})
 START_OPTIONS = frozenset({"instance_id", "on_conflict", "delay", "tags"})
 
-_NOT_BUILT = frozenset(
-    {
-        "execution_timeout",
-        "heartbeat_timeout",
-        "schedule_to_close_timeout",
-        "schedule_to_start_timeout",
-        "start_to_close_timeout",
-    }
-)
+_NOT_BUILT = frozenset({"execution_timeout"})
 RESERVED = START_OPTIONS | {"execution_timeout"}
 """What no parameter of an orchestrator may be called: these keywords of a start are options, not inputs."""
 
@@ -123,10 +118,20 @@ def _names(errors: Iterable[str | type[BaseException]]) -> Iterable[str]:
 
 
 class ActivityCallOptions(TypedDict, total=False):
-    """Options of an activity, at registration and for one call. `task_queue`: which workers run it."""
+    """Options of an activity, at registration and for one call. `task_queue`: which workers run it.
+
+    The timeouts, each more than nothing, None: no such timeout (the default). `schedule_to_start_timeout`: each wait
+    in the queue for a worker. `start_to_close_timeout`: each attempt. `schedule_to_close_timeout`: the whole call with
+    its retries. `heartbeat_timeout`: from one `ActivityContext.heartbeat` of an attempt to the next. An attempt that
+    runs out of start-to-close or heartbeat time has failed, and is tried again by the retry policy.
+    """
 
     task_queue: str
     retry: RetryPolicy
+    schedule_to_start_timeout: timedelta | None
+    start_to_close_timeout: timedelta | None
+    schedule_to_close_timeout: timedelta | None
+    heartbeat_timeout: timedelta | None
 
 
 class StartOptions(TypedDict, total=False):
@@ -164,7 +169,20 @@ def activity_options(given: Mapping[str, Any], base: ActivityOptions, owner: str
     queue, retry = given.get("task_queue", base.task_queue), given.get("retry")
     if retry is not None and not isinstance(retry, RetryPolicy):
         raise RegistrationError(f"{owner}: retry={retry!r}: use a RetryPolicy")
-    return ActivityOptions(check_name(queue, "task queue"), base.retry if retry is None else retry.wire)
+    return ActivityOptions(
+        check_name(queue, "task queue"),
+        base.retry if retry is None else retry.wire,
+        _timeouts(given, base.timeouts, owner),
+    )
+
+
+def _timeouts(given: Mapping[str, Any], base: Timeouts, owner: str) -> Timeouts:
+    chosen = {name: given[name] for name in TIMEOUTS if name in given}
+    for name, span in chosen.items():
+        if span is not None and (not isinstance(span, timedelta) or span <= timedelta(0)):
+            raise RegistrationError(f"{owner}: {name}={span!r}: use a timedelta of more than nothing, or None")
+    lengths = {name.removesuffix("_timeout"): milliseconds(span) if span else 0 for name, span in chosen.items()}
+    return replace(base, **lengths) if lengths else base
 
 
 def start_options(given: Mapping[str, Any], owner: str) -> StartOptions:

@@ -19,9 +19,16 @@ from msgspec import Struct
 
 from redurable.cli.output import Output
 from redurable.client import Client
+from redurable.client.link import Link
 from redurable.errors import RedurableError
-from redurable.store.address import DEFAULT_ADDRESS, ENVIRONMENT_VARIABLE, MemoryAddress, open_hub, read_address
-from redurable.store.port import Hub
+from redurable.store.address import (
+    DEFAULT_ADDRESS,
+    ENVIRONMENT_VARIABLE,
+    MemoryAddress,
+    open_hub,
+    read_address,
+    where,
+)
 
 PATIENCE_SECONDS = 5.0
 """How long a command waits for a server that does not answer."""
@@ -57,12 +64,13 @@ class Target(Struct, frozen=True):
         return Client(self.address, hub=self.named_hub(), timeout=PATIENCE_SECONDS)
 
     @asynccontextmanager
-    async def store(self) -> AsyncGenerator[Hub, None]:
+    async def link(self, create: bool = False) -> AsyncGenerator[Link, None]:
         """The store of the hub, open; for what a client has no word for."""
         store = open_hub(self.address, self.named_hub())
         try:
-            await store.open()
-            yield store
+            link = Link(store, PATIENCE_SECONDS, where(self.address), joined=False)
+            await link.join(create)
+            yield link
         finally:
             with anyio.CancelScope(shield=True):
                 await store.close()

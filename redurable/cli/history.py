@@ -1,36 +1,42 @@
-"""A history as a person reads it: one row per event."""
+"""A history as a person reads it: one row per event, and one for the beginning and the end of every attempt."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from redurable.cli.output import Record
-from redurable.core.events import Event
+from redurable.core.events import AttemptRow, HistoryRow
 
 _COLUMNS = {"type", "at", "seq"}
 _INTERNAL = {"commit", "v", "python", "first_seq", "event_ids", "kept_events", "execution", "number", "stack"}
+_IN_ROWS = {"log", "started", "worker"}
+"""Of an activity's outcome: what the rows of its attempts say."""
 
 
-def full_records(events: Iterable[Event]) -> list[Record]:
-    """All that the store holds of each event, for programs."""
+def full_records(events: Iterable[HistoryRow]) -> list[Record]:
+    """All that the store holds of each event, and the rows of attempts, for programs."""
     return [msgspec.json.decode(msgspec.json.encode(event), type=dict[str, Raw]) for event in events]
 
 
-def rows(events: Sequence[Event]) -> list[Record]:
+def rows(events: Sequence[HistoryRow]) -> list[Record]:
     """What a person wants to see: each event's number, time, kind, what it says, and the seq that ties calls to their
-    outcomes."""
-    return [_row(number, event) for number, event in enumerate(events)]
+    outcomes. Rows of attempts have no number: the history itself does not have them."""
+    numbers = count()
+    return [_row("" if isinstance(event, AttemptRow) else str(next(numbers)), event) for event in events]
 
 
-def _row(number: int, event: Event) -> Record:
+def _row(number: str, event: HistoryRow) -> Record:
     fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
+    if not isinstance(event, AttemptRow):
+        fields = {name: value for name, value in fields.items() if name not in _IN_ROWS}
     return {
-        "#": str(number),
+        "#": number,
         "time": _moment(event.at)[11:],
         "event": type(event).__name__,
         "seq": str(fields.get("seq", "")),
@@ -44,7 +50,9 @@ def _moment(milliseconds: int) -> str:
 
 def _details(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in fields.items():
-        if name in ("call", "failure", "parent"):
+        if name == "failure":
+            yield "error", value["type"]
+        if name in ("call", "failure", "parent", "timeouts"):
             yield from _details({inner: each for inner, each in value.items() if each})
         elif name == "due":
             yield name, _moment(value)

@@ -17,7 +17,9 @@ from redurable.cli.payloads import parse_arguments
 from redurable.client import Client, Status
 from redurable.core.ids import check_instance_id, check_name
 from redurable.core.messages import StartExecution
+from redurable.core.sizes import call_size, check_size
 from redurable.errors import InstanceAlreadyExists
+from redurable.settings import PayloadSettings
 from redurable.store.port import StartOutcome, StartRequest
 
 
@@ -42,13 +44,14 @@ async def start(
 ) -> None:
     """Start an orchestration and print its instance id."""
     call = parse_arguments(input_, args, kwargs)
+    check_size(f"orchestrator {name!r}", "input", call_size(call), PayloadSettings().max_payload_bytes)
     instance = check_instance_id(uuid4().hex if instance_id is None else instance_id)
     message = StartExecution(execution=uuid4().hex, name=check_name(name, "orchestrator"), call=call)
-    async with target.store() as store:
-        if await store.start(StartRequest(instance, message)) is StartOutcome.REFUSED:
-            raise InstanceAlreadyExists(f"instance {instance!r} exists in hub {store.hub!r}: choose another --id")
+    async with target.link(create=True) as link:
+        if await link.call(lambda: link.store.start(StartRequest(instance, message))) is StartOutcome.REFUSED:
+            raise InstanceAlreadyExists(f"instance {instance!r} exists in hub {link.store.hub!r}: choose another --id")
         if wait:
-            async with Client.from_store(store) as client:
+            async with Client.from_store(link.store) as client:
                 print_value(await client.get_handle(instance).result(), target.output)
             return
     _print_word("instance_id", instance, target.output)
@@ -97,8 +100,8 @@ async def key(target: Target, instance_id: IdArgument) -> None:
 
     It is a stream that any Redis client may XADD to: XADD KEY * event NAME data JSON.
     """
-    async with target.store() as store:
-        _print_word("key", store.mailbox_key(check_instance_id(instance_id)), target.output)
+    async with target.link() as link:
+        _print_word("key", link.store.mailbox_key(check_instance_id(instance_id)), target.output)
 
 
 def _as_record(found: Status) -> Record:

@@ -17,6 +17,7 @@ from redurable.cli.loading import load_app
 from redurable.telemetry.logs import log_fact, log_to_stderr
 from redurable.telemetry.metrics import Exporter, Metrics, Names
 from redurable.worker.code import DEFAULT_QUEUE
+from redurable.worker.process import settle_in
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -59,6 +60,7 @@ async def worker(
     queues = _words(task_queue)
     served = Worker(loaded, target.address, hub=hub, roles=_words(roles), task_queues=queues)
     served.facts.subscribe(log_fact)
+    settle_in()
     ready = f"redurable worker is ready: process {os.getpid()}, hub {hub}"
     port = served.settings.metrics_port if metrics_port is None else metrics_port
     if port == 0:

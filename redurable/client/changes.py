@@ -53,6 +53,7 @@ class Changes:
     @asynccontextmanager
     async def watch(self, instance: str) -> AsyncGenerator[Watch, None]:
         """A watch that rings for every end of an execution after this point."""
+        await self._link.join()  # How many partitions there are, the hub knows.
         store, watch = self._link.store, Watch()
         partition = partition_of(instance, store.partitions)
         self._watches.setdefault(instance, []).append(watch)

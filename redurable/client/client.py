@@ -19,9 +19,11 @@ from redurable.client.changes import Changes
 from redurable.client.handle import Handle
 from redurable.client.link import Link
 from redurable.client.status import Status, status_of
-from redurable.core.events import Event
-from redurable.core.ids import check_hub_name, check_instance_id, check_name
+from redurable.core.events import HistoryRow
+from redurable.core.ids import check_hub_name, check_id, check_instance_id, check_name
 from redurable.core.messages import Control, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.rows import history_rows
+from redurable.core.sizes import call_size, check_size, tags_size
 from redurable.errors import (
     CallerError,
     InstanceAlreadyExists,
@@ -29,7 +31,8 @@ from redurable.errors import (
     InstanceNotFinished,
     InstanceNotFound,
 )
-from redurable.store.address import open_hub
+from redurable.settings import PayloadSettings
+from redurable.store.address import open_hub, where
 from redurable.store.port import Hub, SendOutcome, StartOutcome, StartRequest
 
 A = TypeVar("A")
@@ -47,32 +50,39 @@ class Client:
 
     `address`: see the documentation of store addresses; None: the environment variable REDURABLE_REDIS_URL, else the
     embedded server. While the store does not answer, every call is repeated, under the same ids, for `timeout`
-    seconds; then it raises `StoreUnavailable`.
+    seconds; then it raises `StoreUnavailable`. Until a worker or a start has created the hub, all calls but `start`
+    raise `HubNotFound`. Payloads have at most `max_payload_bytes` of JSON; None: the environment variable
+    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB.
     """
 
-    def __init__(self, address: str | None = None, *, hub: str, timeout: float = 30.0) -> None:
+    def __init__(
+        self, address: str | None = None, *, hub: str, timeout: float = 30.0, max_payload_bytes: int | None = None
+    ) -> None:
         check_hub_name(hub)
         self._open: Callable[[], Hub] = lambda: open_hub(address, hub)
+        self._where = where(address)
         self._owned = True
         self._timeout = timeout
+        self._max_payload = PayloadSettings().max_payload_bytes if max_payload_bytes is None else max_payload_bytes
         self._exits = AsyncExitStack()
         self._entered: tuple[Link, Changes] | None = None
 
     @classmethod
-    def from_store(cls, store: Hub, *, timeout: float = 30.0) -> Self:
+    def from_store(cls, store: Hub, *, timeout: float = 30.0, max_payload_bytes: int | None = None) -> Self:
         """A client over a store that is open already, and that stays open."""
-        client = cls(hub=store.hub, timeout=timeout)
+        client = cls(hub=store.hub, timeout=timeout, max_payload_bytes=max_payload_bytes)
         client._open = lambda: store
         client._owned = False
+        client._where = "the open store"
         return client
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as exits:
             store = self._open()
-            link = Link(store, self._timeout)
+            link = Link(store, self._timeout, self._where, joined=not self._owned)
             if self._owned:
                 exits.push_async_callback(_close, store)
-                await link.call(store.open)
+                await link.connect()
             changes = Changes(link)
             tasks = await anyio.create_task_group().__aenter__()
             exits.push_async_callback(_stop, tasks)
@@ -128,6 +138,8 @@ class Client:
         Raises `InstanceAlreadyExists`, `InvalidPayload` for inputs that do not fit.
         """
         name, call, options, result = read_start_call(orchestrator, args, kwargs)
+        self._check_size(f"orchestrator {name!r}", "input", call_size(call))
+        self._check_size(f"orchestrator {name!r}", "tags", tags_size(options.get("tags", {})))
         instance = options.get("instance_id") or uuid4().hex
         on_conflict = options.get("on_conflict", "fail")
         message = StartExecution(
@@ -135,7 +147,8 @@ class Client:
         )
         delay = milliseconds(options["delay"]) if "delay" in options else 0
         link, changes = self._connection
-        outcome = await link.call(lambda: link.store.start(StartRequest(instance, message, on_conflict, delay)))
+        request = StartRequest(instance, message, on_conflict, delay)
+        outcome = await link.call(lambda: link.store.start(request), create=True)
         if outcome is StartOutcome.REFUSED:
             hint = "it has not finished" if on_conflict == "replace-finished" else "choose another id or on_conflict=…"
             raise InstanceAlreadyExists(f"instance {instance!r} exists in hub {link.store.hub!r}: {hint}")
@@ -159,7 +172,9 @@ class Client:
         `InstanceFinished`, and `InstanceNotFound` when 1,000 events wait for an instance that does not exist.
         """
         payload = encode(data, f"event {name!r}", "data")
-        message = RaiseEvent(name=check_name(name, "event"), data=payload, id=event_id or uuid4().hex)
+        self._check_size(f"event {name!r}", "data", memoryview(payload).nbytes)
+        chosen_id = check_id(event_id, "event") if event_id else uuid4().hex
+        message = RaiseEvent(name=check_name(name, "event"), data=payload, id=chosen_id)
         outcome, _ = await self._link.send(check_instance_id(instance_id), message)
         self._check_sent(instance_id, outcome)
 
@@ -188,8 +203,8 @@ class Client:
         """How an instance is now; its history only if asked for. Raises `InstanceNotFound`."""
         link = self._link
         snapshot = await link.snapshot(check_instance_id(instance_id))
-        history = await link.history(instance_id, snapshot.execution) if show_history else None
-        return status_of(snapshot, history)
+        events = await link.history(instance_id, snapshot.execution) if show_history else None
+        return status_of(snapshot, None if events is None else history_rows(events))
 
     async def list_executions(self, instance_id: str) -> list[str]:
         """The ids of all executions of an instance, oldest first. Raises `InstanceNotFound`."""
@@ -199,8 +214,9 @@ class Client:
             raise self._not_found(instance_id)
         return executions
 
-    async def get_history(self, instance_id: str, execution: str | None = None) -> list[Event]:
-        """All events of an execution (None: the current one). Raises `InstanceNotFound`."""
+    async def get_history(self, instance_id: str, execution: str | None = None) -> list[HistoryRow]:
+        """All events of an execution (None: the current one), and between them, when an activity has its outcome, a row
+        for the beginning and the end of each of its attempts. Raises `InstanceNotFound`."""
         events = await self._link.history(check_instance_id(instance_id), execution or "")
         if not events:
             executions = await self.list_executions(instance_id)
@@ -208,13 +224,17 @@ class Client:
                 raise InstanceNotFound(
                     f"instance {instance_id!r} has no execution {execution!r}; it has {', '.join(executions)}"
                 )
-        return events
+        return history_rows(events)
 
     async def _control(self, instance_id: str, message: Control) -> None:
+        self._check_size(f"{type(message).__name__.lower()}()", "reason", len(message.reason.encode(errors="replace")))
         outcome, repeated = await self._link.send(check_instance_id(instance_id), message)
         if isinstance(message, Terminate) and repeated and outcome is SendOutcome.FINISHED:
             return
         self._check_sent(instance_id, outcome)
+
+    def _check_size(self, owner: str, part: str, size: int) -> None:
+        check_size(owner, part, size, self._max_payload)
 
     def _check_sent(self, instance_id: str, outcome: SendOutcome) -> None:
         if outcome is SendOutcome.MISSING:

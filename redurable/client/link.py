@@ -10,7 +10,7 @@ import anyio
 from redurable.core.delivery import Outgoing
 from redurable.core.events import Event
 from redurable.core.messages import Message
-from redurable.errors import InstanceNotFound, StoreFull, StoreUnavailable
+from redurable.errors import HubNotFound, InstanceNotFound, StoreFull, StoreUnavailable
 from redurable.store.port import Hub, SendOutcome, Snapshot
 
 T = TypeVar("T")
@@ -21,19 +21,58 @@ _PAGE = 1_000
 
 
 class Link:
-    """An open store. Calls are repeated while it is unavailable, for `timeout` seconds."""
+    """A store. Calls are repeated while it is unavailable, for `timeout` seconds.
 
-    def __init__(self, store: Hub, timeout: float) -> None:
+    `where` says in errors where the store is. A store that is not `joined` yet is opened by the first call; only a call
+    that may `create` the hub does, so that whoever mistypes a name is told.
+    """
+
+    def __init__(self, store: Hub, timeout: float, where: str = "this store", joined: bool = True) -> None:
         self.store = store
         self._timeout = timeout
+        self._where = where
+        self._joined = joined
 
-    async def call(self, verb: Callable[[], Awaitable[T]]) -> T:
-        """The answer of a verb. Raises `StoreUnavailable` when there is none in time, `StoreFull` at once."""
-        answer, _ = await self.attempt(verb)
+    async def connect(self) -> None:
+        """See that the store answers, whether or not it has the hub."""
+
+        async def look() -> bool:
+            return self._joined or await self.store.open(create=False)
+
+        self._joined, _ = await self._repeat(look)
+
+    async def join(self, create: bool = False) -> None:
+        """Join the hub. Raises `HubNotFound` when there is none, unless this call may `create` it."""
+
+        async def joined() -> None:
+            await self._join(create)
+
+        await self._repeat(joined)
+
+    async def call(self, verb: Callable[[], Awaitable[T]], create: bool = False) -> T:
+        """The answer of a verb. Raises `StoreUnavailable` when there is none in time, `StoreFull` at once, and
+        `HubNotFound`, unless this call may `create` the hub."""
+        answer, _ = await self.attempt(verb, create)
         return answer
 
-    async def attempt(self, verb: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+    async def attempt(self, verb: Callable[[], Awaitable[T]], create: bool = False) -> tuple[T, bool]:
         """As `call`, and whether the verb was repeated: then an earlier attempt may already have done its work."""
+
+        async def joined() -> T:
+            await self._join(create)
+            return await verb()
+
+        return await self._repeat(joined)
+
+    async def _join(self, create: bool) -> None:
+        self._joined = self._joined or await self.store.open(create)
+        if not self._joined:
+            raise HubNotFound(
+                f"no hub {self.store.hub!r} at {self._where}: check the hub's name and the store's address; a hub is "
+                "created by its first worker, or by the first start of an instance"
+            )
+
+    async def _repeat(self, verb: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         deadline = anyio.current_time() + self._timeout
         wait, repeated = _FIRST_WAIT, False
         while True:
@@ -41,9 +80,12 @@ class Link:
                 return await verb(), repeated
             except StoreFull:
                 raise
-            except StoreUnavailable:
+            except StoreUnavailable as error:
                 if anyio.current_time() + wait > deadline:
-                    raise
+                    raise StoreUnavailable(
+                        f"{str(error).rstrip('.')}: {self._where} did not serve within {self._timeout:g} s; "
+                        "check that the server runs and that its address is right"
+                    ) from error
             await anyio.sleep(wait)
             wait, repeated = min(2 * wait, _LONGEST_WAIT), True
 

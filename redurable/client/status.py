@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import Raw
+
 from redurable.authoring.payloads import decode_any
-from redurable.core.events import Event, ExecutionCompleted, ExecutionFailed, ExecutionTerminated
+from redurable.core.events import Event, ExecutionCompleted, ExecutionFailed, ExecutionTerminated, HistoryRow
 from redurable.core.settle import TERMINATED
 from redurable.core.values import ABSENT, Arguments, Failure, RuntimeStatus
 from redurable.store.port import Snapshot
@@ -20,10 +22,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Status:
     """An instance at a moment.
 
-    `input`, `output` and `custom_status` are plain JSON values; several inputs are a dict of `args` and `kwargs`.
+    `input`, `output` and `custom_status` are plain JSON values; several inputs are a dict of `args` and `kwargs`. What
+    JSON allows and Python's reader does not, such as a number of 5,000 digits, is shown as its text.
     `failure` says why the instance failed or was terminated. `execution` is the id of the current execution.
     `unread_events` counts messages that no turn has read yet. `quarantined` says why no worker can take a turn now
-    (empty: nothing is wrong). `history` holds the events of the current execution, when they were asked for.
+    (empty: nothing is wrong). `history` holds the events of the current execution, and the rows of its activities'
+    attempts, when they were asked for.
     """
 
     instance_id: str
@@ -40,10 +44,10 @@ class Status:
     tags: dict[str, str] = field(default_factory=dict[str, str])
     unread_events: int = 0
     quarantined: str = ""
-    history: list[Event] | None = None
+    history: list[HistoryRow] | None = None
 
 
-def status_of(snapshot: Snapshot, history: list[Event] | None) -> Status:
+def status_of(snapshot: Snapshot, history: list[HistoryRow] | None) -> Status:
     """A snapshot in the user's terms."""
     begun = snapshot.first or snapshot.start
     call: Arguments | None = getattr(begun, "call", None)
@@ -56,9 +60,9 @@ def status_of(snapshot: Snapshot, history: list[Event] | None) -> Status:
         last_updated_at=_moment(snapshot.updated_at),
         execution=snapshot.execution,
         input=None if call is None else _inputs(call),
-        output=decode_any(last.result) if isinstance(last, ExecutionCompleted) else None,
+        output=_shown(last.result) if isinstance(last, ExecutionCompleted) else None,
         failure=failure_in(last),
-        custom_status=None if custom is None else decode_any(custom),
+        custom_status=None if custom is None else _shown(custom),
         parent_instance_id=snapshot.parent.instance if snapshot.parent else None,
         tags=snapshot.tags,
         unread_events=snapshot.unread,
@@ -80,13 +84,21 @@ def failure_in(last: Event | None) -> Failure | None:
 
 def _inputs(call: Arguments) -> Any:
     if call.input is not ABSENT:
-        return decode_any(call.input)
+        return _shown(call.input)
     if not call.args and not call.kwargs:
         return None
     return {
-        "args": [decode_any(payload) for payload in call.args],
-        "kwargs": {name: decode_any(payload) for name, payload in call.kwargs.items()},
+        "args": [_shown(payload) for payload in call.args],
+        "kwargs": {name: _shown(payload) for name, payload in call.kwargs.items()},
     }
+
+
+def _shown(payload: Raw) -> Any:
+    """A payload's value; or its text where it has none, so that it does not hide the rest."""
+    try:
+        return decode_any(payload)
+    except ValueError:
+        return bytes(payload).decode(errors="replace")
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -81,9 +81,24 @@ def _outcome(state: State, message: Outcome, at: int) -> InputEvent | None:
     """The outcome of a call, if that call is open: a second outcome, or one of a cancelled call, means nothing."""
     match message, state.open.get(message.seq):
         case ActivityResult(), ActivityScheduled():
-            return ActivityCompleted(at=at, seq=message.seq, result=message.result, attempts=message.attempts)
+            return ActivityCompleted(
+                at=at,
+                seq=message.seq,
+                result=message.result,
+                attempts=message.attempts,
+                worker=message.worker,
+                started=message.started,
+                log=message.log,
+            )
         case ActivityFailure(), ActivityScheduled():
-            return ActivityFailed(at=at, seq=message.seq, failure=message.failure)
+            return ActivityFailed(
+                at=at,
+                seq=message.seq,
+                failure=message.failure,
+                worker=message.worker,
+                started=message.started,
+                log=message.log,
+            )
         case TimerDue(), TimerCreated(due=due):
             return TimerFired(at=max(at, due), seq=message.seq)
         case SubOrchestrationResult(), SubOrchestrationScheduled():

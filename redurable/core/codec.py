@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from redurable.core.events import Event
-from redurable.core.messages import Malformed, Message, StartExecution
+from redurable.core.messages import Message, StartExecution
 from redurable.core.values import Task
 
 WIRE_VERSION = 1
@@ -63,8 +63,3 @@ def _read(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     if version != WIRE_VERSION:
         raise Unreadable(f"wire version {version}, this release reads {WIRE_VERSION}: update redurable")
     return value
-
-
-def malformed(reason: str, fields: dict[bytes, bytes]) -> Malformed:
-    """A mailbox entry that could not be read, with all that it said."""
-    return Malformed(reason, tuple(fields.items()))

@@ -87,6 +87,8 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
 
     `consumed` is the id of the last mailbox entry that the turn read (empty: none). `next` begins the next execution
     after continue-as-new. With `park` nothing is consumed. Without anything it releases the ready entry.
+    `closed_calls` are the seqs of calls with durable timeouts that have their outcome, or wait in vain for one: the
+    timers that the store made of those timeouts go.
     """
 
     entry: Entry
@@ -100,6 +102,7 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     tasks: tuple[Task, ...] = ()
     timers: tuple[Timer, ...] = ()
     canceled_timers: tuple[int, ...] = ()
+    closed_calls: tuple[int, ...] = ()
     outbox: tuple[Outgoing, ...] = ()
     dead: tuple[DeadLetter, ...] = ()
     custom_status: Raw | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 from redurable.core.messages import KeptEvent
-from redurable.core.values import NULL, Arguments, Failure, Parent
+from redurable.core.values import NULL, Arguments, Attempt, Failure, Parent, Timeouts
 
 
 class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
@@ -34,14 +34,24 @@ class ExecutionStarted(_Event, frozen=True, kw_only=True):
 
 
 class ActivityCompleted(_Event, frozen=True, kw_only=True):
+    """`worker` ran the attempt that returned, since `started`; `log` tells of the attempts before it."""
+
     seq: int
     result: Raw = NULL
     attempts: int = 1
+    worker: str = ""
+    started: int = 0
+    log: tuple[Attempt, ...] = ()
 
 
 class ActivityFailed(_Event, frozen=True, kw_only=True):
+    """As `ActivityCompleted`; an empty `worker`: no attempt ended so, the call did, after those in `log`."""
+
     seq: int
     failure: Failure
+    worker: str = ""
+    started: int = 0
+    log: tuple[Attempt, ...] = ()
 
 
 class TimerFired(_Event, frozen=True, kw_only=True):
@@ -81,6 +91,7 @@ class ActivityScheduled(_Event, frozen=True, kw_only=True):
     name: str
     call: Arguments = Arguments()
     task_queue: str = "default"
+    timeouts: Timeouts = Timeouts()
 
 
 class TimerCreated(_Event, frozen=True, kw_only=True):
@@ -154,4 +165,40 @@ DecisionEvent = (
     | ExecutionContinuedAsNew
 )
 Event = InputEvent | DecisionEvent
+
+
+class ActivityStarted(_Event, frozen=True, kw_only=True):
+    """A row of a history that is read, never stored: a worker began an attempt. See `core.rows`."""
+
+    seq: int
+    attempt: int
+    worker: str = ""
+
+
+class ActivityAttemptFailed(_Event, frozen=True, kw_only=True):
+    """A row: the attempt raised an error, and is followed by another one, or by the end of the call."""
+
+    seq: int
+    attempt: int
+    failure: Failure | None = None
+
+
+class ActivityAttemptTimedOut(_Event, frozen=True, kw_only=True):
+    """A row: the attempt took too long, or gave no sign of life for too long."""
+
+    seq: int
+    attempt: int
+    failure: Failure | None = None
+
+
+class ActivityAttemptCrashed(_Event, frozen=True, kw_only=True):
+    """A row: the worker fell silent in the attempt, and its lease ran out."""
+
+    seq: int
+    attempt: int
+
+
+AttemptRow = ActivityStarted | ActivityAttemptFailed | ActivityAttemptTimedOut | ActivityAttemptCrashed
+HistoryRow = Event | AttemptRow
+"""What a history is shown as: its events, and between them what its activities' attempts were."""
 EndEvent = ExecutionCompleted | ExecutionFailed | ExecutionContinuedAsNew | ExecutionTerminated

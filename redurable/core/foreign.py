@@ -3,7 +3,9 @@
     event NAME [data JSON] [id ID]         terminate | suspend | resume REASON
     start NAME [input JSON | args JSON kwargs JSON] [id ID]        (intake only)
 
-The intake's entries also carry `instance ID`; in a mailbox that field is allowed and ignored.
+The intake's entries also carry `instance ID`; in a mailbox that field is allowed and ignored. Payloads (`data`,
+`input`, `args` with `kwargs`, a REASON) have at most `limit` bytes; redurable's own entries were measured by who sent
+them.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from redurable.core.codec import Unreadable, decode_message, malformed
-from redurable.core.ids import check_instance_id, check_name
+from redurable.core.codec import Unreadable, decode_message
+from redurable.core.ids import check_id, check_instance_id, check_name
 from redurable.core.messages import Malformed, Message, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.sizes import UNLIMITED, brief, check_size
 from redurable.core.values import NULL, Arguments
-from redurable.errors import InvalidName
+from redurable.errors import InvalidName, InvalidPayload
 
 INTERNAL = b"m"
 """The one field of entries that redurable writes itself: a message in its wire form."""
@@ -26,6 +29,7 @@ INTERNAL = b"m"
 T = TypeVar("T")
 
 _MAILBOX_KINDS = (b"event", b"terminate", b"suspend", b"resume")
+_MOST_REASON = 500
 _args = msgspec.json.Decoder(tuple[Raw, ...])
 _kwargs = msgspec.json.Decoder(dict[str, Raw])
 _any = msgspec.json.Decoder(Raw)
@@ -38,18 +42,18 @@ class Intake(Struct, frozen=True):
     message: Message | StartExecution
 
 
-def read_mail(fields: Mapping[bytes, bytes]) -> Message | Malformed:
+def read_mail(fields: Mapping[bytes, bytes], limit: int = UNLIMITED) -> Message | Malformed:
     """Read a mailbox entry, ours or a foreign client's."""
     try:
         body = fields.get(INTERNAL)
         if body is not None:
             return decode_message(body)
-        return _message(fields)
-    except (Unreadable, InvalidName) as error:
-        return malformed(str(error), dict(fields))
+        return _message(fields, limit)
+    except (Unreadable, InvalidName, InvalidPayload) as error:
+        return malformed(str(error), fields, limit)
 
 
-def read_intake(entry_id: str, fields: Mapping[bytes, bytes]) -> Intake | Malformed:
+def read_intake(entry_id: str, fields: Mapping[bytes, bytes], limit: int = UNLIMITED) -> Intake | Malformed:
     """Read an intake entry. A start without an `id` gets the entry's id, so that reading it twice starts it once."""
     try:
         instance = fields.get(b"instance")
@@ -57,40 +61,53 @@ def read_intake(entry_id: str, fields: Mapping[bytes, bytes]) -> Intake | Malfor
             raise Unreadable("no field 'instance': say which instance is meant")
         target = check_instance_id(_text(instance, "instance"))
         if b"start" in fields:
-            return Intake(target, _start(entry_id, fields))
-        message = _message(fields)
+            return Intake(target, _start(entry_id, fields, limit))
+        message = _message(fields, limit)
         if isinstance(message, RaiseEvent) and not message.id:
             message = msgspec.structs.replace(message, id=f"intake:{entry_id}")
         return Intake(target, message)
-    except (Unreadable, InvalidName) as error:
-        return malformed(str(error), dict(fields))
+    except (Unreadable, InvalidName, InvalidPayload) as error:
+        return malformed(str(error), fields, limit)
 
 
-def _start(entry_id: str, fields: Mapping[bytes, bytes]) -> StartExecution:
+def malformed(reason: str, fields: Mapping[bytes, bytes], limit: int = UNLIMITED) -> Malformed:
+    """An entry that could not be read, with what it said; of what it said too much of, only the beginning."""
+    kept, cut = brief(fields.items(), limit)
+    return Malformed((reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}…") + cut, kept)
+
+
+def _start(entry_id: str, fields: Mapping[bytes, bytes], limit: int) -> StartExecution:
     name = check_name(_text(fields[b"start"], "start"), "orchestrator")
-    execution = _text(fields.get(b"id", b""), "id") or f"intake:{entry_id}"
+    execution = check_id(_text(fields.get(b"id", b""), "id"), "start") or f"intake:{entry_id}"
     if b"input" in fields:
         if b"args" in fields or b"kwargs" in fields:
             raise Unreadable("fields 'input' and 'args'/'kwargs' exclude each other: send one form")
-        return StartExecution(name=name, execution=execution, call=Arguments(input=_json(fields[b"input"], "input")))
-    args = _decode(_args, fields.get(b"args", b"[]"), "args", "a JSON array")
-    kwargs = _decode(_kwargs, fields.get(b"kwargs", b"{}"), "kwargs", "a JSON object")
-    return StartExecution(name=name, execution=execution, call=Arguments(args=args, kwargs=kwargs))
+        whole = _json(fields[b"input"], "input", limit)
+        return StartExecution(name=name, execution=execution, call=Arguments(input=whole))
+    args, kwargs = fields.get(b"args", b"[]"), fields.get(b"kwargs", b"{}")
+    check_size("fields 'args' and 'kwargs'", "payload", len(args) + len(kwargs), limit)
+    call = Arguments(
+        args=_decode(_args, args, "args", "a JSON array"), kwargs=_decode(_kwargs, kwargs, "kwargs", "a JSON object")
+    )
+    return StartExecution(name=name, execution=execution, call=call)
 
 
-def _message(fields: Mapping[bytes, bytes]) -> Message:
+def _message(fields: Mapping[bytes, bytes], limit: int) -> Message:
     kinds = [kind for kind in _MAILBOX_KINDS if kind in fields]
     if len(kinds) != 1:
         found = ", ".join(name.decode(errors="replace") for name in fields)
         raise Unreadable(f"fields [{found}]: an entry has exactly one of event, terminate, suspend, resume")
-    value = _text(fields[kinds[0]], kinds[0].decode())
-    match kinds[0]:
-        case b"event":
-            data = _json(fields[b"data"], "data") if b"data" in fields else NULL
-            return RaiseEvent(name=check_name(value, "event"), data=data, id=_text(fields.get(b"id", b""), "id"))
-        case b"terminate":
+    kind = kinds[0].decode()
+    check_size(f"field {kind!r}", "text", len(fields[kinds[0]]), limit)
+    value = _text(fields[kinds[0]], kind)
+    match kind:
+        case "event":
+            data = _json(fields[b"data"], "data", limit) if b"data" in fields else NULL
+            event_id = check_id(_text(fields.get(b"id", b""), "id"), "event")
+            return RaiseEvent(name=check_name(value, "event"), data=data, id=event_id)
+        case "terminate":
             return Terminate(reason=value)
-        case b"suspend":
+        case "suspend":
             return Suspend(reason=value)
         case _:
             return Resume(reason=value)
@@ -103,11 +120,13 @@ def _text(value: bytes, field: str) -> str:
         raise Unreadable(f"field {field!r} is not UTF-8: {value[:40]!r}") from None
 
 
-def _json(value: bytes, field: str) -> Raw:
+def _json(value: bytes, field: str, limit: int) -> Raw:
+    check_size(f"field {field!r}", "payload", len(value), limit)
     return _decode(_any, value, field, "JSON")
 
 
 def _decode(decoder: msgspec.json.Decoder[T], value: bytes, field: str, wanted: str) -> T:
+    _text(value, field)  # The decoder does not look into strings that it hands on as they are.
     try:
         return decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

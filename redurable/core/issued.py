@@ -56,15 +56,16 @@ def settled_at(future: asyncio.Future[Any], position: int) -> None:
 
 
 class Issued:
-    """A command of the current step: who waits for it, and where in user code it was made."""
+    """A command of the current step: who waits for it, and, in a replay, where in user code it was made."""
 
     __slots__ = ("code", "command", "elided", "line", "waiter")
 
-    def __init__(self, command: Command, waiter: Awaited | DurableHandle | None) -> None:
+    def __init__(self, command: Command, waiter: Awaited | DurableHandle | None, replaying: bool) -> None:
         self.command = command
         self.waiter = waiter
         self.elided = False
-        self.code, self.line = _user_frame()
+        # Only what is replayed can differ from the history and be asked where it was made.
+        self.code, self.line = _user_frame() if replaying else (None, 0)
 
     @property
     def place(self) -> str:

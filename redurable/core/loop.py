@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from redurable.core import refusals
+from redurable.core import refusals, scopes
 from redurable.core.eviction import abandon
 from redurable.errors import NotDeterministic, TurnLimitExceeded
 
@@ -38,6 +38,19 @@ class TimerSink(Protocol):
     def timer_created(self, handle: DurableHandle, due: int) -> None: ...
 
     def timer_canceled(self, handle: DurableHandle) -> None: ...
+
+
+class _Nobody:
+    """The sink of a dead loop."""
+
+    def timer_created(self, handle: DurableHandle, due: int) -> None:
+        pass
+
+    def timer_canceled(self, handle: DurableHandle) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
 
 
 class DurableHandle(asyncio.TimerHandle):
@@ -87,7 +100,7 @@ _as_completed = asyncio.as_completed
 
 def _ordered_as_completed(fs: Iterable[Any], *, timeout: float | None = None) -> Any:
     # The original makes a set of what it is given, and coroutines hash by address. As tasks they hash by order.
-    if isinstance(events._get_running_loop(), DeterministicLoop):
+    if _inside():
         fs = [asyncio.ensure_future(item) for item in dict.fromkeys(fs)]
     return _as_completed(fs, timeout=timeout)
 
@@ -95,11 +108,16 @@ def _ordered_as_completed(fs: Iterable[Any], *, timeout: float | None = None) ->
 asyncio.as_completed = tasks.as_completed = _ordered_as_completed
 
 
+def _inside() -> bool:
+    return isinstance(events._get_running_loop(), DeterministicLoop)
+
+
 class DeterministicLoop(asyncio.AbstractEventLoop):
     """See the module. `identity` names the execution: numbers of different executions then differ, too."""
 
     def __init__(self, identity: str, sink: TimerSink) -> None:
         refusals.install(DeterministicLoop)
+        scopes.put_in_order(_inside)
         # Hashes of live tasks meet in asyncio's global weak set: without this salt they would all collide there.
         self._salt = crc32(identity.encode(errors="replace")) << 24
         self._numbers = 0
@@ -163,6 +181,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def kill(self) -> None:
         """Let go of everything without running user code."""
         self.dead = True
+        # Breaks the cycle with the scope, so that all of this is freed now and not by the garbage collector.
+        self._sink = _NOBODY
         self._ready.clear()
         pending = [task for task in self._tasks if not task.done()]
         for task in pending:
@@ -175,7 +195,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def settle_errors(self) -> list[str]:
         """Errors of tasks that nobody awaited, each reported once and in order of creation."""
         for task in self._tasks:
-            if task.done() and getattr(task, "_log_traceback", False):
+            # Beside exceptions there is only `continue_as_new`, which is no failure.
+            if task.done() and getattr(task, "_log_traceback", False) and isinstance(task.exception(), Exception):
                 self.errors.append(f"task {task.get_name()} failed and nobody awaited it: {task.exception()!r}")
         errors, self.errors = self.errors, []
         return errors
@@ -210,8 +231,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         return handle
 
     def _timer_handle_cancelled(self, handle: DurableHandle) -> None:
-        if not self.dead:
-            self._sink.timer_canceled(handle)
+        self._sink.timer_canceled(handle)
 
     def create_future(self) -> asyncio.Future[Any]:
         return DurableFuture[Any](self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from redurable.core.values import NULL, Arguments, Failure, Parent
+from redurable.core.values import NULL, Arguments, Attempt, Failure, Parent
 
 
 class _Message(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
@@ -34,18 +34,24 @@ class StartExecution(_Message, frozen=True, kw_only=True):
 
 
 class ActivityResult(_Message, frozen=True, kw_only=True):
-    """An activity returned."""
+    """An activity returned. `worker` ran the attempt since `started` (milliseconds); `log`: the attempts before it."""
 
     seq: int
     result: Raw = NULL
     attempts: int = 1
+    worker: str = ""
+    started: int = 0
+    log: tuple[Attempt, ...] = ()
 
 
 class ActivityFailure(_Message, frozen=True, kw_only=True):
-    """An activity failed for good: its retry policy allows no further attempt."""
+    """An activity failed for good. An empty `worker`: no attempt ended so, the call did, after those in `log`."""
 
     seq: int
     failure: Failure
+    worker: str = ""
+    started: int = 0
+    log: tuple[Attempt, ...] = ()
 
 
 class TimerDue(_Message, frozen=True, kw_only=True):

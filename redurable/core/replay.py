@@ -31,24 +31,27 @@ from redurable.core.events import (
     TimerFired,
 )
 from redurable.core.issued import Awaited, Issued
+from redurable.core.limits import activity_error
 from redurable.core.loop import DurableHandle
 from redurable.core.match import match
 from redurable.core.messages import KeptEvent
 from redurable.core.scope import LiveScope
-from redurable.errors import ActivityFailed as ActivityError
+from redurable.core.sizes import UNLIMITED
+from redurable.errors import InvalidPayload, TurnLimitExceeded
 from redurable.errors import SubOrchestrationFailed as SubOrchestrationError
-from redurable.errors import TurnLimitExceeded
 
-_BASE_SIZE = 8_000
+_BASE_SIZE = 10_400
 """Bytes of a suspended execution beside its payloads, as measured: loop, task, futures, scope."""
 
 
 class Replay:
     """One live execution. Belongs to the turn thread. Not usable after `evict`."""
 
-    def __init__(self, definition: Definition, instance: str, started: ExecutionStarted) -> None:
+    def __init__(
+        self, definition: Definition, instance: str, started: ExecutionStarted, max_payload: int = UNLIMITED
+    ) -> None:
         self.definition = definition
-        self.scope = LiveScope(instance, started)
+        self.scope = LiveScope(instance, started, max_payload)
         self.size = _BASE_SIZE
         self.concluded = False
         self._main: asyncio.Task[Raw] | None = None
@@ -70,7 +73,9 @@ class Replay:
                 expected = []
                 issued = self._feed(event)
         self._agree(expected, issued)
+        # What user code did in the past was announced when it was new.
         self.scope.custom_status = None
+        self.scope.loop.settle_errors()
         self.scope.replaying = False
 
     def step(self, event: InputEvent) -> list[Issued]:
@@ -118,10 +123,11 @@ class Replay:
             self._receive(event)
         except (TurnLimitExceeded, SystemExit, KeyboardInterrupt) as error:
             self._fatal = error
+        self._fatal = self._fatal or scope.refused
         conclusion = self._conclude()
         if conclusion is not None:
             self.concluded = True
-            scope.issued.append(Issued(conclusion, None))
+            scope.issued.append(Issued(conclusion, None, scope.replaying))
         return [issued for issued in scope.issued if not issued.elided]
 
     def _receive(self, event: InputEvent) -> None:
@@ -150,7 +156,7 @@ class Replay:
                 self._waiter(event.seq).succeed(event.result, self.scope.seen)
             case ActivityFailed():
                 waiter = self._waiter(event.seq)
-                waiter.fail(ActivityError(waiter.name, event.failure), self.scope.seen)
+                waiter.fail(activity_error(waiter.name, event.failure), self.scope.seen)
             case SubOrchestrationFailed():
                 waiter = self._waiter(event.seq)
                 waiter.fail(SubOrchestrationError(waiter.name, event.failure), self.scope.seen)
@@ -192,4 +198,11 @@ class Replay:
         error: Any = asyncio.CancelledError() if main.cancelled() else main.exception()
         if self.scope.continuation is not None:
             return self.scope.continuation
-        return Complete(main.result()) if error is None else Fail(self.definition.failure(error))
+        return self._complete(main.result()) if error is None else Fail(self.definition.failure(error))
+
+    def _complete(self, result: Raw) -> Complete | Fail:
+        try:
+            self.scope.check_size(f"orchestrator {self.definition.name!r}", "result", memoryview(result).nbytes)
+        except InvalidPayload as error:
+            return Fail(self.definition.failure(error))
+        return Complete(result)

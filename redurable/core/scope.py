@@ -20,16 +20,20 @@ from redurable.core.commands import (
     SendEvent,
 )
 from redurable.core.events import ExecutionStarted
-from redurable.core.ids import check_instance_id, check_name
+from redurable.core.ids import MAX_INSTANCE_ID_BYTES, check_instance_id, check_name
 from redurable.core.issued import Awaited, Issued, Mailroom, settled_at
 from redurable.core.loop import DeterministicLoop, DurableHandle
+from redurable.core.sizes import UNLIMITED, call_size, check_size, tags_size
 from redurable.core.values import ActivityOptions, Arguments
-from redurable.errors import NotDeterministic, TurnLimitExceeded
+from redurable.errors import InvalidName, InvalidPayload, NotDeterministic, TurnLimitExceeded
 
 T = TypeVar("T")
 
 MAX_COMMANDS = 10_000
 """The most commands of one step: a turn is one atomic commit."""
+
+_LONGEST_PARENT = MAX_INSTANCE_ID_BYTES - len(":1234567890")
+"""Instance ids up to here leave room for `{parent}:{seq}`, the id of a child that is given none."""
 
 
 class ContinuedAsNew(BaseException):
@@ -39,7 +43,7 @@ class ContinuedAsNew(BaseException):
 class LiveScope:
     """Fulfils `core.definition.Scope`, and is the `TimerSink` of its loop."""
 
-    def __init__(self, instance: str, started: ExecutionStarted) -> None:
+    def __init__(self, instance: str, started: ExecutionStarted, max_payload: int = UNLIMITED) -> None:
         self.instance = instance
         self.execution = started.execution
         self.number = started.number
@@ -53,6 +57,8 @@ class LiveScope:
         self.issued: list[Issued] = []
         self.continuation: ContinueAsNew | None = None
         self.custom_status: Raw | None = None
+        self.refused: InvalidPayload | None = None
+        self._max_payload = max_payload
         self._fresh_timers: dict[int, Issued] = {}
         self._unique = 0
 
@@ -80,18 +86,18 @@ class LiveScope:
     def call_activity(
         self, name: str, call: Arguments, options: ActivityOptions, decode: Callable[[Raw], T]
     ) -> asyncio.Future[T]:
+        self._check_call(f"activity {name!r}", call)
         return self._await(ScheduleActivity(check_name(name, "activity"), call, options), name, decode)
 
     def call_sub_orchestrator(
         self, name: str, call: Arguments, instance: str, decode: Callable[[Raw], T]
     ) -> asyncio.Future[T]:
-        if instance:
-            check_instance_id(instance)
+        self._check_child(name, call, instance)
         return self._await(ScheduleSubOrchestration(check_name(name, "orchestrator"), call, instance), name, decode)
 
     def start_orchestration(self, name: str, call: Arguments, instance: str, tags: dict[str, str]) -> None:
-        if instance:
-            check_instance_id(instance)
+        self._check_child(name, call, instance)
+        self._check_made(f"orchestrator {name!r}", "tags", tags_size(tags))
         self._issue(ScheduleOrchestration(check_name(name, "orchestrator"), call, instance, tags), None)
 
     def create_timer(self, due: int) -> asyncio.Future[None]:
@@ -108,16 +114,47 @@ class LiveScope:
         return future
 
     def send_event(self, instance: str, name: str, data: Raw) -> None:
+        self._check_made(f"event {name!r} to {instance!r}", "data", memoryview(data).nbytes)
         self._issue(SendEvent(check_instance_id(instance), check_name(name, "event"), data), None)
 
     def set_custom_status(self, data: Raw) -> None:
-        self._check()
+        self._check_made("set_custom_status()", "status", memoryview(data).nbytes)
         self.custom_status = data
 
     def continue_as_new(self, call: Arguments, keep_events: bool) -> NoReturn:
-        self._check()
+        self._check_call("continue_as_new()", call)
         self.continuation = ContinueAsNew(call, keep_events)
         raise ContinuedAsNew
+
+    # -- for what user code makes
+
+    def check_size(self, owner: str, part: str, size: int) -> None:
+        """Raise `InvalidPayload` for a payload over the limit, unless it is one that was accepted in the past."""
+        if not self.replaying:
+            check_size(owner, part, size, self._max_payload)
+
+    def _check_made(self, owner: str, part: str, size: int) -> None:
+        """The same amid user code. It is the end of the execution also where user code handles the error: a replay
+        under another limit would not see it there, and go another way."""
+        self._check()
+        try:
+            self.check_size(owner, part, size)
+        except InvalidPayload as error:
+            self.refused = error
+            raise
+
+    def _check_call(self, owner: str, call: Arguments) -> None:
+        self._check_made(owner, "input", call_size(call))
+
+    def _check_child(self, name: str, call: Arguments, instance: str) -> None:
+        if instance:
+            check_instance_id(instance)
+        elif len(self.instance.encode()) > _LONGEST_PARENT:
+            raise InvalidName(
+                f"orchestrator {name!r}: the id of a child of {self.instance!r} would be longer than "
+                f"{MAX_INSTANCE_ID_BYTES} bytes: choose a shorter one with instance_id=…"
+            )
+        self._check_call(f"orchestrator {name!r}", call)
 
     # -- for the loop
 
@@ -155,7 +192,7 @@ class LiveScope:
         return self._record(command, waiter)
 
     def _record(self, command: Command, waiter: Awaited | DurableHandle | None) -> Issued:
-        issued = Issued(command, waiter)
+        issued = Issued(command, waiter, self.replaying)
         self.issued.append(issued)
         return issued
 

@@ -21,6 +21,8 @@ from redurable.core.commands import (
 )
 from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Timer, TurnCommit
 from redurable.core.events import (
+    ActivityCompleted,
+    ActivityFailed,
     ActivityScheduled,
     DecisionEvent,
     Event,
@@ -63,6 +65,7 @@ class Draft:
         self.tasks: list[Task] = []
         self.timers: dict[int, int] = {}
         self.canceled_timers: list[int] = []
+        self.closed_calls: list[int] = []
         self.outbox: list[Outgoing] = []
         self.dead: list[DeadLetter] = []
         self.custom_status: Raw | None = None
@@ -70,6 +73,8 @@ class Draft:
 
     def record(self, event: InputEvent) -> None:
         """An input event was admitted."""
+        if isinstance(event, ActivityCompleted | ActivityFailed):
+            self._close_call(event.seq)
         self._append(event)
         if isinstance(event, ExecutionTerminated):
             self._end(_report_failure(Failure(TERMINATED, event.reason)))
@@ -100,6 +105,7 @@ class Draft:
             tasks=tuple(self.tasks),
             timers=tuple(Timer(seq, due) for seq, due in self.timers.items()),
             canceled_timers=tuple(self.canceled_timers),
+            closed_calls=tuple(self.closed_calls),
             outbox=tuple(self.outbox),
             dead=tuple(self.dead),
             custom_status=self.custom_status,
@@ -149,7 +155,19 @@ class Draft:
                 scheduled_at=at,
             )
         )
-        return ActivityScheduled(at=at, seq=seq, name=command.name, call=command.call, task_queue=options.task_queue)
+        return ActivityScheduled(
+            at=at,
+            seq=seq,
+            name=command.name,
+            call=command.call,
+            task_queue=options.task_queue,
+            timeouts=options.timeouts,
+        )
+
+    def _close_call(self, seq: int) -> None:
+        made = self.state.open.get(seq)
+        if isinstance(made, ActivityScheduled) and made.timeouts.durable:
+            self.closed_calls.append(seq)
 
     def _cancel_timer(self, seq: int) -> None:
         if self.timers.pop(seq, None) is None:
@@ -212,6 +230,8 @@ class Draft:
     def _drop_timers(self) -> None:
         for seq in self.state.open_timers():
             self._cancel_timer(seq)
+        for seq in self.state.open:
+            self._close_call(seq)
 
 
 def _report_failure(failure: Failure) -> Callable[[Parent], SubOrchestrationFailure]:

@@ -17,6 +17,7 @@ from redurable.core.foreign import INTERNAL
 from redurable.core.messages import Mail, Malformed, RaiseEvent, Resume, StartExecution, Suspend, Terminate
 from redurable.core.replay import Replay
 from redurable.core.settle import Draft
+from redurable.core.sizes import UNLIMITED
 from redurable.core.state import State
 from redurable.errors import NondeterminismError
 
@@ -46,12 +47,14 @@ class Known(Struct):
 
 
 class TurnInput(Struct, frozen=True):
-    """`known` is the cached replay, if any; `head` is freshly minted; `version` is the Python minor version."""
+    """`known` is the cached replay, if any; `head` is freshly minted; `version` is the Python minor version;
+    `max_payload` bytes may have what user code makes in this turn."""
 
     delivery: Delivery
     known: Known | None
     head: str
     version: str
+    max_payload: int = UNLIMITED
 
 
 class Turn(Struct, frozen=True):
@@ -88,7 +91,7 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
 def _with_code(definition: Definition, turn: TurnInput, known: Known | None, draft: Draft) -> Turn:
     delivery, state = turn.delivery, draft.state
     started = state.started or begin(_start_of(delivery), max(delivery.now, state.clock), turn.version)
-    replay = known.replay if known else Replay(definition, draft.instance, started)
+    replay = known.replay if known else Replay(definition, draft.instance, started, turn.max_payload)
     try:
         replay.catch_up(delivery.events)
     except NondeterminismError as error:
@@ -127,10 +130,11 @@ def _step(draft: Draft, replay: Replay, event: InputEvent | ExecutionStarted) ->
 
 def _consume_rest(draft: Draft) -> None:
     """The execution is over: events nobody will read are dead letters, the rest means nothing any more."""
-    for mail in draft.delivery.mails:
-        if _after(mail.id, draft.consumed):
-            draft.dead.extend(_dead(draft.instance, mail))
-            draft.consumed = mail.id
+    mails = draft.delivery.mails
+    taken = next((at for at, mail in enumerate(mails, 1) if mail.id == draft.consumed), 0)
+    for mail in mails[taken:]:
+        draft.dead.extend(_dead(draft.instance, mail))
+        draft.consumed = mail.id
 
 
 def _refuse_all(turn: TurnInput) -> TurnCommit:
@@ -219,12 +223,3 @@ def _discard(known: Known | None, commit: TurnCommit, name: str) -> Turn:
 def _start_of(delivery: Delivery) -> StartExecution:
     assert delivery.start is not None
     return delivery.start
-
-
-def _after(left: str, right: str) -> bool:
-    return not right or _id(left) > _id(right)
-
-
-def _id(text: str) -> tuple[int, int]:
-    ms, _, seq = text.partition("-")
-    return int(ms), int(seq)

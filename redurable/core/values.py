@@ -78,15 +78,60 @@ class Retry(Struct, frozen=True, omit_defaults=True):
     non_retryable: tuple[str, ...] = ()
 
 
+class Timeouts(Struct, frozen=True, omit_defaults=True):
+    """How long an activity may take, in milliseconds; 0: as long as it likes.
+
+    `schedule_to_start`: each wait in a queue for a worker. `start_to_close`: each attempt. `schedule_to_close`: the
+    whole call. `heartbeat`: from one sign of life of an attempt to the next.
+    """
+
+    schedule_to_start: int = 0
+    start_to_close: int = 0
+    schedule_to_close: int = 0
+    heartbeat: int = 0
+
+    @property
+    def durable(self) -> bool:
+        """True when the store holds timers for it: they run out also where no worker is there to watch them."""
+        return bool(self.schedule_to_start or self.schedule_to_close)
+
+
 class ActivityOptions(Struct, frozen=True, omit_defaults=True):
     """What a caller decides about an activity beside its arguments."""
 
     task_queue: str = "default"
     retry: Retry = Retry()
+    timeouts: Timeouts = Timeouts()
+
+
+class Ending(StrEnum):
+    """How an attempt ended that was not the last."""
+
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    CRASHED = "crashed"
+
+
+class Attempt(Struct, frozen=True, omit_defaults=True):
+    """An attempt that ended without settling its call. Times in milliseconds of the Unix epoch.
+
+    When a crashed attempt started is not known: `started` is then the earliest moment at which it can have.
+    """
+
+    number: int
+    outcome: Ending
+    worker: str = ""
+    started: int = 0
+    ended: int = 0
+    failure: Failure | None = None
 
 
 class Task(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"):
-    """A piece of activity work, as it lies in a task queue."""
+    """A piece of activity work, as it lies in a task queue.
+
+    `log`: its earlier attempts. `heartbeat`: the newest details that one of them left. `waiting_since`: when the
+    attempt began to wait, where that was before the task came into its queue (milliseconds; 0: it was not).
+    """
 
     instance: str
     execution: str
@@ -96,9 +141,18 @@ class Task(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"):
     options: ActivityOptions = ActivityOptions()
     attempt: int = 1
     scheduled_at: int = 0
+    log: tuple[Attempt, ...] = ()
+    heartbeat: Raw = ABSENT
+    waiting_since: int = 0
     v: int = 1
 
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this call, different for every other call."""
         return f"{self.instance}:{self.execution}:{self.seq}"
+
+    @property
+    def close_by(self) -> int:
+        """When the call must have its outcome, in milliseconds of the Unix epoch; 0: whenever."""
+        limit = self.options.timeouts.schedule_to_close
+        return self.scheduled_at + limit if limit else 0

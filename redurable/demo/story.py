@@ -16,7 +16,7 @@ from anyio import to_thread
 from msgspec import Struct
 
 from redurable import Client
-from redurable.core.events import ActivityCompleted, ActivityScheduled, Event, TimerFired
+from redurable.core.events import ActivityCompleted, ActivityScheduled, HistoryRow, TimerFired
 from redurable.demo.effects import Effect, read_effects
 from redurable.demo.foreign import as_redis_cli, send_command
 from redurable.demo.orders import BY_PHONE, Confirmation, Order, process_order
@@ -57,7 +57,7 @@ class Story:
 class Told(Struct, frozen=True):
     """How the story ended: for a person the history, for the verdict the evidence."""
 
-    history: list[Event]
+    history: list[HistoryRow]
     evidence: Evidence
 
 
@@ -145,7 +145,7 @@ class _Play:
         await _until(begun_again, f"{KILLED} begins again when the dead worker's lease has run out")
         again = self._lines_of(KILLED)[-1]
         self._tell(
-            f"The dead worker's lease of 10 s ran out; process {worker.pid} took {KILLED} over:",
+            f"The dead worker's lease of 10 s ran out: its attempt has crashed; process {worker.pid} makes the next:",
             f"idempotency key {again.key} again, attempt {again.attempt}, pid {again.pid}",
         )
 
@@ -171,7 +171,7 @@ class _Play:
             f"shipped by a sub-orchestration: {confirmation.tracking}"
         )
 
-    async def _history(self) -> list[Event]:
+    async def _history(self) -> list[HistoryRow]:
         return await self._client.get_history(INSTANCE)
 
     def _lines_of(self, activity: str) -> list[Effect]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from redurable.core.events import ActivityCompleted, ActivityFailed, ActivityScheduled, Event
+from redurable.core.events import ActivityCompleted, ActivityFailed, ActivityScheduled, HistoryRow
 from redurable.demo.effects import Effect
 
 
@@ -18,7 +18,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     killed: str
     first_pid: int
     exit_code: int
-    at_death: Sequence[Event]
+    at_death: Sequence[HistoryRow]
     effects: Sequence[Effect]
     status: str
 
@@ -41,8 +41,8 @@ def judge(evidence: Evidence) -> list[Check]:
             f"each of the {len(earlier)} activities before has exactly one line in the effects file",
         ),
         Check(
-            len(killed) == 2 and len({effect.key for effect in killed}) == 1,
-            f"{evidence.killed} has two lines and one idempotency key",
+            [effect.attempt for effect in killed] == [1, 2] and len({effect.key for effect in killed}) == 1,
+            f"{evidence.killed} has two lines, attempts 1 and 2, and one idempotency key",
         ),
         Check(
             evidence.status == "Completed", f"the status read back from the store is {evidence.status or '(nothing)'}"

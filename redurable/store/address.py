@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from redurable.core.ids import check_hub_name
 from redurable.errors import CallerError, NotBuilt
-from redurable.settings import DEFAULT_PARTITIONS
+from redurable.settings import DEFAULT_PARTITIONS, MAX_PAYLOAD_BYTES
 from redurable.store.port import Hub
 
 if TYPE_CHECKING:
@@ -63,11 +63,19 @@ class MemoryAddress(Struct, frozen=True):
 Address = RedisAddress | EmbeddedAddress | MemoryAddress
 
 
-def open_hub(address: str | None, hub: str, *, consumer: str = "", partitions: int = DEFAULT_PARTITIONS) -> Hub:
+def open_hub(
+    address: str | None,
+    hub: str,
+    *,
+    consumer: str = "",
+    partitions: int = DEFAULT_PARTITIONS,
+    max_payload: int = MAX_PAYLOAD_BYTES,
+) -> Hub:
     """Return the store at `address` (None: of the environment, else embedded); `await store.open()` connects it.
 
     `hub` is the name of the hub, `consumer` that of the caller among the hub's workers. `partitions` counts when the
-    hub is created; an existing one keeps its own. Errors: `CallerError` for an address or a name that cannot be right.
+    hub is created; an existing one keeps its own. What foreign clients write has payloads of at most `max_payload`
+    bytes. Errors: `CallerError` for an address or a name that cannot be right.
     """
     check_hub_name(hub)
     if partitions < 1:
@@ -77,15 +85,15 @@ def open_hub(address: str | None, hub: str, *, consumer: str = "", partitions: i
         case RedisAddress(url):
             from redurable.store.redis.store import redis_store
 
-            return redis_store(url, hub, consumer=consumer, partitions=partitions)
+            return redis_store(url, hub, consumer=consumer, partitions=partitions, max_payload=max_payload)
         case EmbeddedAddress(directory):
             from redurable.store.embedded.store import EmbeddedStore
 
-            return EmbeddedStore(directory, hub, consumer, partitions)
+            return EmbeddedStore(directory, hub, consumer, partitions, max_payload)
         case MemoryAddress(name):
             from redurable.store.memory import MemoryStore
 
-            return MemoryStore(_memory(name, hub, partitions), consumer)
+            return MemoryStore(_memory(name, hub, partitions), consumer, max_payload)
 
 
 def read_address(address: str | None) -> Address:
@@ -107,6 +115,11 @@ def read_address(address: str | None) -> Address:
             )
         case _:
             raise _invalid(text, "it is of no known form")
+
+
+def where(address: str | None) -> str:
+    """Which address that is, as it may be shown."""
+    return redacted((address or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_ADDRESS).strip())
 
 
 def redacted(address: str) -> str:

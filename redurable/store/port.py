@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
 from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, StartExecution
-from redurable.core.values import Parent, RuntimeStatus, Task
+from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
@@ -49,13 +49,22 @@ class SendOutcome(StrEnum):
 
 
 class TaskLease(Struct, frozen=True):
-    """A task that this worker holds. `again`: it was delivered before, to somebody."""
+    """A task that this worker holds. `again`: it was delivered before, to somebody. `queued_at`: when it came into its
+    queue, in milliseconds.
+
+    `reclaim` alone sets `holder`, the consumer who let the lease run out (it may be the caller), and `heartbeat`, the
+    details that `renew` stored for it last. A caller sets `heartbeat` of what it hands to `renew` (store these), to
+    `complete` (some are stored: delete them), and to `hand_back` (delete them, and put these into the task).
+    """
 
     partition: int
     queue: str
     id: str
     task: Task
     again: bool = False
+    queued_at: int = 0
+    holder: str = ""
+    heartbeat: Raw = ABSENT
 
 
 class TaskDemand(Struct, frozen=True):
@@ -66,7 +75,10 @@ class TaskDemand(Struct, frozen=True):
 
 
 class TaskEnd(Struct, frozen=True):
-    """How an attempt ended: `message` for a final outcome, else `retry` is put back into its queue after `delay_ms`."""
+    """How an attempt ended: `message` for a final outcome, else `retry` is put back into its queue after `delay_ms`.
+
+    Only timers count the wait of a retry in its queue: with `schedule_to_start`, `delay_ms` is 1 at least.
+    """
 
     lease: TaskLease
     message: ActivityResult | ActivityFailure | None = None
@@ -146,14 +158,29 @@ class Routed(Struct, frozen=True):
 
 
 class Store(Protocol):
-    """The hot verbs. Errors: `StoreUnavailable` (repeat it), `StoreRefused` (a person must act)."""
+    """The hot verbs. Errors: `StoreUnavailable` (repeat it), `StoreRefused` (a person must act; its subclass
+    `StoreDamaged`: another program wrote over a key, and the error names it).
+
+    Durable timeouts of an activity (`Timeouts.durable`) are timers that the store makes, for tasks that have them:
+
+    * schedule-to-close: made by `commit` with the task, due `GRACE_MS` after `task.close_by`. It tells the instance
+      `ActivityFailure(…, failure=NO_END)`.
+    * schedule-to-start: made whenever the task comes into its queue, by `commit`, by `fire` of its retry, and by
+      `hand_back`; due so long after `task.waiting_since`, or after this moment where that is 0. It tells the instance
+      `not_begun(task)`, but only while nobody has received that entry of the queue; else it does nothing. The entry
+      stays: whoever receives it sees that it is too late. A call has one such timer: a later one takes its place.
+
+    Both go with `closed_calls`, and like all timers do nothing when the execution is gone. The names are those of
+    `core.limits`.
+    """
 
     hub: str
     partitions: int
     consumer: str
 
-    async def open(self) -> None:
-        """Create the hub or join it; raise `StoreRefused` for a hub of an unknown format or an unfit server."""
+    async def open(self, create: bool = True) -> bool:
+        """Connect, and join the hub, or create it; unless `create`, False says that there is no such hub, and `open`
+        may be called again. Raise `StoreRefused` for a hub of an unknown format or an unfit server."""
         ...
 
     async def close(self) -> None:
@@ -181,7 +208,8 @@ class Store(Protocol):
         ...
 
     async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None = None) -> Committed:
-        """Make turns true, each all or nothing; then receive up to `demand` tasks in the same step."""
+        """Make turns true, each all or nothing; then receive up to `demand` tasks in the same step. `timers` of the
+        answer holds those of timeouts, too."""
         ...
 
     async def receive_tasks(self, demand: TaskDemand, block_ms: int) -> list[TaskLease]:
@@ -191,8 +219,9 @@ class Store(Protocol):
     async def complete(
         self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
     ) -> Completed:
-        """End attempts: acknowledge and append the outcome, or schedule the retry. Then receive up to `count` ready
-        entries of `partitions` in the same step, checked out where they belong to an instance of `ends`."""
+        """End attempts: acknowledge and append the outcome, or schedule the retry; heartbeat details that lie in the
+        store go with an end that is accepted. Then receive up to `count` ready entries of `partitions` in the same
+        step, checked out where they belong to an instance of `ends`."""
         ...
 
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
@@ -200,13 +229,15 @@ class Store(Protocol):
         ...
 
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
-        """Renew the leases that the caller still holds; say which it does not."""
+        """Renew the leases that the caller still holds, and store the heartbeat details that come with them (per call
+        of an activity the newest); say which it does not hold: of those, nothing is stored."""
         ...
 
     async def reclaim(
         self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int
     ) -> Reclaimed:
-        """Take over entries and tasks whose lease ran out, up to these counts."""
+        """Take over entries and tasks whose lease ran out, up to these counts; of tasks, say who held them, and what
+        heartbeat details are stored."""
         ...
 
     async def steal(self, partitions: Sequence[int], count: int, waited_ms: int) -> list[Entry]:

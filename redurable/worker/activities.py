@@ -1,7 +1,7 @@
 """Runs activities: async functions on the worker's loop, the others in threads, as many at once as there are slots.
 
-Tasks come from commits (asked for in the same step), from this role's own reads, and from leases that ran out. A task
-is held, and renewed, until its completion is accepted; its slot is free again when the function has ended.
+Tasks come from commits (asked for in the same step) and from this role's own reads. A task is held, and renewed, until
+its completion is accepted; its slot is free again when the function has ended, which may be later: after a timeout.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ from functools import partial
 
 import anyio
 from anyio import CapacityLimiter
-from msgspec import Struct
+from msgspec import Raw, Struct
+from msgspec.structs import replace
 
+from redurable.authoring.activity_context import Pulse
 from redurable.authoring.definitions import ActivityDefinition
+from redurable.core.values import ABSENT
 from redurable.facts import ActivityAttempted, TaskStarted
-from redurable.store.port import TaskEnd, TaskLease
-from redurable.worker.attempt import attempt, put_back
+from redurable.store.port import TaskLease
+from redurable.worker.attempt import Finished, Working, attempt
 from redurable.worker.code import Code
 from redurable.worker.common import Common, log
 from redurable.worker.ends import Ended, Ends
 from redurable.worker.holdings import TaskKey, task_key
 from redurable.worker.slots import Slots
+from redurable.worker.verdicts import Begun, Verdict, fell_silent, put_back, too_late
 
 CANCEL_SECONDS = 1.0
 """How long cancelled activities may take to clean up when the worker stops."""
@@ -33,9 +37,13 @@ CANCEL_SECONDS = 1.0
 class _Running(Struct, frozen=True):
     """An attempt under way, since when (seconds of the performance counter)."""
 
-    lease: TaskLease
+    begun: Begun
     is_async: bool
     since: float
+
+    @property
+    def lease(self) -> TaskLease:
+        return self.begun.lease
 
 
 class Activities:
@@ -53,7 +61,10 @@ class Activities:
         self._ends = ends
         self._share = share
         self._threads = CapacityLimiter(common.settings.thread_concurrency)
-        self._attempts: dict[TaskKey, tuple[_Running, asyncio.Task[tuple[TaskEnd, str]]]] = {}
+        self._max_payload = common.settings.max_payload_bytes
+        self._attempts: dict[TaskKey, tuple[_Running, asyncio.Task[Finished]]] = {}
+        self._stragglers: set[Working] = set()
+        self._unfinished: dict[TaskKey, Raw] = {}
         self._waiting: dict[bool, deque[tuple[TaskLease, ActivityDefinition]]] = {True: deque(), False: deque()}
         self._unknown: set[str] = set()
         self._ended = asyncio.Event()
@@ -67,10 +78,12 @@ class Activities:
                 group.start_soon(self._receive)
                 await self._broken
         finally:
-            for _, attempt in self._attempts.values():
+            for attempt in [*self._stragglers, *(attempt for _, attempt in self._attempts.values())]:
                 attempt.cancel()
             with anyio.move_on_after(CANCEL_SECONDS, shield=True):
                 await self._until_idle()
+                if self._stragglers:
+                    await asyncio.wait(self._stragglers)
 
     def begin(self, leases: Iterable[TaskLease]) -> None:
         """Run these tasks, as slots allow. Those that are held already are not begun twice."""
@@ -87,6 +100,19 @@ class Activities:
             else:
                 self._waiting[definition.is_async].append((lease, definition))
 
+    def bury(self, leases: Iterable[TaskLease]) -> None:
+        """Their holders let these leases run out: the attempts have ended, and the next ones come from the queues."""
+        for lease in leases:
+            key = task_key(lease)
+            if key not in self._common.holdings.tasks:
+                self._common.holdings.tasks[key] = lease
+                self._report(fell_silent(lease, self._common.clock.now()))
+
+    def with_heartbeats(self, leases: Iterable[TaskLease]) -> list[TaskLease]:
+        """These leases, with the heartbeat details that the store does not have yet. It has them from now on, as far as
+        the ends of these attempts are concerned."""
+        return [self._with_heartbeat(lease) for lease in leases]
+
     def abandon(self, lost: Iterable[TaskLease]) -> None:
         """Somebody else has these tasks now: cancel them if they are async, and drop their results."""
         for lease in lost:
@@ -94,6 +120,7 @@ class Activities:
             self._common.holdings.let_go(key)
             if key in self._attempts:
                 running, attempt = self._attempts[key]
+                running.begun.pulse.cancelled = True
                 if running.is_async:
                     attempt.cancel()
         for queue in self._waiting.values():
@@ -102,14 +129,23 @@ class Activities:
             queue.extend(held)
 
     async def finish(self, seconds: float) -> list[TaskLease]:
-        """Let running attempts end, then cancel the async ones; return what runs even now."""
+        """Let running attempts end, then cancel the async ones and tell the others; return what runs even now."""
         self.abandon(lease for queue in self._waiting.values() for lease, _ in list(queue))
         with anyio.move_on_after(seconds):
             await self._until_idle()
+        for running, _ in self._attempts.values():
+            running.begun.pulse.cancelled = True
         self.abandon([running.lease for running, _ in self._attempts.values() if running.is_async])
         with anyio.move_on_after(CANCEL_SECONDS):
             await self._until_idle(only_async=True)
         return [running.lease for running, _ in self._attempts.values()]
+
+    def as_left(self, leases: Iterable[TaskLease]) -> list[TaskLease]:
+        """These leases, with the newest heartbeat details of attempts that were cancelled when this worker stopped."""
+        return [
+            replace(lease, heartbeat=self._unfinished[key]) if (key := task_key(lease)) in self._unfinished else lease
+            for lease in leases
+        ]
 
     async def _until_idle(self, only_async: bool = False) -> None:
         while any(running.is_async or not only_async for running, _ in self._attempts.values()):
@@ -128,29 +164,72 @@ class Activities:
         return []
 
     def _start(self, lease: TaskLease, definition: ActivityDefinition) -> None:
-        running = _Running(lease, definition.is_async, time.perf_counter())
-        task = asyncio.get_running_loop().create_task(attempt(definition, lease, self._threads))
+        clock = self._common.clock
+        late = too_late(lease, clock.now())
+        if late is not None:
+            self.slots.give(definition.is_async)
+            self._report(late)
+            return
+        begun = Begun(lease, self._common.ownership.worker, round(clock.now()), Pulse(self._max_payload))
+        running = _Running(begun, definition.is_async, time.perf_counter())
+        task = asyncio.get_running_loop().create_task(attempt(definition, begun, self._threads, clock))
         self._attempts[task_key(lease)] = running, task
         task.add_done_callback(partial(self._end, running))
         if self._common.facts.listening and lease.task.attempt == 1:
-            waited = max(0.0, self._common.clock.now() - lease.task.scheduled_at) / 1000
+            waited = max(0.0, clock.now() - lease.task.scheduled_at) / 1000
             self._common.facts.announce(TaskStarted(lease.queue, waited))
 
-    def _end(self, running: _Running, task: asyncio.Task[tuple[TaskEnd, str]]) -> None:
+    def _end(self, running: _Running, task: asyncio.Task[Finished]) -> None:
         lease, key = running.lease, task_key(running.lease)
         del self._attempts[key]
-        self.slots.give(running.is_async)
-        self._start_waiting(running.is_async)
         self._ended.set()
         self._ended.clear()
-        held = self._common.holdings.tasks.get(key) is lease
+        error = None if task.cancelled() else task.exception()
+        finished = None if task.cancelled() or error is not None else task.result()
+        if finished is not None and finished.straggler is not None:
+            self._stragglers.add(finished.straggler)
+            finished.straggler.add_done_callback(partial(self._straggled, running))
+        else:
+            self._free(running.is_async)
         seconds = time.perf_counter() - running.since
-        if not task.cancelled() and task.exception() is not None:
-            self._break(task.exception())
-        elif held and not task.cancelled():
-            self._ends.add(Ended(*task.result(), seconds))
-        elif self._common.facts.listening:
-            self._common.facts.announce(ActivityAttempted(lease.task.name, "lost", seconds, retried=False))
+        if error is not None:
+            self._break(error)
+        elif finished is not None and self._common.holdings.tasks.get(key) is lease:
+            self._report((finished.end, finished.outcome), seconds)
+        else:
+            self._drop(running, seconds)
+
+    def _straggled(self, running: _Running, working: Working) -> None:
+        """A function that ran on after a timeout has ended; nobody waits for what it says."""
+        self._stragglers.discard(working)
+        self._free(running.is_async)
+        if not working.cancelled():
+            log.info("activity %s ended after it had timed out", running.lease.task.idempotency_key)
+
+    def _free(self, is_async: bool) -> None:
+        self.slots.give(is_async)
+        self._start_waiting(is_async)
+
+    def _drop(self, running: _Running, seconds: float) -> None:
+        details = running.begun.pulse.details
+        if details is not ABSENT and not self._common.reception.open:
+            self._unfinished[task_key(running.lease)] = details
+        if self._common.facts.listening:
+            self._common.facts.announce(ActivityAttempted(running.lease.task.name, "lost", seconds, retried=False))
+
+    def _report(self, verdict: Verdict, seconds: float = 0.0) -> None:
+        self._ends.add(Ended(*verdict, seconds))
+
+    def _with_heartbeat(self, lease: TaskLease) -> TaskLease:
+        running, _ = self._attempts.get(task_key(lease), (None, None))
+        if running is None or running.lease is not lease:
+            return lease
+        pulse = running.begun.pulse
+        details = pulse.details
+        if details is pulse.stored:
+            return lease
+        pulse.stored = details
+        return replace(lease, heartbeat=details)
 
     def _start_waiting(self, is_async: bool) -> None:
         queue = self._waiting[is_async]
@@ -167,7 +246,7 @@ class Activities:
                 name,
                 lease.queue,
             )
-        self._ends.add(Ended(put_back(lease, self._common.clock.now()), "error", 0.0))
+        self._report(put_back(lease, self._common.clock.now()))
 
     def _break(self, error: BaseException | None) -> None:
         if self._broken is not None and not self._broken.done() and error is not None:

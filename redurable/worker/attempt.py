@@ -1,4 +1,4 @@
-"""One attempt of an activity: bind the call, run the function, encode what it returns, or decide what its error means.
+"""One attempt of an activity: bind the call, run the function, encode what it returns, and watch its timeouts.
 
 Whatever user code raises is an outcome; only being cancelled by the worker comes out as `CancelledError`.
 """
@@ -6,53 +6,82 @@ Whatever user code raises is an outcome; only being cancelled by the worker come
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 from msgspec import Raw
-from msgspec.structs import replace
 
-from redurable.authoring.activity_context import ActivityContext
+from redurable.authoring.activity_context import ActivityContext, Pulse
 from redurable.authoring.definitions import ActivityDefinition
 from redurable.authoring.failures import failure_of
-from redurable.core.messages import ActivityFailure, ActivityResult
-from redurable.core.retry import is_retryable, next_delay
-from redurable.core.values import Task
-from redurable.errors import InvalidPayload
-from redurable.store.port import TaskEnd, TaskLease
+from redurable.core.sizes import check_size
+from redurable.errors import (
+    ActivityTimedOut,
+    HeartbeatTimeout,
+    InvalidPayload,
+    ScheduleToCloseTimeout,
+    StartToCloseTimeout,
+)
+from redurable.store.port import TaskEnd
+from redurable.worker.clock import StoreClock
+from redurable.worker.verdicts import Begun, raised, ran_out, returned
 
-UNKNOWN_MIN_MS = 1_000
-UNKNOWN_MAX_MS = 60_000
+CLEANUP_SECONDS = 1.0
+"""So long an async function that was cancelled by a timeout may clean up before the next attempt can begin."""
+
+Outcome: TypeAlias = Raw | BaseException
+"""What a function returned, encoded; or what it raised."""
+
+Working: TypeAlias = "asyncio.Task[Outcome]"
 
 
-async def attempt(definition: ActivityDefinition, lease: TaskLease, threads: CapacityLimiter) -> tuple[TaskEnd, str]:
-    """Run it; return how it ended, and the outcome in the words of `ActivityAttempted`."""
-    task = lease.task
+class Finished(NamedTuple):
+    """How an attempt ended (see `verdicts`). `straggler`: its function, if that runs on after a timeout."""
+
+    end: TaskEnd
+    outcome: str
+    straggler: Working | None = None
+
+
+async def attempt(
+    definition: ActivityDefinition, begun: Begun, threads: CapacityLimiter, clock: StoreClock
+) -> Finished:
+    """Run it, and watch the time where it is limited."""
+    timeouts = begun.task.options.timeouts
+    work = _outcome(definition, begun, threads)
+    if not (timeouts.start_to_close or timeouts.schedule_to_close or timeouts.heartbeat):
+        return _judged(begun, await work, clock)
+    return await _watched(definition, begun, work, clock)
+
+
+def _judged(begun: Begun, outcome: Outcome, clock: StoreClock) -> Finished:
+    if not isinstance(outcome, BaseException):
+        return Finished(*returned(begun, outcome))
+    if isinstance(outcome, _Unfit) and outcome.__cause__ is not None:
+        return Finished(*raised(begun, outcome.__cause__, clock.now(), final=True))
+    return Finished(*raised(begun, outcome, clock.now()))
+
+
+async def _outcome(definition: ActivityDefinition, begun: Begun, threads: CapacityLimiter) -> Outcome:
     try:
-        with ActivityContext.of(task).active():
-            result = await _run(definition, task, threads)
+        with ActivityContext.of(begun.task, begun.pulse).active():
+            return await _run(definition, begun, threads)
     except asyncio.CancelledError as error:
         current = asyncio.current_task()
         if current is None or current.cancelling():
             raise
-        return _failed(lease, error)
+        return error
     except (Exception, SystemExit) as error:
-        return _failed(lease, error)
-    message = ActivityResult(execution=task.execution, seq=task.seq, result=result, attempts=task.attempt)
-    return TaskEnd(lease, message), "ok"
+        return error
 
 
-def put_back(lease: TaskLease, now: float) -> TaskEnd:
-    """No code here knows the activity, another worker's may: try later and later, without using up an attempt."""
-    age = round(now - lease.task.scheduled_at)
-    return TaskEnd(lease, retry=lease.task, delay_ms=min(max(age, UNKNOWN_MIN_MS), UNKNOWN_MAX_MS))
-
-
-async def _run(definition: ActivityDefinition, task: Task, threads: CapacityLimiter) -> Raw:
+async def _run(definition: ActivityDefinition, begun: Begun, threads: CapacityLimiter) -> Raw:
     try:
-        args, kwargs = definition.bind(task.call)
+        args, kwargs = definition.bind(begun.task.call)
     except InvalidPayload as error:
         raise _Unfit from error
     result: Any
@@ -62,25 +91,74 @@ async def _run(definition: ActivityDefinition, task: Task, threads: CapacityLimi
         call = partial(definition.function, *args, **kwargs)
         result = await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
     try:
-        return definition.encode(result)
+        said = definition.encode(result)
+        check_size(f"activity {definition.name!r}", "result", memoryview(said).nbytes, begun.pulse.max_payload)
     except InvalidPayload as error:
         raise _Unfit from error
+    return said
 
 
 class _Unfit(Exception):
-    """Its cause says which payload does not fit its type; the next attempt would find the same."""
+    """Its cause says which payload does not fit its type, or is too large; the next attempt would find the same."""
 
 
-def _failed(lease: TaskLease, error: BaseException) -> tuple[TaskEnd, str]:
-    task = lease.task
-    policy = task.options.retry
-    unfit = isinstance(error, _Unfit)
-    if unfit and error.__cause__ is not None:
-        error = error.__cause__
-    retryable = not unfit and is_retryable(error, policy)
-    delay = next_delay(policy, task.attempt, task.idempotency_key) if retryable else None
-    if delay is not None:
-        return TaskEnd(lease, retry=replace(task, attempt=task.attempt + 1), delay_ms=delay), "error"
-    failure = replace(failure_of(error), attempts=task.attempt)
-    message = ActivityFailure(execution=task.execution, seq=task.seq, failure=failure)
-    return TaskEnd(lease, message), "error" if retryable else "non_retryable"
+async def _watched(
+    definition: ActivityDefinition, begun: Begun, work: Coroutine[Any, Any, Outcome], clock: StoreClock
+) -> Finished:
+    """The function runs in a task of its own: what it does after a timeout holds nobody up."""
+    deadlines = _Deadlines(begun, clock)
+    working: Working = asyncio.get_running_loop().create_task(work)
+    try:
+        kind = await deadlines.run_out(working)
+        if kind is None:
+            return _judged(begun, working.result(), clock)
+        begun.pulse.cancelled = True
+        if definition.is_async:
+            working.cancel()
+            if kind is not ScheduleToCloseTimeout:
+                await asyncio.wait([working], timeout=CLEANUP_SECONDS)
+    except asyncio.CancelledError:
+        working.cancel()
+        await asyncio.wait([working])
+        raise
+    end, outcome = ran_out(begun, kind, clock.now(), _said_in_the_end(working))
+    return Finished(end, outcome, None if working.done() else working)
+
+
+def _said_in_the_end(working: Working) -> Any:
+    """The failure of a function that answered its cancellation with an error."""
+    if not working.done() or working.cancelled():
+        return None
+    last = working.result()
+    return failure_of(last) if isinstance(last, BaseException) else None
+
+
+class _Deadlines:
+    """When a running attempt must end, in seconds of the monotonic clock."""
+
+    def __init__(self, begun: Begun, clock: StoreClock) -> None:
+        task, begin = begun.task, time.monotonic()
+        timeouts = task.options.timeouts
+        self._pulse: Pulse = begun.pulse
+        self._heartbeat = timeouts.heartbeat / 1000
+        self._fixed: list[tuple[float, type[ActivityTimedOut]]] = []
+        if timeouts.start_to_close:
+            self._fixed.append((begin + timeouts.start_to_close / 1000, StartToCloseTimeout))
+        if task.close_by:
+            self._fixed.append((begin + (task.close_by - clock.now()) / 1000, ScheduleToCloseTimeout))
+
+    async def run_out(self, working: Working) -> type[ActivityTimedOut] | None:
+        """Which timeout ran out before the function ended; None: none did."""
+        while not working.done():
+            due, kind = self._next()
+            left = due - time.monotonic()
+            if left <= 0:
+                return kind
+            await asyncio.wait([working], timeout=left)
+        return None
+
+    def _next(self) -> tuple[float, type[ActivityTimedOut]]:
+        due = list(self._fixed)
+        if self._heartbeat:
+            due.append((self._pulse.last + self._heartbeat, HeartbeatTimeout))
+        return min(due, key=lambda deadline: deadline[0])

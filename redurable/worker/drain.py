@@ -51,19 +51,22 @@ async def drain(parts: Parts) -> None:
     with anyio.move_on_after(FLUSH_SECONDS) as scope:
         await parts.ends.flushed()
         await parts.outbox.flushed()
-        await _hand_back(common, running)
+        await _hand_back(parts, running)
         await parts.membership.leave()
     if scope.cancelled_caught:
         log.warning("the store did not answer while this worker stopped: others take over when its leases run out")
 
 
-async def _hand_back(common: Common, running: list[TaskLease]) -> None:
+async def _hand_back(parts: Parts, running: list[TaskLease]) -> None:
     """All that the store says is held here, except what runs even now: functions in threads, and a turn without end."""
+    common = parts.common
     held = await common.store.recover()
     ours = {task_key(lease) for lease in running}
     turning = {entry.id for entry in common.holdings.entries()}
     entries = [entry for entry in held.entries if entry.id not in turning]
     tasks = [lease for lease in held.tasks if task_key(lease) not in ours]
+    if parts.activities is not None:
+        tasks = parts.activities.as_left(tasks)
     if entries or tasks:
         log.info("handing back %d instances and %d tasks", len(entries), len(tasks))
         await common.store.hand_back(entries, tasks)

@@ -1,7 +1,9 @@
 """Keeps what this worker holds, and takes over what others hold no more.
 
-A lost entry is left to the fence; a lost task's function is cancelled and its result dropped. After an outage the
-worker also reads what it holds according to the store: the answer that handed it out may have been lost.
+A lost entry is left to the fence; a lost task's function is cancelled and its result dropped. A task that is taken over
+does not run at once: first the store is told that the attempt of its holder ended, and whoever receives it next makes
+the next one. After an outage the worker also reads what it holds according to the store: the answer that handed it out
+may have been lost, and then no attempt has begun.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ class Renewal:
         """One round."""
         holdings = self._common.holdings
         entries, tasks = holdings.entries(), list(holdings.tasks.values())
+        if self._activities is not None:
+            tasks = self._activities.with_heartbeats(tasks)
         if entries or tasks:
             lost = await self._common.store.renew(entries, tasks)
             holdings.forget(lost.entries)
@@ -87,7 +91,9 @@ class Reclaiming:
             self._common.store.reclaim(self._partitions, 0, settings.instance_lease_ms, demand, settings.task_lease_ms)
         )
         self._announce("task", len(reclaimed.tasks))
-        await self._adopt(reclaimed)
+        worker = self._common.ownership.worker
+        self._activities.bury(lease for lease in reclaimed.tasks if lease.holder != worker)
+        await self._adopt(Reclaimed(tasks=tuple(lease for lease in reclaimed.tasks if lease.holder == worker)))
 
     async def _reclaim_entries(self) -> None:
         if self._pipeline is None or not self._pipeline.free or not self._common.ownership.mine:

@@ -31,14 +31,15 @@ def owner(slice_name: str, workers: Iterable[str]) -> str:
 
 
 class Ownership:
-    """What this worker owns now: `mine`; `others` are the rest of the hub's partitions; `intake`: it routes that."""
+    """What `worker`, this one, owns now: `mine`; `others` are the rest of the hub's partitions; `intake`: it routes
+    that."""
 
     def __init__(self, worker: str, partitions: int) -> None:
         self.partitions = partitions
         self.mine: tuple[int, ...] = ()
         self.others: tuple[int, ...] = tuple(range(partitions))
         self.intake = False
-        self._worker = worker
+        self.worker = worker
         self._workers: tuple[str, ...] = ()
         self._changed = anyio.Event()
 
@@ -50,8 +51,8 @@ class Ownership:
         self._workers = able
         owners = [owner(str(number), able) for number in range(self.partitions)] if able else []
         self._become(
-            tuple(number for number, name in enumerate(owners) if name == self._worker),
-            bool(able) and owner(INTAKE, able) == self._worker,
+            tuple(number for number, name in enumerate(owners) if name == self.worker),
+            bool(able) and owner(INTAKE, able) == self.worker,
         )
         return True
 

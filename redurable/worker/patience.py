@@ -1,6 +1,7 @@
 """The store as roles see it: the port's verbs, each repeated until the server answers.
 
-Every verb is idempotent by its arguments, so repeating it is harmless. `StoreRefused` passes: it takes a person.
+Every verb is idempotent by its arguments, so repeating it is harmless. `StoreRefused` passes: it takes a person. But
+where another program wrote over a key, what does not need that key goes on: verbs that look for work find none there.
 `faults` counts what went unanswered; the leases role reads it to know when replies may have been lost.
 """
 
@@ -14,7 +15,7 @@ from typing import TypeVar
 import anyio
 
 from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
-from redurable.errors import StoreUnavailable
+from redurable.errors import StoreDamaged, StoreUnavailable
 from redurable.facts import Facts, StoreFaulted
 from redurable.settings import WorkerSettings
 from redurable.store.port import (
@@ -38,6 +39,10 @@ log = logging.getLogger("redurable.worker")
 T = TypeVar("T")
 
 
+_MOST_DAMAGES = 1_000
+"""So many different ones are told of."""
+
+
 class PatientStore:
     """The hot verbs of a `Store`, each repeated with a growing, jittered wait while it is unavailable."""
 
@@ -48,9 +53,10 @@ class PatientStore:
         self._least = settings.retry_min_ms
         self._most = settings.retry_max_ms
         self._down = False
+        self._damages: set[str] = set()
 
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
-        return await self._repeat("receive", lambda: self._store.receive(partitions, count, block_ms))
+        return await self._look("receive", lambda: self._store.receive(partitions, count, block_ms), [], block_ms)
 
     async def recover(self) -> Reclaimed:
         return await self._repeat("recover", lambda: self._store.recover())
@@ -62,7 +68,7 @@ class PatientStore:
         return await self._repeat("commit", lambda: self._store.commit(commits, demand))
 
     async def receive_tasks(self, demand: TaskDemand, block_ms: int) -> list[TaskLease]:
-        return await self._repeat("receive_tasks", lambda: self._store.receive_tasks(demand, block_ms))
+        return await self._look("receive_tasks", lambda: self._store.receive_tasks(demand, block_ms), [], block_ms)
 
     async def complete(
         self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int, partitions: Sequence[int]
@@ -78,12 +84,14 @@ class PatientStore:
     async def reclaim(
         self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int
     ) -> Reclaimed:
-        return await self._repeat(
-            "reclaim", lambda: self._store.reclaim(partitions, entries, entry_lease_ms, demand, task_lease_ms)
+        return await self._look(
+            "reclaim",
+            lambda: self._store.reclaim(partitions, entries, entry_lease_ms, demand, task_lease_ms),
+            Reclaimed(),
         )
 
     async def steal(self, partitions: Sequence[int], count: int, waited_ms: int) -> list[Entry]:
-        return await self._repeat("steal", lambda: self._store.steal(partitions, count, waited_ms))
+        return await self._look("steal", lambda: self._store.steal(partitions, count, waited_ms), [])
 
     async def upcoming(self, partitions: Sequence[int], horizon_ms: int, count: int) -> Upcoming:
         return await self._repeat("upcoming", lambda: self._store.upcoming(partitions, horizon_ms, count))
@@ -92,22 +100,34 @@ class PatientStore:
         return await self._repeat("fire", lambda: self._store.fire(timers))
 
     async def relay(self, partition: int, count: int) -> int:
-        return await self._repeat("relay", lambda: self._store.relay(partition, count))
+        return await self._look("relay", lambda: self._store.relay(partition, count), 0)
 
     async def route(self, count: int, block_ms: int) -> Routed:
-        return await self._repeat("route", lambda: self._store.route(count, block_ms))
+        return await self._look("route", lambda: self._store.route(count, block_ms), Routed(), block_ms)
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
-        return await self._repeat("sweep", lambda: self._store.sweep(partition, cursor, count))
+        return await self._look("sweep", lambda: self._store.sweep(partition, cursor, count), ("", 0))
 
     async def heartbeat(self, ttl_ms: int) -> Membership:
         return await self._repeat("heartbeat", lambda: self._store.heartbeat(ttl_ms))
 
     async def leave(self) -> None:
-        await self._repeat("leave", lambda: self._store.leave())
+        await self._look("leave", lambda: self._store.leave(), None)
 
     async def reap(self, idle_ms: int) -> int:
-        return await self._repeat("reap", lambda: self._store.reap(idle_ms))
+        return await self._look("reap", lambda: self._store.reap(idle_ms), 0)
+
+    async def _look(self, verb: str, call: Callable[[], Awaitable[T]], nothing: T, rest_ms: int = 0) -> T:
+        """The answer; or where the store's data is damaged `nothing`, after a rest. Each damage is told of once."""
+        try:
+            return await self._repeat(verb, call)
+        except StoreDamaged as error:
+            text = str(error)
+            if text not in self._damages and len(self._damages) < _MOST_DAMAGES:
+                self._damages.add(text)
+                log.error("%s: %s. What depends on it stands still, all else goes on", verb, text)
+        await anyio.sleep(rest_ms / 1000)
+        return nothing
 
     async def _repeat(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
         longest = self._least
@@ -121,9 +141,7 @@ class PatientStore:
                     self._down = False
                     log.warning("the store answers again (%s)", verb)
                 return answer
-            # Full jitter: many workers that lost the same server must not come back in waves.
-            await anyio.sleep(random.uniform(0, longest) / 1000)
-            longest = min(longest * 2, self._most)
+            longest = await _rest(longest, self._most)
 
     def _note_fault(self, verb: str, error: StoreUnavailable) -> None:
         self.faults += 1
@@ -132,3 +150,24 @@ class PatientStore:
             log.warning("the store does not answer (%s: %s); repeating until it does", verb, error)
         if self._facts.listening:
             self._facts.announce(StoreFaulted(verb, str(error)))
+
+
+async def open_patiently(store: Store, settings: WorkerSettings, where: str) -> None:
+    """Open the store as soon as it answers."""
+    longest = settings.retry_min_ms
+    while True:
+        try:
+            await store.open()
+        except StoreUnavailable as error:
+            if longest == settings.retry_min_ms:
+                log.warning("the store at %s does not answer (%s); this worker waits until it does", where, error)
+        else:
+            return
+        longest = await _rest(longest, settings.retry_max_ms)
+
+
+async def _rest(longest: int, most: int) -> int:
+    """Rest for up to `longest` ms; return how long to rest next time at most."""
+    # Full jitter: many workers that lost the same server must not come back in waves.
+    await anyio.sleep(random.uniform(0, longest) / 1000)
+    return min(longest * 2, most)

@@ -6,21 +6,21 @@ here and evicted here.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import sys
 import time
 import traceback
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import anyio
 from msgspec import Struct
 
 from redurable.core.delivery import Delivery, Park, TurnCommit
+from redurable.core.sizes import UNLIMITED
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
 from redurable.worker.code import Code
+from redurable.worker.hop import Hop
 
 CLOSE_SECONDS = 2.0
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -36,29 +36,25 @@ class Taken(Struct, frozen=True):
 
 
 class TurnThread:
-    """Takes batches of turns, one after the other."""
+    """Takes batches of turns, one after the other. Payloads that their code makes have at most `max_payload` bytes."""
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code, max_payload: int = UNLIMITED) -> None:
         self._code = code
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="redurable-turns")
+        self._max_payload = max_payload
+        self._hop = Hop("redurable-turns")
         # Unique among all workers by the random part, and within this one by the number.
         self._prefix = os.urandom(6).hex()
         self._numbers = itertools.count()
 
     async def take(self, batch: Sequence[tuple[Delivery, Known | None]], evicted: Sequence[Known]) -> list[Taken]:
         """Evict, then take a turn of each delivery with the replay known of it."""
-        future = self._executor.submit(self._take_all, batch, evicted)
-        try:
-            return await asyncio.shield(asyncio.wrap_future(future))
-        except asyncio.CancelledError:
-            self._executor.submit(_evict_results, future)
-            raise
+        return await self._hop.run(lambda: self._take_all(batch, evicted), _evict_results)
 
     async def close(self, evicted: Sequence[Known]) -> None:
         """Evict, then end the thread. A turn without end is not waited for."""
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-            await asyncio.wrap_future(self._executor.submit(_evict, evicted))
-        self._executor.shutdown(wait=False)
+            await self._hop.run(lambda: _evict(evicted), lambda _: None)
+        self._hop.close()
 
     def _take_all(self, batch: Sequence[tuple[Delivery, Known | None]], evicted: Sequence[Known]) -> list[Taken]:
         _evict(evicted)
@@ -70,7 +66,7 @@ class TurnThread:
         begin = time.perf_counter()
         try:
             definition = self._code.orchestrator(delivery.name)
-            turn = take_turn(definition, TurnInput(delivery, known, head, VERSION))
+            turn = take_turn(definition, TurnInput(delivery, known, head, VERSION, self._max_payload))
         except Exception as error:
             # The engine must not raise. If it does, one instance stands still, and not every worker that meets it.
             _evict([known] if known is not None else [])
@@ -94,6 +90,6 @@ def _evict(replays: Sequence[Known]) -> None:
         known.evict()
 
 
-def _evict_results(future: Future[list[Taken]]) -> None:
+def _evict_results(turns: list[Taken]) -> None:
     """The worker was stopped while the thread was busy: nobody will ask for these turns."""
-    _evict([taken.turn.known for taken in future.result() if taken.turn.known is not None])
+    _evict([taken.turn.known for taken in turns if taken.turn.known is not None])

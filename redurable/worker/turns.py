@@ -19,6 +19,9 @@ from redurable.worker.turn_thread import Taken, TurnThread
 
 Work = list[tuple[Delivery, Known | None]]
 
+MOST_TOLD = 1_000
+"""So many different reasons why a commit failed are logged."""
+
 
 class Pipeline:
     """Takes the turns of whatever this worker received. `running` counts the batches under way."""
@@ -30,6 +33,7 @@ class Pipeline:
         self._thread = thread
         self._cache = cache
         self._commits = commits
+        self._told: set[str] = set()
 
     @property
     def free(self) -> int:
@@ -126,13 +130,19 @@ class Pipeline:
             self._cache.drop(instance, known, "fenced")
             return True
         if receipt.outcome is Outcome.FAILED:
-            log.error("instance %s: its commit failed: %s", instance, receipt.detail)
+            self._tell_once(instance, receipt.detail)
             self._cache.drop(instance, known)
         elif known is None:
             self._cache.drop(instance)
         else:
             self._cache.put(instance, known)
         return False
+
+    def _tell_once(self, instance: str, why: str) -> None:
+        """One damaged key fails the commits of many instances, again and again, until somebody repairs it."""
+        if why not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(why)
+            log.error("instance %s: its commit failed: %s (it is tried again)", instance, why)
 
     def _drop(self, replays: Iterable[tuple[Entry, Known | None]]) -> None:
         for entry, known in replays:

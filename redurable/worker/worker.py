@@ -20,7 +20,7 @@ from redurable.core.ids import check_name
 from redurable.errors import CallerError, WorkerStopped
 from redurable.facts import Facts
 from redurable.settings import WorkerSettings
-from redurable.store.address import open_hub
+from redurable.store.address import open_hub, where
 from redurable.store.port import Store
 from redurable.worker.activities import Activities
 from redurable.worker.cache import ReplayCache
@@ -39,7 +39,7 @@ from redurable.worker.mailbox import Lane, Stealing
 from redurable.worker.membership import Membership
 from redurable.worker.outbox import Outbox
 from redurable.worker.ownership import NO_TURNS, Ownership, new_worker_id
-from redurable.worker.patience import PatientStore
+from redurable.worker.patience import PatientStore, open_patiently
 from redurable.worker.reception import Reception
 from redurable.worker.role import Role
 from redurable.worker.slots import Slots
@@ -112,9 +112,10 @@ class Worker:
         for app in self._apps:
             app.registry.prepare()
         if self._store is None:
-            store = open_hub(self._address, self.hub, consumer=self.id)
+            most = self.settings.max_payload_bytes
+            store = open_hub(self._address, self.hub, consumer=self.id, max_payload=most)
             try:
-                await store.open()
+                await open_patiently(store, self.settings, where(self._address))
             except BaseException:
                 await _close(store)
                 raise
@@ -145,7 +146,7 @@ class Worker:
             holdings=Holdings(),
             reception=Reception(),
         )
-        thread = TurnThread(self._code)
+        thread = TurnThread(self._code, self.settings.max_payload_bytes)
         cache = ReplayCache(self.settings.cache_instances, self.settings.cache_bytes, self.facts)
         try:
             await self._work(common, thread, cache)

@@ -38,6 +38,8 @@ SHORT_LEASES = {
     "steal_after_ms": 200,
     "sweep_every_ms": 500,
     "retry_max_ms": 200,
+    # Shorter than the leases: who stands still must not be handed what was taken over from it.
+    "poll_block_ms": 200,
 }
 """What a dead worker held is taken over within a second. On a busy machine a living one may lose a lease, too."""
 

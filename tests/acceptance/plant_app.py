@@ -9,7 +9,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from redurable import App, OrchestrationContext
+from redurable import ActivityContext, App, OrchestrationContext
 from redurable.demo.effects import EFFECTS_VARIABLE, record_effect
 
 app = App("plant")
@@ -48,6 +48,19 @@ async def mull(seconds: float) -> float:
     return seconds
 
 
+@app.activity
+async def count_pages(name: str) -> list[int]:
+    """Says how far it is, and begins where the attempt before it was; the gate stands behind page 3."""
+    context = ActivityContext.current()
+    record_effect("count_pages")
+    first: int = context.last_heartbeat or 0
+    for page in range(first + 1, 6):
+        context.heartbeat(page)
+        while page == 3 and not gate(name).exists():  # noqa: ASYNC110 - another process opens it
+            await asyncio.sleep(0.01)
+    return [first, context.attempt]
+
+
 def gate(name: str) -> Path:
     """A file beside the effects file; while it is missing, `hold` does not go on."""
     return Path(os.environ[EFFECTS_VARIABLE]).with_name(f"gate-{name}")
@@ -66,6 +79,12 @@ async def held(ctx: OrchestrationContext, name: str) -> list[str]:
     word = await ctx.call_activity(hold, name)
     await ctx.call_activity(step, 2)
     return [word]
+
+
+@app.orchestrator
+async def read_book(ctx: OrchestrationContext, name: str) -> list[int]:
+    """One activity that takes long."""
+    return await ctx.call_activity(count_pages, name)
 
 
 @app.orchestrator

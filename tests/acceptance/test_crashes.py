@@ -1,4 +1,5 @@
-"""kill -9 of a worker at every moment that counts: another one goes on, and no history shows that anything happened."""
+"""kill -9 of a worker at every moment that counts: another one goes on, and the history shows it only where an attempt
+was under way."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ async def test_after_an_effect_and_before_its_completion_only_that_effect_is_rep
 
     await _finish(plant, handle)
     repeated, *later = plant.effects("step")[2:]
-    assert (repeated.key, repeated.attempt) == (before[1].key, 1)
+    assert (repeated.key, repeated.attempt) == (before[1].key, 2)
     assert len(later) == 1
     assert len({effect.key for effect in plant.effects()}) == 3
 

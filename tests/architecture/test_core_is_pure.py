@@ -17,6 +17,7 @@ from tests.architecture.checkout import PACKAGE, name
 PURE = {
     "__future__",
     "binascii",
+    "bisect",
     "collections",
     "collections.abc",
     "contextlib",

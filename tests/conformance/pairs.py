@@ -82,14 +82,20 @@ class Pairs:
         return one
 
     async def fire(self) -> None:
-        """Fire what is due: the timers that executions and retries wait for, then all others."""
+        """Fire what is due: the timers that executions and retries wait for, then waits, and last those about tasks in
+        their queues, into which retries have just come."""
         one, two = await self.ask(lambda store, _: store.upcoming(scenes.everywhere(store), FAR_MS, 1000))
         waits = matched(_of(one.timers, "u"), _of(two.timers, "u"), _wait, _wait)
-        timers = matched(_of(one.timers, "tr"), _of(two.timers, "tr"), _timer, _timer)
+        await self._fire(_of(one.timers, "trc"), _of(two.timers, "trc"))
+        await self.ask(lambda store, side: store.fire([pair[side] for pair in waits]))
+        one, two = await self.ask(lambda store, _: store.upcoming(scenes.everywhere(store), FAR_MS, 1000))
+        await self._fire(_of(one.timers, "s"), _of(two.timers, "s"))
+
+    async def _fire(self, one: Sequence[DueTimer], two: Sequence[DueTimer]) -> None:
+        timers = matched(one, two, _timer, _timer)
         fired = await self.ask(lambda store, side: store.fire([pair[side] for pair in timers]))
         assert fired[0].fired == fired[1].fired
         matched(fired[0].early, fired[1].early, _timer, _timer)
-        await self.ask(lambda store, side: store.fire([pair[side] for pair in waits]))
 
     async def look(self, instances: Sequence[str]) -> None:
         """All that can be read of these instances is the same."""
@@ -113,7 +119,7 @@ def _entry(entry: Entry) -> object:
 
 
 def _lease(lease: TaskLease) -> object:
-    return lease.partition, lease.queue, lease.task, lease.again
+    return lease.partition, lease.queue, lease.task, lease.again, lease.holder, lease.heartbeat
 
 
 def _of(timers: Sequence[DueTimer], kinds: str) -> list[DueTimer]:

@@ -10,11 +10,13 @@ from uuid import uuid4
 
 import anyio
 import pytest
+from msgspec import Raw
+from msgspec.structs import replace
 
 from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Park, Position, Timer, TurnCommit
 from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew
 from redurable.core.messages import ActivityResult, Message, Resume, StartExecution, Suspend, Terminate, TimerDue
-from redurable.core.values import RuntimeStatus
+from redurable.core.values import ABSENT, RuntimeStatus, Task, Timeouts
 from redurable.store.memory import MemoryHub, MemoryStore
 from redurable.store.port import StartRequest, TaskEnd, TaskLease
 from redurable.store.redis.store import redis_store
@@ -116,10 +118,12 @@ class Actor:
         fields = {
             "consumed": mails[-1].id if mails else "",
             "tasks": tuple(
-                scenes.task(instance, n, queue, execution=delivery.execution) for n in range(rng.randrange(3))
+                self.limited(scenes.task(instance, n, queue, execution=delivery.execution))
+                for n in range(rng.randrange(3))
             ),
             "timers": tuple(Timer(n, rng.choice((1, FAR_MS - 1))) for n in range(rng.randrange(3))),
             "canceled_timers": tuple(range(rng.randrange(3))),
+            "closed_calls": tuple(range(rng.randrange(3))),
             "outbox": tuple(self.outgoing() for _ in range(rng.randrange(3))),
             "dead": (DeadLetter("bad", instance, ((b"a", b"b"),)),) if rng.random() < 0.1 else (),
             "custom_status": scenes.TRUE if rng.random() < 0.2 else None,
@@ -134,6 +138,12 @@ class Actor:
             return scenes.turn(delivery, head, ExecutionContinuedAsNew(at=2, next="n"), next=following, **fields)
         return scenes.turn(delivery, head, scenes.raised(head), **fields)
 
+    def limited(self, task: Task) -> Task:
+        """The task with timeouts, or without, that have run out long ago, or never will."""
+        starts, closes = self.rng.choice((0, 0, 1, FAR_MS)), self.rng.choice((0, 0, 1, FAR_MS))
+        options = replace(task.options, timeouts=Timeouts(schedule_to_start=starts, schedule_to_close=closes))
+        return replace(task, options=options, waiting_since=1 if starts == 1 else 0)
+
     async def tasks(self) -> None:
         demand = scenes.demand(100, "default", "vip")
         self.pairs.add_leases(*await self.pairs.ask(lambda store, _: store.receive_tasks(demand, 0)))
@@ -141,7 +151,9 @@ class Actor:
     async def complete(self) -> None:
         ends: list[Pair[TaskEnd]] = []
         for one, two in self.distinct(self.pick(self.pairs.leases)):
-            delay = self.rng.choice((0, 1, 3_600_000))
+            # Where the wait in the queue is limited, a retry goes by way of the timers.
+            least = 1 if one.task.options.timeouts.schedule_to_start else 0
+            delay = max(least, self.rng.choice((0, 1, 3_600_000)))
             if self.rng.random() < 0.3:
                 ends.append(
                     (TaskEnd(one, retry=one.task, delay_ms=delay), TaskEnd(two, retry=two.task, delay_ms=delay))
@@ -182,9 +194,14 @@ class Actor:
         )
 
     async def renew(self) -> None:
-        entries = self.pick(self.pairs.entries)
-        one, two = await self.pairs.ask(lambda store, side: store.renew([pair[side] for pair in entries], []))
+        entries, picked = self.pick(self.pairs.entries), self.pick(self.pairs.leases)
+        details = self.rng.choice((ABSENT, scenes.TRUE, Raw(b"[7]")))
+        leases = [(replace(one, heartbeat=details), replace(two, heartbeat=details)) for one, two in picked]
+        one, two = await self.pairs.ask(
+            lambda store, side: store.renew([pair[side] for pair in entries], [pair[side] for pair in leases])
+        )
         assert [entry in one.entries for entry, _ in entries] == [entry in two.entries for _, entry in entries]
+        assert [lease in one.tasks for lease, _ in leases] == [lease in two.tasks for _, lease in leases]
 
     async def purge(self) -> None:
         instance = self.instance()

@@ -8,7 +8,7 @@ from redurable.core.delivery import Outcome, Outgoing, Park, Position, TurnCommi
 from redurable.core.events import ExecutionContinuedAsNew
 from redurable.core.messages import Malformed, RaiseEvent
 from redurable.core.values import RuntimeStatus
-from redurable.errors import StoreRefused
+from redurable.errors import StoreDamaged, StoreRefused
 from redurable.store.redis import deliveries
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import RedisStore
@@ -110,7 +110,7 @@ async def test_damage_of_one_instance_fails_alone(store: RedisStore, foreign: La
     assert all("WRONGTYPE" in receipt.detail for receipt in receipts[:3])
     with pytest.raises(StoreRefused, match=r"'mailbox'.*WRONGTYPE"):
         await scenes.send(store, "mailbox", scenes.event())
-    with pytest.raises(StoreRefused, match=r"'hash' cannot be started.*WRONGTYPE"):
+    with pytest.raises(StoreDamaged, match=r"'hash' cannot be started: 'rd:\S+:i:hash' is a string where .* a hash"):
         await store.start(scenes.request("hash"))
 
 

@@ -11,11 +11,11 @@ import pytest
 from anyio import lowlevel
 from redis import Redis
 
-from redurable.core.messages import RaiseEvent, StartExecution, Terminate
-from redurable.errors import StoreRefused
-from redurable.store.port import Routed
+from redurable.core.messages import Malformed, RaiseEvent, StartExecution, Terminate
+from redurable.errors import StoreDamaged
+from redurable.store.port import Routed, TaskDemand
 from redurable.store.redis.relay import INTAKE, bury, deliver, read_intake_entry, split
-from redurable.store.redis.store import RedisStore
+from redurable.store.redis.store import RedisStore, redis_store
 from tests.support.redis_state import letters, mails, relay_all, set_field, start
 from tests.support.servers import Server
 
@@ -113,7 +113,45 @@ async def test_an_entry_of_thousands_of_fields_is_only_a_dead_letter(store: Redi
 
 async def test_an_intake_that_is_no_stream_is_named(store: RedisStore, foreign: Redis) -> None:
     foreign.set(store.layout.hub.intake, "x")
-    with pytest.raises(StoreRefused, match=r"intake.*delete or rename"):
-        await store.route(10, 0)
-    with pytest.raises(StoreRefused, match=r"intake.*delete or rename"):
-        await store.route(10, 50)
+    for block_ms in (0, 50):
+        with pytest.raises(
+            StoreDamaged, match=r":intake' is a string where redurable keeps a stream.* delete that key"
+        ):
+            await store.route(10, block_ms)
+
+
+async def test_what_is_too_large_is_a_dead_letter_that_is_not(
+    server: Server, store: RedisStore, foreign: Redis
+) -> None:
+    limit, ready, queue = 1_000, store.layout.partition(0).ready, store.layout.partition(0).queue("default")
+    small = redis_store(server.url, store.hub, consumer="w2", max_payload=limit)
+    await small.open()
+    await start(store, "o-1")
+    at_limit, over = f'"{"x" * (limit - 2)}"', f'"{"x" * 50_000}"'
+    foreign.xadd(store.layout.hub.intake, {"event": "E", "instance": "o-1", "data": over})
+    foreign.xadd(store.layout.hub.intake, {"start": "Order", "instance": "o-2", "input": over})
+    foreign.xadd(store.layout.hub.intake, {"event": "E", "instance": "o-1", "data": at_limit, "more": over})
+    foreign.xadd(store.layout.hub.intake, {"terminate": "", "instance": "o-3", "more": over})
+    assert await small.route(100, 0) == Routed(1, 3)
+    assert [len(message.data) for message in await mails(store, "o-1") if isinstance(message, RaiseEvent)] == [limit]
+    assert await store.get("o-2") is None
+
+    foreign.xadd(store.mailbox_key("o-1"), {"event": "E", "data": over})
+    foreign.xadd(ready, {"junk": over})
+    foreign.xadd(queue, {"t": over})
+    foreign.xadd(store.layout.partition(0).outbox, {"junk": over})
+    entries = [entry for entry in await small.receive(range(4), 10, 0) if entry.instance == "o-1"]
+    [delivery] = await small.checkout(entries, [None])
+    _, malformed = [mail.message for mail in delivery.mails]
+    assert isinstance(malformed, Malformed)
+    assert malformed.reason.startswith("field 'data': 50,002 bytes of payload are more than max_payload_bytes")
+    assert await small.receive_tasks(TaskDemand(("default",), 10), 0) == []
+    await relay_all(small)
+
+    found = await letters(store)
+    assert len(found) == 6
+    sizes = [sum(map(len, letter.values())) for letter in found]
+    assert max(sizes) < limit + 4_096
+    # What is about a message that was read says why it went nowhere; the others, that they are not whole.
+    assert sum(b"bytes of its fields are left out here" in letter[b"reason"] for letter in found) == 5
+    await small.close()

@@ -8,9 +8,9 @@ from redurable.core.events import (
     ActivityCompleted,
     ActivityFailed,
     ActivityScheduled,
-    Event,
     ExecutionCompleted,
     ExecutionStarted,
+    HistoryRow,
     SubOrchestrationCompleted,
     SubOrchestrationFailed,
     SubOrchestrationScheduled,
@@ -26,7 +26,7 @@ _PAIRS = (
 )
 
 
-def check_completed(history: Sequence[Event]) -> None:
+def check_completed(history: Sequence[HistoryRow]) -> None:
     """One chain from its start to its completion, in which whatever was asked for has exactly one end, behind it."""
     kinds = [type(event).__name__ for event in history]
     assert kinds.count("ExecutionStarted") == 1, kinds
@@ -43,7 +43,7 @@ def check_completed(history: Sequence[Event]) -> None:
     _check_chain(history)
 
 
-def _check_chain(history: Sequence[Event]) -> None:
+def _check_chain(history: Sequence[HistoryRow]) -> None:
     """The commits follow one another: each ends with its own id, and time does not run backwards."""
     commits = [event.commit for event in history if event.commit]
     assert len(set(commits)) == len(commits), f"a commit was written twice: {commits}"
@@ -52,7 +52,7 @@ def _check_chain(history: Sequence[Event]) -> None:
     assert times == sorted(times)
 
 
-def idempotency_keys(instance: str, history: Iterable[Event]) -> list[str]:
+def idempotency_keys(instance: str, history: Iterable[HistoryRow]) -> list[str]:
     """The idempotency keys of all activities that this history asked for."""
     execution = ""
     keys: list[str] = []

@@ -19,6 +19,7 @@ from redurable.core.definition import Scope
 from redurable.core.delivery import Delivery, Entry, TurnCommit
 from redurable.core.events import Event, ExecutionCompleted, TimerCanceled, TimerCreated, TimerFired
 from redurable.core.messages import ActivityResult, Mail, Malformed, Message, RaiseEvent, StartExecution, TimerDue
+from redurable.core.sizes import UNLIMITED
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
 from redurable.core.values import ABSENT, ActivityOptions, Arguments, Failure, RuntimeStatus, Task
 
@@ -91,6 +92,7 @@ class Story:
         self.now = T0
         self.notes: tuple[str, ...] = ()
         self.parks = 0
+        self.max_payload = UNLIMITED
         self._heads = itertools.count(1)
         self._ids = itertools.count(1)
 
@@ -170,7 +172,7 @@ class Story:
             base=known.state.length if known else 0,
             events=() if known else tuple(decode_event(encode(event)) for event in self.history),
         )
-        return take_turn(self.definition, TurnInput(delivery, known, head, "3.11"))
+        return take_turn(self.definition, TurnInput(delivery, known, head, "3.11", self.max_payload))
 
     def _accept(self, commit: TurnCommit) -> None:
         assert commit.expected == self.head
@@ -190,4 +192,5 @@ class Story:
 def _shown(commit: TurnCommit) -> Any:
     """A commit without the texts of stack traces, which name the frames of the engine that ran it."""
     events = [(type(event).__name__, b"" if hasattr(event, "failure") else encode(event)) for event in commit.events]
-    return events, commit.tasks, commit.timers, commit.canceled_timers, commit.status, commit.consumed, commit.park
+    gone = commit.canceled_timers, commit.closed_calls
+    return events, commit.tasks, commit.timers, gone, commit.status, commit.consumed, commit.park

@@ -9,7 +9,7 @@ from typing import NoReturn, assert_type
 from pydantic import BaseModel
 
 from redurable import ActivityContext, App, Backoff, Client, Handle, OrchestrationContext, RetryPolicy, Worker
-from redurable.core.events import Event
+from redurable.core.events import HistoryRow
 
 
 class Order(BaseModel):
@@ -37,9 +37,17 @@ async def validate(order: Order) -> Order:
         max_interval=timedelta(seconds=30),
         non_retryable=["CardDeclined", ValueError],
     ),
+    schedule_to_start_timeout=timedelta(minutes=1),
+    start_to_close_timeout=timedelta(seconds=30),
+    schedule_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=timedelta(seconds=10),
 )
 async def charge(order: Order, currency: str = "EUR") -> Receipt:
-    assert_type(ActivityContext.current().attempt, int)
+    context = ActivityContext.current()
+    assert_type(context.attempt, int)
+    assert_type(context.cancelled, bool)
+    context.heartbeat()
+    context.heartbeat({"line": 3})
     return Receipt(total=1)
 
 
@@ -51,7 +59,8 @@ def import_file(path: str, *, instance_id: str = "") -> int:
 @app.orchestrator
 async def process(ctx: OrchestrationContext, order: Order, fast: bool = False) -> Receipt:
     assert_type(await ctx.call_activity(validate, order), Order)
-    receipt = await ctx.call_activity(charge.options(task_queue="vip"), order, currency="USD")
+    hurried = charge.options(task_queue="vip", start_to_close_timeout=timedelta(seconds=5), heartbeat_timeout=None)
+    receipt = await ctx.call_activity(hurried, order, currency="USD")
     assert_type(receipt, Receipt)
     assert_type(await ctx.call_activity(import_file, "p", instance_id="x"), int)
     texts = await asyncio.gather(*(ctx.call_activity("ProcessData", d, result_type=str) for d in order.lines))
@@ -114,7 +123,7 @@ async def main(client: Client, order: Order) -> None:
     assert_type(await client.start("process", order, result_type=Receipt, instance_id="x"), Handle[Receipt])
     assert_type(await client.start("process", order), Handle[object])
     assert_type(client.get_handle("x", result_type=Receipt), Handle[Receipt])
-    assert_type((await client.get_status("x", show_history=True)).history, list[Event] | None)
+    assert_type((await client.get_status("x", show_history=True)).history, list[HistoryRow] | None)
     assert_type(await validate(order), Order)
     assert_type(import_file("x"), int)
 

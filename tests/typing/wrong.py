@@ -22,7 +22,7 @@ async def calls(ctx: OrchestrationContext, order: Order) -> None:
     await ctx.call_activity("Charge", order, resulttype=str)  # pyright: ignore
     await ctx.call_activity(process, order)  # pyright: ignore
     charge.options(task_que="v")  # pyright: ignore
-    charge.options(start_to_close_timeout=timedelta(seconds=1))  # pyright: ignore
+    charge.options(start_to_close_timeout=1)  # pyright: ignore
     len(await ctx.call_activity(import_file, "p"))  # pyright: ignore
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import Raw
+from msgspec.structs import replace
 
 from redurable import (
     ActivityContext,
@@ -22,7 +25,7 @@ from redurable import (
     RetryPolicy,
 )
 from redurable.core.retry import is_retryable, next_delay
-from redurable.core.values import ActivityOptions, Retry, Task
+from redurable.core.values import ABSENT, ActivityOptions, Retry, Task, Timeouts
 
 Loose = Any
 """For calls that a type checker would refuse."""
@@ -150,21 +153,45 @@ def test_a_name_is_taken_once_for_each_kind() -> None:
         app.orchestrator(name="double")(process)
 
 
-@pytest.mark.parametrize(
-    "option",
-    ["start_to_close_timeout", "schedule_to_start_timeout", "schedule_to_close_timeout", "heartbeat_timeout"],
-)
-def test_timeouts_are_not_built(option: str) -> None:
+TIMEOUTS = ["schedule_to_start", "start_to_close", "schedule_to_close", "heartbeat"]
+
+
+@pytest.mark.parametrize("timeout", TIMEOUTS)
+def test_timeouts_are_defaults_of_the_activity_and_options_of_a_call(timeout: str) -> None:
     app: Loose = App("orders")
-    with pytest.raises(NotBuilt, match=option):
-        app.activity(**{option: timedelta(seconds=1)})
-    with pytest.raises(NotBuilt, match=option):
-        app.activity(double).options(**{option: timedelta(seconds=1)})
+    option = f"{timeout}_timeout"
+    limited = app.activity(**{option: timedelta(microseconds=1500)})(double)
+    assert limited.chosen.timeouts == Timeouts(**{timeout: 2})
+    assert limited.options(**{option: timedelta(minutes=1)}).chosen.timeouts == Timeouts(**{timeout: 60_000})
+    assert limited.options(task_queue="vip").chosen.timeouts == Timeouts(**{timeout: 2})
+    assert limited.options(**{option: None}).chosen.timeouts == Timeouts()
+    assert app.activity(triple).chosen.timeouts == Timeouts()
+
+
+@pytest.mark.parametrize("timeout", TIMEOUTS)
+@pytest.mark.parametrize("wrong", [timedelta(0), timedelta(seconds=-1), 5, 0, False])
+def test_a_timeout_is_more_than_nothing(timeout: str, wrong: Any) -> None:
+    app: Loose = App("orders")
+    option = f"{timeout}_timeout"
+    text = f"^activity 'double': {option}={re.escape(repr(wrong))}: use a timedelta of more than nothing, or None$"
+    with pytest.raises(RegistrationError, match=text):
+        app.activity(name="'double'", **{option: wrong})
+    with pytest.raises(RegistrationError, match=text):
+        app.activity(double).options(**{option: wrong})
+
+
+def test_the_default_policy_is_that_of_the_app() -> None:
+    plain: Loose = App("orders").activity(double)
+    assert plain.chosen.retry == Retry(max_attempts=3, initial_ms=1_000, backoff=Backoff.EXPONENTIAL, coefficient=2.0)
+    app: Loose = App("orders", default_retry=RetryPolicy(max_attempts=7))
+    assert app.activity(double).chosen.retry == Retry(max_attempts=7)
+    assert app.activity(retry=RetryPolicy(max_attempts=2))(triple).chosen.retry == Retry(max_attempts=2)
+    assert app.registry.default_options.retry == Retry(max_attempts=7)
 
 
 def test_options_that_do_not_exist_are_refused() -> None:
     app: Loose = App("orders")
-    with pytest.raises(RegistrationError, match="no option 'task_que'; there are retry, task_queue"):
+    with pytest.raises(RegistrationError, match="no option 'task_que'; there are heartbeat_timeout, retry, schedule_"):
         app.activity(task_que="x")
     with pytest.raises(RegistrationError, match="no option 'task_queue'; there are name"):
         app.orchestrator(task_queue="x")
@@ -246,8 +273,30 @@ def test_activity_context() -> None:
     with ActivityContext.of(task).active() as context:
         assert ActivityContext.current() is context
         assert context == ActivityContext(instance_id="i", execution="x", attempt=2, idempotency_key="i:x:3")
+        assert context.last_heartbeat is None
     with pytest.raises(CallerError):
         ActivityContext.current()
+    resumed = ActivityContext.of(replace(task, heartbeat=Raw(b'{"line":[7,12345678901234567890]}')))
+    assert resumed.last_heartbeat == {"line": [7, 12345678901234567890]}
+    assert resumed != context
+
+
+def test_a_heartbeat_takes_a_note() -> None:
+    context = ActivityContext(instance_id="i", execution="x", attempt=1, idempotency_key="i:x:3")
+    pulse = context.pulse
+    first = pulse.last
+    assert (pulse.details is ABSENT, context.cancelled) == (True, False)
+    details = {"line": 1}
+    context.heartbeat(details)
+    details["line"] = 2
+    assert bytes(pulse.details) == b'{"line":1}'
+    assert pulse.last > first
+    context.heartbeat()
+    assert bytes(pulse.details) == b'{"line":1}'
+    with pytest.raises(InvalidPayload, match="activity call 'i:x:3': heartbeat details of type object cannot be"):
+        context.heartbeat(object())
+    pulse.cancelled = True
+    assert context.cancelled
 
 
 def double_call() -> Any:

@@ -23,7 +23,7 @@ AT_DEATH: list[Event] = [
     ActivityScheduled(at=2, seq=2, name="reserve_line"),
 ]
 FIRST = (Effect("k:1", "validate_order", 1, A), Effect("k:2", SLOW, 1, A))
-AFTER = (Effect("k:2", SLOW, 1, B), Effect("k:3", "charge_payment", 1, B), Effect("k:3", "charge_payment", 2, B))
+AFTER = (Effect("k:2", SLOW, 2, B), Effect("k:3", "charge_payment", 1, B), Effect("k:3", "charge_payment", 2, B))
 GOOD = Evidence(
     killed=SLOW,
     first_pid=A,
@@ -55,7 +55,8 @@ def test_what_should_happen_is_accepted() -> None:
         pytest.param(replace(GOOD, effects=(*FIRST, Effect("k:1", "validate_order", 1, B), *AFTER)), [1], id="… on B"),
         pytest.param(replace(GOOD, effects=FIRST), [2], id="the killed one never ran again"),
         pytest.param(replace(GOOD, effects=(*FIRST, *AFTER, AFTER[0])), [2], id="the killed one ran three times"),
-        pytest.param(replace(GOOD, effects=(*FIRST, Effect("k:9", SLOW, 1, B))), [2], id="under another key"),
+        pytest.param(replace(GOOD, effects=(*FIRST, Effect("k:9", SLOW, 2, B))), [2], id="under another key"),
+        pytest.param(replace(GOOD, effects=(*FIRST, Effect("k:2", SLOW, 1, B))), [2], id="as the same attempt"),
         pytest.param(replace(GOOD, status="Running"), [3], id="it is not Completed"),
         pytest.param(replace(GOOD, effects=()), [0, 1, 2], id="nothing was done"),
     ],

@@ -10,7 +10,8 @@ from msgspec import Raw
 from redurable.cli.history import full_records, rows
 from redurable.cli.output import Output, Record, print_record, print_records, print_value, table
 from redurable.core.events import ActivityCompleted, ActivityScheduled, Event, ExecutionStarted, TimerFired
-from redurable.core.values import Arguments
+from redurable.core.rows import history_rows
+from redurable.core.values import Arguments, Attempt, Ending, Failure, Timeouts
 
 RECORD: Record = {
     "instance_id": "order-42",
@@ -87,6 +88,26 @@ def test_a_history_reads_as_numbered_rows_without_what_only_the_runtime_needs() 
         "details": 'result={"ok":true} attempts=3',
     }
     assert "commit" not in "".join(map(str, shown))
+
+
+def test_attempts_have_rows_of_their_own_and_no_numbers() -> None:
+    log = (Attempt(1, Ending.FAILED, "host-7", 1_700_000_000_100, 1_700_000_000_200, Failure("CardDeclined", "no")),)
+    timeouts = Timeouts(heartbeat=250)
+    history = history_rows(
+        [
+            ActivityScheduled(at=1_700_000_000_000, seq=1, name="charge", timeouts=timeouts),
+            ActivityCompleted(at=1_700_000_001_000, seq=1, attempts=2, worker="host-8", started=1, log=log),
+        ]
+    )
+    assert [(row["#"], row["event"], row["details"]) for row in rows(history)] == [
+        ("0", "ActivityScheduled", "name=charge heartbeat=250"),
+        ("", "ActivityStarted", "attempt=1 worker=host-7"),
+        ("", "ActivityAttemptFailed", "attempt=1 error=CardDeclined message=no"),
+        ("", "ActivityStarted", "attempt=2 worker=host-8"),
+        ("1", "ActivityCompleted", "attempts=2"),
+    ]
+    kinds = [bytes(record["type"]) for record in full_records(history) if isinstance(record["type"], Raw)]
+    assert kinds[1] == b'"ActivityStarted"'
 
 
 @pytest.mark.parametrize(("output", "text"), [(Output.JSONL, '{"a":1}\n'), (Output.TABLE, '{\n  "a": 1\n}\n')])

@@ -12,12 +12,14 @@ App OrchestrationContext ActivityContext RetryPolicy Backoff Orchestrator Activi
 Worker WorkerSettings
 Client Handle Status RuntimeStatus Failure
 RedurableError
-CallerError InvalidName InvalidPayload RegistrationError UnknownFunction InstanceNotFound InstanceAlreadyExists
-InstanceFinished InstanceNotFinished NotBuilt
+CallerError InvalidName InvalidPayload RegistrationError UnknownFunction HubNotFound InstanceNotFound
+InstanceAlreadyExists InstanceFinished InstanceNotFinished NotBuilt
 OrchestrationEnded OrchestrationFailed OrchestrationCanceled OrchestrationTerminated
-CallFailed ActivityFailed SubOrchestrationFailed
+CallFailed ActivityFailed ActivityCrashed
+ActivityTimedOut ScheduleToStartTimeout StartToCloseTimeout ScheduleToCloseTimeout HeartbeatTimeout
+SubOrchestrationFailed
 DeterminismError NondeterminismError NotDeterministic TurnLimitExceeded
-StoreError StoreUnavailable StoreFull StoreRefused MissingExtra WorkerStopped
+StoreError StoreUnavailable StoreFull StoreRefused StoreDamaged MissingExtra WorkerStopped
 """
 """In the order in which they are exported."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
+from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.embedded.server import EmbeddedServer
 from redurable.store.redis.lane import Lane, connection_factory
 from redurable.store.redis.store import RedisStore
@@ -14,19 +15,23 @@ class EmbeddedStore(RedisStore):
     """A hub on the embedded server of a directory. `close` ends the server if this process started it and no other
     store of this process uses it; processes that are attached start it again."""
 
-    def __init__(self, directory: Path, hub: str, consumer: str, partitions: int) -> None:
+    def __init__(
+        self, directory: Path, hub: str, consumer: str, partitions: int, max_payload: int = MAX_PAYLOAD_BYTES
+    ) -> None:
         self.server = EmbeddedServer(directory)
         self._in_use = False
-        super().__init__(
-            Lane(connection_factory(unix_url(self.server.socket)), self._before_connect), hub, consumer, partitions
-        )
+        lane = Lane(connection_factory(unix_url(self.server.socket)), self._before_connect)
+        super().__init__(lane, hub, consumer, partitions, max_payload)
 
-    async def open(self) -> None:
-        """Start the server or attach to it; create the hub or join it. Errors: those of `EmbeddedServer.ensure` too."""
+    async def open(self, create: bool = True) -> bool:
+        """Start the server or attach to it; create the hub or join it. Who does not want to `create` gets no directory
+        either. Errors: those of `EmbeddedServer.ensure` too."""
+        if not create and not self.server.directory.exists():
+            return False
         self._in_use = True
         try:
             await self.server.ensure()  # Here, because a call has less time than a server may take to start.
-            await super().open()
+            return await super().open(create)
         except BaseException:
             await self.close()
             raise

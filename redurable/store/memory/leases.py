@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Raw
+from msgspec.structs import replace
+
 from redurable.core.delivery import Entry
-from redurable.store.memory.state import MemoryHub
-from redurable.store.memory.tasks import read_tasks
+from redurable.core.values import ABSENT
+from redurable.store.memory.state import MemoryHub, Partition
+from redurable.store.memory.tasks import beat_key, read_tasks
 from redurable.store.memory.turns import read_ready
 from redurable.store.port import Lost, Reclaimed, TaskDemand, TaskLease
 
@@ -23,6 +27,8 @@ def renew(hub: MemoryHub, consumer: str, entries: Sequence[Entry], tasks: Sequen
         partition = hub.partitions[lease.partition]
         if not partition.queue(lease.queue).renew(partition.clock(), consumer, lease.id):
             lost_tasks.append(lease)
+        elif lease.heartbeat is not ABSENT:
+            partition.beats[beat_key(lease.task)] = bytes(lease.heartbeat)
     return Lost(tuple(lost_entries), tuple(lost_tasks))
 
 
@@ -46,9 +52,17 @@ def reclaim_tasks(
     for number in partitions:
         partition = hub.partitions[number]
         for queue in demand.queues:
+            holders = partition.queue(queue).holders()
             claimed = partition.queue(queue).claim(partition.clock(), consumer, lease_ms, demand.count - len(leases))
-            leases += read_tasks(partition, queue, claimed, again=True)
+            taken = read_tasks(partition, queue, claimed, again=True)
+            leases += [_left_by(partition, lease, holders[lease.id]) for lease in taken]
     return tuple(leases)
+
+
+def _left_by(partition: Partition, lease: TaskLease, holder: str) -> TaskLease:
+    """What is known of the holder who let the lease run out."""
+    details = partition.beats.get(beat_key(lease.task))
+    return replace(lease, holder=holder, heartbeat=ABSENT if details is None else Raw(details))
 
 
 def recover(hub: MemoryHub, consumer: str) -> Reclaimed:

@@ -39,8 +39,10 @@ def read_outbox(fields: Fields) -> Outgoing | DeadLetter:
 
 def dead_fields(letter: DeadLetter, at: int, position: str = "") -> Fields:
     """An entry of the hub's dead letters: `reason`, `instance`, `at` (ms) [, `position` in the intake], and behind them
-    the original fields."""
+    the original fields; `o`, packed, are those that bear the name of one of ours and say something else."""
     fields = {b"reason": letter.reason.encode(), b"instance": letter.instance.encode(), b"at": str(at).encode()}
     if position:
         fields[b"position"] = position.encode()
-    return fields | {name: value for name, value in letter.fields if name not in fields}
+    covered = tuple((name, value) for name, value in letter.fields if fields.get(name, value) != value or name == b"o")
+    whole = {name: value for name, value in letter.fields if name not in fields and name != b"o"}
+    return fields | whole | ({b"o": _pack.encode(covered)} if covered else {})

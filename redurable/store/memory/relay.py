@@ -14,6 +14,7 @@ from redurable.core.codec import encode
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL, read_intake
 from redurable.core.messages import Malformed, RaiseEvent, StartExecution
+from redurable.core.sizes import Pairs, brief
 from redurable.store.memory.admission import UNUSABLE, Undeliverable, bury, deliver
 from redurable.store.memory.letters import dead_fields, read_outbox
 from redurable.store.memory.state import MemoryHub
@@ -44,18 +45,19 @@ def relay(hub: MemoryHub, number: int, count: int) -> int:
     return len(delivered)
 
 
-def route(hub: MemoryHub, count: int) -> Routed:
-    """Deliver up to `count` entries of the intake."""
+def route(hub: MemoryHub, count: int, max_payload: int) -> Routed:
+    """Deliver up to `count` entries of the intake, of at most so many bytes of payload each."""
     entries = list(hub.intake.after(ZERO, count))
     dead = 0
     for entry_id, fields in entries:
-        source, item = Source(INTAKE, entry_id), read_intake(entry_id, fields)
+        source, item = Source(INTAKE, entry_id), read_intake(entry_id, fields, max_payload)
         if isinstance(item, Malformed):
             instance = fields.get(b"instance", b"").decode(errors="replace")
             _to_dead(hub, source, DeadLetter(item.reason, instance, item.fields))
             dead += 1
         else:
-            dead += _to_instance(hub, source, Outgoing(item.instance, item.message), fields)
+            original, _ = brief(fields.items(), max_payload)
+            dead += _to_instance(hub, source, Outgoing(item.instance, item.message), original)
     _delete(hub.intake, entries)
     return Routed(len(entries) - dead, dead)
 
@@ -81,8 +83,9 @@ def _to_dead(hub: MemoryHub, source: Source, letter: DeadLetter) -> None:
         hub.dead.append(now, dead_fields(letter, now, position))
 
 
-def _to_instance(hub: MemoryHub, source: Source, item: Outgoing, original: Fields | None = None) -> bool:
-    """Deliver one message. True when it became a dead letter."""
+def _to_instance(hub: MemoryHub, source: Source, item: Outgoing, original: Pairs = ()) -> bool:
+    """Deliver one message. True when it became a dead letter; `original` are the fields that it came in, if they were
+    others than its body."""
     partition = hub.of(item.instance)
     if not _passes(partition.marks, source):
         return False
@@ -94,8 +97,8 @@ def _to_instance(hub: MemoryHub, source: Source, item: Outgoing, original: Field
         if isinstance(outcome, SendOutcome) or (source.name != INTAKE and _is_only_late(item, outcome)):
             return False
         reason = outcome.reason
-    fields = {INTERNAL: encode(item.message)} if original is None else original
-    bury(partition, DeadLetter(reason, item.instance, tuple(fields.items())))
+    fields = original or ((INTERNAL, encode(item.message)),)
+    bury(partition, DeadLetter(reason, item.instance, fields))
     return True
 
 

@@ -82,6 +82,10 @@ class Partition:
         self.feed = Stream()
         self.timers: dict[str, int] = {}
         self.retries: dict[str, bytes] = {}
+        self.waits: dict[str, tuple[str, str]] = {}
+        """Schedule-to-start timer -> the entry that it is about: the name of its queue, and its id there."""
+        self.beats: dict[str, bytes] = {}
+        """Call of an activity (as a member of its own kind, h) -> the heartbeat details of its running attempt."""
         self.open: set[str] = set()
         self.instances: dict[str, Instance] = {}
         self.starts: dict[str, bytes] = {}
@@ -177,6 +181,8 @@ class MemoryHub:
     def __init__(self, name: str, partitions: int = DEFAULT_PARTITIONS, clock: Clock = real_time) -> None:
         self.name = check_hub_name(name)
         self.format = FORMAT
+        self.created = False
+        """Whether somebody has opened it who may create a hub."""
         self.clock = clock
         self.partitions = tuple(Partition(number, clock) for number in range(partitions))
         self.intake = Stream()
@@ -219,7 +225,8 @@ def memory_hub(name: str, partitions: int = DEFAULT_PARTITIONS, clock: Clock = r
 
 def timer_member(kind: str, execution: str, key: int | str, instance: str) -> str:
     """The member of a timer set. t: a timer of an execution (key: its seq); u: a parked or delayed instance may go on
-    (key: when); r: a task goes back to its queue (key: seq.attempt)."""
+    (key: when); r: a task goes back to its queue (key: seq.attempt); c, s: a call of an activity (key: its seq) was not
+    closed, or not started, in time."""
     return msgspec.json.encode((kind, execution, key, instance)).decode()
 
 

@@ -15,6 +15,7 @@ import anyio.lowlevel
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
 from redurable.core.events import Event
 from redurable.errors import StoreRefused
+from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.memory import admission, inspect, leases, relay, turns, upkeep
 from redurable.store.memory.state import FORMAT, MemoryHub
 from redurable.store.memory.tasks import end_attempt, put_back, take_tasks
@@ -48,17 +49,20 @@ class MemoryStore:
     Stores of the same `MemoryHub` share its state; use them on one event loop.
     """
 
-    def __init__(self, state: MemoryHub, consumer: str) -> None:
+    def __init__(self, state: MemoryHub, consumer: str, max_payload: int = MAX_PAYLOAD_BYTES) -> None:
         self.state = state
+        self.max_payload = max_payload
         self.hub = state.name
         self.partitions = len(state.partitions)
         self.consumer = consumer
 
-    async def open(self) -> None:
+    async def open(self, create: bool = True) -> bool:
         if self.state.format != FORMAT:
             raise StoreRefused(
                 f"hub {self.hub!r} has format {self.state.format}, this release reads {FORMAT}: update redurable"
             )
+        self.state.created |= create
+        return self.state.created
 
     async def close(self) -> None:
         """There is nothing to let go of: the hub lives as long as somebody refers to it."""
@@ -87,7 +91,7 @@ class MemoryStore:
 
     async def checkout(self, entries: Sequence[Entry], known: Sequence[Position | None]) -> list[Delivery]:
         async with self._step() as hub:
-            return [turns.checkout(hub, entry, at) for entry, at in zip(entries, known, strict=True)]
+            return [turns.checkout(hub, entry, at, self.max_payload) for entry, at in zip(entries, known, strict=True)]
 
     async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None = None) -> Committed:
         receipts: list[Receipt] = []
@@ -115,7 +119,9 @@ class MemoryStore:
             ended = [end_attempt(hub, end) for end in ends]
             received = turns.receive(hub, self.consumer, partitions, count)
             ours = [entry for entry in received if entry.instance in positions]
-            deliveries = tuple(turns.checkout(hub, entry, positions[entry.instance]) for entry in ours)
+            deliveries = tuple(
+                turns.checkout(hub, entry, positions[entry.instance], self.max_payload) for entry in ours
+            )
         return Completed(
             tuple(accepted for accepted, _ in ended),
             deliveries,
@@ -161,7 +167,9 @@ class MemoryStore:
 
     async def route(self, count: int, block_ms: int) -> Routed:
         return await self._block(
-            block_ms, lambda: relay.route(self.state, count), anything=lambda routed: routed != Routed()
+            block_ms,
+            lambda: relay.route(self.state, count, self.max_payload),
+            anything=lambda routed: routed != Routed(),
         )
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:

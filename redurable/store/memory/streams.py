@@ -139,6 +139,14 @@ class PeekLock(Stream):
         key = parse_id(entry_id)
         return key in self.pending or (key in self.entries and key > self.delivered)
 
+    def is_undelivered(self, entry_id: str) -> bool:
+        """True while nobody has received this entry."""
+        return parse_id(entry_id) > self.delivered
+
+    def holders(self) -> dict[str, str]:
+        """Who holds which entry."""
+        return {format_id(entry_id): held.consumer for entry_id, held in self.pending.items()}
+
     def renew(self, now: int, consumer: str, entry_id: str) -> bool:
         """XCLAIM JUSTID by its holder: the lease starts anew. False when the consumer does not hold the entry."""
         if not self.is_held_by(consumer, entry_id):

@@ -7,21 +7,57 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from redurable.core.codec import Unreadable, decode_task, encode
 from redurable.core.delivery import DeadLetter
+from redurable.core.limits import GRACE_MS
 from redurable.core.messages import ActivityFailure, ActivityResult
-from redurable.core.values import Task
+from redurable.core.values import ABSENT, Task
 from redurable.store.memory.admission import bury, put_or_bury
 from redurable.store.memory.state import MemoryHub, Partition, timer_member
-from redurable.store.memory.streams import Item
+from redurable.store.memory.streams import Item, parse_id
 from redurable.store.port import DueTimer, TaskDemand, TaskEnd, TaskLease
 
 BODY = b"t"
 
 
-def push_task(partition: Partition, task: Task) -> None:
-    """Put a task at the end of its queue."""
-    partition.queue(task.options.task_queue).append(partition.clock(), {BODY: encode(task)})
+def push_task(partition: Partition, task: Task) -> list[DueTimer]:
+    """Put a task at the end of its queue. Returns the timer of its wait there, if that is limited."""
+    now, queue = partition.clock(), task.options.task_queue
+    entry_id = partition.queue(queue).append(now, {BODY: encode(task)})
+    limit = task.options.timeouts.schedule_to_start
+    if not limit:
+        return []
+    member = timer_member("s", task.execution, task.seq, task.instance)
+    partition.waits[member] = queue, entry_id
+    return [set_timer(partition, member, (task.waiting_since or now) + limit)]
+
+
+def limit_call(partition: Partition, task: Task) -> list[DueTimer]:
+    """The timer of a call as a whole, if it is limited."""
+    if not task.close_by:
+        return []
+    return [set_timer(partition, timer_member("c", task.execution, task.seq, task.instance), task.close_by + GRACE_MS)]
+
+
+def close_call(partition: Partition, execution: str, seq: int, instance: str) -> None:
+    """The timers of a call go."""
+    for kind in ("c", "s"):
+        member = timer_member(kind, execution, seq, instance)
+        partition.timers.pop(member, None)
+        partition.waits.pop(member, None)
+
+
+def set_timer(partition: Partition, member: str, due: int) -> DueTimer:
+    """A member of the timer set, from now on due then."""
+    partition.timers[member] = due
+    return DueTimer(due, partition.number, member)
+
+
+def beat_key(task: Task) -> str:
+    """The call whose heartbeat details these are."""
+    return timer_member("h", task.execution, task.seq, task.instance)
 
 
 def take_tasks(hub: MemoryHub, consumer: str, demand: TaskDemand, partitions: Iterable[int]) -> list[TaskLease]:
@@ -45,7 +81,7 @@ def read_tasks(partition: Partition, queue: str, items: Sequence[Item], again: b
             partition.queue(queue).acknowledge(entry_id)
             bury(partition, DeadLetter(str(error), "", tuple(fields.items())))
         else:
-            leases.append(TaskLease(partition.number, queue, entry_id, task, again))
+            leases.append(TaskLease(partition.number, queue, entry_id, task, again, parse_id(entry_id)[0]))
     return leases
 
 
@@ -55,6 +91,8 @@ def end_attempt(hub: MemoryHub, end: TaskEnd) -> tuple[bool, DueTimer | None]:
     partition = hub.partitions[lease.partition]
     if not partition.queue(lease.queue).acknowledge(lease.id):
         return False, None
+    if lease.heartbeat is not ABSENT:
+        partition.beats.pop(beat_key(lease.task), None)
     if end.retry is not None:
         return True, _retry(partition, end.retry, end.delay_ms)
     if end.message is not None:
@@ -74,16 +112,17 @@ def _retry(partition: Partition, task: Task, delay_ms: int) -> DueTimer | None:
         push_task(partition, task)
         return None
     member = timer_member("r", task.execution, f"{task.seq}.{task.attempt}", task.instance)
-    due = partition.clock() + delay_ms
     partition.retries[member] = encode(task)
-    partition.timers[member] = due
-    return DueTimer(due, partition.number, member)
+    return set_timer(partition, member, partition.clock() + delay_ms)
 
 
 def put_back(hub: MemoryHub, consumer: str, lease: TaskLease) -> None:
     """Put a task that was not begun back into its queue, so that the next receiver gets it at once."""
     partition = hub.partitions[lease.partition]
-    queue = partition.queue(lease.queue)
+    queue, task = partition.queue(lease.queue), lease.task
     if queue.is_held_by(consumer, lease.id):
         queue.acknowledge(lease.id)
-        push_task(partition, lease.task)
+        if lease.heartbeat is not ABSENT:
+            partition.beats.pop(beat_key(task), None)
+            task = replace(task, heartbeat=lease.heartbeat)
+        push_task(partition, task)

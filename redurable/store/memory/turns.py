@@ -11,14 +11,15 @@ from collections.abc import Sequence
 import msgspec
 
 from redurable.core.codec import Unreadable, decode_event, decode_start, encode
-from redurable.core.delivery import Delivery, Entry, Outcome, Park, Position, Receipt, TurnCommit
+from redurable.core.delivery import DeadLetter, Delivery, Entry, Outcome, Park, Position, Receipt, TurnCommit
 from redurable.core.foreign import read_mail
 from redurable.core.messages import Mail, StartExecution
 from redurable.core.values import RuntimeStatus
+from redurable.store.memory.admission import bury
 from redurable.store.memory.letters import outbox_fields
 from redurable.store.memory.state import Instance, MemoryHub, Partition, Quarantine, timer_member
 from redurable.store.memory.streams import ZERO, Item, parse_id
-from redurable.store.memory.tasks import push_task
+from redurable.store.memory.tasks import close_call, limit_call, push_task, set_timer
 from redurable.store.port import DueTimer
 
 MAILS = 100
@@ -37,7 +38,7 @@ def receive(hub: MemoryHub, consumer: str, partitions: Sequence[int], count: int
 
 
 def read_ready(partition: Partition, items: Sequence[Item], again: bool = False) -> list[Entry]:
-    """Ready entries as values; what a foreign client wrote there rings for nobody and is ended here."""
+    """Ready entries as values; what a foreign client wrote there rings for nobody and goes to the dead letters."""
     entries: list[Entry] = []
     for entry_id, fields in items:
         if b"i" in fields:
@@ -45,11 +46,13 @@ def read_ready(partition: Partition, items: Sequence[Item], again: bool = False)
             entries.append(Entry(partition.number, entry_id, instance, again))
         else:
             partition.ready.acknowledge(entry_id)
+            bury(partition, DeadLetter("a ready entry that names no instance", "", tuple(fields.items())))
     return entries
 
 
-def checkout(hub: MemoryHub, entry: Entry, known: Position | None) -> Delivery:
-    """What a turn needs. Changes nothing: it works on a server that takes no more writes."""
+def checkout(hub: MemoryHub, entry: Entry, known: Position | None, max_payload: int) -> Delivery:
+    """What a turn needs, with foreign mail of at most so many bytes of payload. Changes nothing: it works on a server
+    that takes no more writes."""
     partition, instance = hub.partitions[entry.partition], entry.instance
     record = partition.instances.get(instance)
     if record is None:
@@ -70,7 +73,7 @@ def checkout(hub: MemoryHub, entry: Entry, known: Position | None) -> Delivery:
         return msgspec.structs.replace(
             delivery,
             start=None if history else _read_start(partition, instance),
-            mails=_read_mails(partition, instance),
+            mails=_read_mails(partition, instance, max_payload),
             base=base,
             events=tuple(decode_event(body) for body in history[base:]),
         )
@@ -91,11 +94,11 @@ def _read_start(partition: Partition, instance: str) -> StartExecution | None:
     return None if body is None else decode_start(body)
 
 
-def _read_mails(partition: Partition, instance: str) -> tuple[Mail, ...]:
+def _read_mails(partition: Partition, instance: str, max_payload: int) -> tuple[Mail, ...]:
     box = partition.mailbox(instance)
     if box is None:
         return ()
-    return tuple(Mail(entry_id, read_mail(fields)) for entry_id, fields in box.after(ZERO, MAILS))
+    return tuple(Mail(entry_id, read_mail(fields, max_payload)) for entry_id, fields in box.after(ZERO, MAILS))
 
 
 def commit(hub: MemoryHub, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
@@ -189,17 +192,18 @@ def _consume(partition: Partition, turn: TurnCommit) -> None:
 def _send_out(partition: Partition, turn: TurnCommit) -> list[DueTimer]:
     """Tasks, timers, and what leaves through the outbox."""
     now, instance = partition.clock(), turn.entry.instance
+    timers: list[DueTimer] = []
     for task in turn.tasks:
-        push_task(partition, task)
+        timers += push_task(partition, task)
+        timers += limit_call(partition, task)
     for item in (*turn.outbox, *turn.dead):
         partition.outbox.append(now, outbox_fields(item))
-    timers: list[DueTimer] = []
     for timer in turn.timers:
-        member = timer_member("t", turn.execution, timer.seq, instance)
-        partition.timers[member] = timer.due
-        timers.append(DueTimer(timer.due, partition.number, member))
+        timers.append(set_timer(partition, timer_member("t", turn.execution, timer.seq, instance), timer.due))
     for seq in turn.canceled_timers:
         partition.timers.pop(timer_member("t", turn.execution, seq, instance), None)
+    for seq in turn.closed_calls:
+        close_call(partition, turn.execution, seq, instance)
     return timers
 
 

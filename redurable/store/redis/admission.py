@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from redurable.core.codec import encode
 from redurable.core.delivery import Outgoing
 from redurable.core.messages import StartExecution
-from redurable.errors import StoreFull, StoreRefused
+from redurable.errors import StoreDamaged, StoreFull, StoreRefused
 from redurable.store.port import SendOutcome, StartOutcome, StartRequest
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
@@ -44,8 +44,8 @@ async def start(lane: Lane, layout: Layout, consumer: str, request: StartRequest
             past = [keys.past(instance, execution.decode()) for execution in executions]
         try:
             answer = await lane.script("start", names + past, args)
-        except ResponseError as error:
-            raise StoreRefused(f"instance {instance!r} cannot be started, its keys are damaged: {error}") from error
+        except (ResponseError, StoreDamaged) as error:
+            raise StoreDamaged(f"instance {instance!r} cannot be started: {error}") from error
         if answer != _AGAIN:
             return _STARTED[answer]
 

@@ -12,6 +12,7 @@ import msgspec
 
 from redurable.core.codec import encode
 from redurable.core.delivery import Outcome, Park, Receipt, TurnCommit
+from redurable.core.limits import GRACE_MS
 from redurable.core.values import RuntimeStatus
 from redurable.store.port import Committed, DueTimer, TaskDemand, TaskLease
 from redurable.store.redis.keyring import Keyring
@@ -20,7 +21,15 @@ from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.receiving import rotated, taken_of
 from redurable.store.redis.tasks import leases_of
-from redurable.store.redis.wire import after, json_text, outbox_fields, timer_member
+from redurable.store.redis.wire import (
+    TimerKind,
+    after,
+    call_member,
+    json_text,
+    outbox_fields,
+    timer_member,
+    wait_of,
+)
 
 _MOST_WRITES: Final = 1_000
 _MOST_BYTES: Final = 1_000_000
@@ -28,6 +37,7 @@ _MOST_COMMITS: Final = 500
 _MOST_ARGUMENTS: Final = 1_000
 """Lua unpacks so many at once."""
 _FEED_LENGTH: Final = 1_000
+_LIMITS: Final[tuple[TimerKind, ...]] = ("c", "s")
 
 _GONE: Final = 3
 _OUTCOMES: Final = {
@@ -122,6 +132,10 @@ class _Batch:
             body = encode(task)
             packed += (ring.shared(keys.queue(task.options.task_queue)), body)
             self._size += len(body)
+        waits = [pair for pair in enumerate(item.tasks, 1) if pair[1].options.timeouts.schedule_to_start]
+        packed.append(len(waits))
+        for position, task in waits:
+            packed += (position, ring.shared(keys.retries), *wait_of(task))
         operations = [
             (command, key, len(arguments), *arguments) for command, key, arguments in self._others(keys, ready, item)
         ]
@@ -129,7 +143,7 @@ class _Batch:
         for operation in operations:
             packed += operation
         packed += self._next(keys, item)
-        self._writes += len(item.tasks) + len(operations) + len(item.timers) + len(events) // 10
+        self._writes += len(item.tasks) + 2 * len(waits) + len(operations) + len(item.timers) + len(events) // 10
         self._size += sum(map(len, events)) + 200 * len(operations)
 
     def _others(
@@ -137,11 +151,16 @@ class _Batch:
     ) -> Iterator[tuple[str, int, Sequence[Argument]]]:
         """What few turns do, as (command, index of key, arguments)."""
         ring, instance = self._ring, item.entry.instance
-        if item.timers:
-            members = [(timer.due, _member(item, timer.seq)) for timer in item.timers]
+        members = [(timer.due, _member(item, timer.seq)) for timer in item.timers]
+        members += [(timer.due, timer.member) for timer in _call_limits(item)]
+        if members:
             yield from _sliced("ZADD", ready + 1, [part for pair in members for part in pair])
         if item.canceled_timers:
             yield from _sliced("ZREM", ready + 1, [_member(item, seq) for seq in item.canceled_timers])
+        if item.closed_calls:
+            gone = {kind: [_member(item, seq, kind) for seq in item.closed_calls] for kind in _LIMITS}
+            yield from _sliced("ZREM", ready + 1, [*gone["c"], *gone["s"]])
+            yield from _sliced("HDEL", ring.shared(keys.retries), [*gone["s"]])
         if item.outbox or item.dead:
             outbox = ring.shared(keys.outbox)
             for sent in (*item.outbox, *item.dead):
@@ -174,7 +193,7 @@ class _Batch:
         now, *verdicts, taken = await lane.script("commit", self._ring.keys, args)
         timers: list[DueTimer] = []
         for item, verdict in zip(self.commits, verdicts, strict=True):
-            if verdict == 1 and (item.timers or item.park):
+            if verdict == 1 and (item.timers or item.park or item.tasks):
                 timers += _written(item, int(now))
         tasks = await leases_of(lane, self._layout, [(*places[at], raw) for at, raw in taken_of(taken)])
         return Committed(tuple(map(_receipt, verdicts)), tuple(tasks), tuple(timers))
@@ -182,7 +201,8 @@ class _Batch:
 
 def _is_release(item: TurnCommit) -> bool:
     written = item.events or item.tasks or item.timers or item.canceled_timers or item.outbox or item.dead or item.next
-    return not (written or item.consumed or item.start_consumed or item.status or item.custom_status is not None)
+    written = written or item.closed_calls or item.custom_status is not None
+    return not (written or item.consumed or item.start_consumed or item.status)
 
 
 def _park(instance: str, park: Park) -> tuple[Argument, ...]:
@@ -190,8 +210,15 @@ def _park(instance: str, park: Park) -> tuple[Argument, ...]:
     return "p", park.retry_ms, said[:-1] + b',"since":', "}", json_text(instance)
 
 
-def _member(item: TurnCommit, seq: int) -> str:
-    return timer_member("t", item.execution, seq, item.entry.instance)
+def _member(item: TurnCommit, seq: int, kind: TimerKind = "t") -> str:
+    return timer_member(kind, item.execution, seq, item.entry.instance)
+
+
+def _call_limits(item: TurnCommit) -> Iterator[DueTimer]:
+    """The timers of the schedule-to-close timeouts of a commit's tasks."""
+    for task in item.tasks:
+        if task.options.timeouts.schedule_to_close:
+            yield DueTimer(task.close_by + GRACE_MS, item.entry.partition, call_member("c", task))
 
 
 def _sliced(command: str, key: int, arguments: list[Argument]) -> Iterator[tuple[str, int, Sequence[Argument]]]:
@@ -204,6 +231,11 @@ def _written(item: TurnCommit, now: int) -> Iterator[DueTimer]:
     partition = item.entry.partition
     for timer in item.timers:
         yield DueTimer(timer.due, partition, _member(item, timer.seq))
+    yield from _call_limits(item)
+    for task in item.tasks:
+        limit = task.options.timeouts.schedule_to_start
+        if limit:
+            yield DueTimer((task.waiting_since or now) + limit, partition, call_member("s", task))
     if item.park is not None:
         wake = now + item.park.retry_ms
         yield DueTimer(wake, partition, timer_member("u", "", wake, item.entry.instance))

@@ -56,18 +56,18 @@ async def deliveries_of(
     """The deliveries of rows; goes back to the server where a row holds a part only, or its position is not true."""
     deliveries: list[Delivery] = []
     for entry, row, position in rows:
-        delivery = read_row(entry, now, row, position)
+        delivery = read_row(entry, now, row, position, layout.max_payload)
         deliveries.append(delivery or await _read_again(lane, layout, entry, now, row, position))
     return deliveries
 
 
-def read_row(entry: Entry, now: int, row: Row, position: Position | None) -> Delivery | None:
+def read_row(entry: Entry, now: int, row: Row, position: Position | None, max_payload: int) -> Delivery | None:
     """The delivery, when all of it is in the row."""
     if len(row) < _WHOLE:
         return _without_history(entry, now, row)
     if row[7] + len(row[10]) < row[8]:
         return None
-    return _build(entry, now, row, row[10], position)
+    return _build(entry, now, row, row[10], position, max_payload)
 
 
 async def _read_again(
@@ -76,7 +76,7 @@ async def _read_again(
     keys = layout.partition(entry.partition)
     for _ in range(_ATTEMPTS):
         events = await _page(lane, keys, entry.instance, row)
-        delivery = _build(entry, now, row, events, position) if events is not None else None
+        delivery = _build(entry, now, row, events, position, layout.max_payload) if events is not None else None
         if delivery is not None:
             return delivery
         answer = await lane.script("checkout", instance_keys(keys, entry.instance), _NOWHERE)
@@ -110,7 +110,9 @@ def _without_history(entry: Entry, now: int, row: Row) -> Delivery:
     return _delivery(entry, now, row, unreadable=f"what is stored of {entry.instance!r} is damaged: {why}")
 
 
-def _build(entry: Entry, now: int, row: Row, raw: list[bytes], position: Position | None) -> Delivery | None:
+def _build(
+    entry: Entry, now: int, row: Row, raw: list[bytes], position: Position | None, max_payload: int
+) -> Delivery | None:
     """The delivery with these events, or None when the position turned out not to be true."""
     base: int = row[7]
     try:
@@ -124,7 +126,8 @@ def _build(entry: Entry, now: int, row: Row, raw: list[bytes], position: Positio
         if not events or events[0].commit != position.commit:
             return None
         base, events = position.length, events[1:]
-    return _delivery(entry, now, row, base, events, start, tuple([mail_of(mail) for mail in row[9]]))
+    mails = tuple([mail_of(mail, max_payload) for mail in row[9]])
+    return _delivery(entry, now, row, base, events, start, mails)
 
 
 def _delivery(
@@ -141,15 +144,19 @@ def _delivery(
     return Delivery(
         entry,
         now,
-        (head or b"").decode(),
+        _text(head),
         _STATUS.get(status, RuntimeStatus.RUNNING) if status is not None else None,
-        (name or b"").decode(),
-        (execution or b"").decode(),
-        (announced or b"").decode(),
-        int(parks or 0),
+        _text(name),
+        _text(execution),
+        _text(announced),
+        int(parks) if parks and parks.isdigit() else 0,
         unreadable,
         start,
         mails,
         base,
         events,
     )
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="replace")

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from redis.exceptions import ResponseError
 
-from redurable.errors import StoreRefused
+from redurable.errors import StoreDamaged, StoreRefused
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 
@@ -18,12 +18,15 @@ OLDEST_VALKEY = (7, 2)
 ServerFacts: TypeAlias = dict[str, str]
 
 
-async def open_hub(lane: Lane, layout: Layout) -> Layout:
-    """Check the server, create the hub or read how many partitions it has; return its layout."""
+async def open_hub(lane: Lane, layout: Layout, create: bool) -> Layout | None:
+    """Check the server, read how many partitions the hub has, and return its layout. A hub that does not exist is
+    created; or, unless `create`, the answer is None."""
     check_server(await server_facts(lane))
     try:
+        if not create and not await lane.call("HLEN", layout.hub.meta):
+            return None
         stored_format, partitions = await lane.script("open", [layout.hub.meta], [FORMAT, layout.partitions])
-    except ResponseError as error:
+    except StoreDamaged as error:
         raise StoreRefused(f"{layout.hub.meta!r} is not the description of a hub: {error}") from error
     if stored_format != str(FORMAT).encode():
         raise StoreRefused(
@@ -34,9 +37,12 @@ async def open_hub(lane: Lane, layout: Layout) -> Layout:
         raise StoreRefused(
             f"hub {layout.name!r} does not say how many partitions it has: {layout.hub.meta!r} is damaged"
         )
-    joined = layout if int(partitions) == layout.partitions else Layout(layout.name, int(partitions))
+    joined = layout
+    if int(partitions) != layout.partitions:
+        joined = Layout(layout.name, int(partitions), layout.max_payload)
     ready = [joined.partition(number).ready for number in range(joined.partitions)]
-    await lane.script("groups", ready, [])
+    if create:
+        await lane.script("groups", ready, [])
     return joined
 
 

@@ -9,6 +9,23 @@ from __future__ import annotations
 GROUP = "w"
 """The one consumer group of every ready stream and task queue."""
 
+_TYPES = {
+    "stream": ("intake", "dead", "ready", "outbox", "feed", "tasks", "m"),
+    "hash": ("meta", "marks", "retries", "beats", "i"),
+    "zset": ("workers", "timers"),
+    "set": ("open",),
+    "string": ("s", "c", "q"),
+    "list": ("h", "e", "x"),
+}
+_TYPE_OF = {part: kind for kind, parts in _TYPES.items() for part in parts}
+
+
+def type_of(key: str) -> str:
+    """What the server calls the type of this key; empty for a key that is none of ours."""
+    if not key.startswith("rd:{"):
+        return ""
+    return _TYPE_OF.get(key.partition("}:")[2].partition(":")[0], "")
+
 
 class HubKeys:
     """The keys outside the partitions."""
@@ -27,14 +44,15 @@ class HubKeys:
 class PartitionKeys:
     """The keys of one partition."""
 
-    __slots__ = ("_base", "feed", "marks", "number", "open", "outbox", "ready", "retries", "timers")
+    __slots__ = ("_base", "beats", "feed", "marks", "number", "open", "outbox", "ready", "retries", "timers")
 
     def __init__(self, hub: str, number: int) -> None:
         base = self._base = f"rd:{{{hub}:p{number}}}:"
         self.number = number
         self.ready = base + "ready"  # stream: which instances have mail; its group is the peek-lock
         self.timers = base + "timers"  # zset: member -> due
-        self.retries = base + "retries"  # hash: timer member -> task to put back into its queue
+        self.retries = base + "retries"  # hash: timer member -> task for its queue (r), or its entry there (s)
+        self.beats = base + "beats"  # hash: call of an activity -> heartbeat details of its running attempt
         self.outbox = base + "outbox"  # stream: messages for other instances and for the dead letters
         self.marks = base + "marks"  # hash: source -> last id delivered from there
         self.open = base + "open"  # set: instances that have not finished

@@ -9,6 +9,7 @@ so that connection is dropped.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, cast
 
@@ -31,8 +32,11 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from redurable.errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
+from redurable.errors import StoreDamaged, StoreError, StoreFull, StoreRefused, StoreUnavailable
+from redurable.store.redis import damage
 from redurable.store.redis.scripts import load
+
+log = logging.getLogger("redurable.store")
 
 Argument: TypeAlias = str | bytes | int
 ConnectionFactory: TypeAlias = Callable[[], AbstractConnection]
@@ -42,6 +46,8 @@ _pack: Callable[[tuple[Argument, ...]], bytes] = cast("Any", hiredis).pack_comma
 
 CALL_TIMEOUT_S: Final = 5.0
 """A server that is silent for so long does not answer."""
+MOST_CALLS: Final = 32
+"""So many calls that do not block are in flight at once; more would only mean more connections, not more speed."""
 BLOCK_MARGIN_S: Final = 3.0
 """A blocking read may answer so much later than it was told to."""
 
@@ -65,14 +71,17 @@ class Lane:
     """The connections to one server; as many as calls are in flight, the warmest first.
 
     A lane belongs to one event loop. Every method raises `StoreUnavailable` (no answer, or not now), `StoreRefused`
-    (a person must act) or `redis.exceptions.ResponseError` (this command fails on this data).
+    (a person must act; `StoreDamaged` names keys that somebody wrote over) or `redis.exceptions.ResponseError` (this
+    command fails on this data).
     """
 
     def __init__(self, connect: ConnectionFactory, before_connect: BeforeConnect | None = None) -> None:
         self._connect = connect
         self._before_connect = before_connect
         self._idle: list[AbstractConnection] = []
+        self._calls = asyncio.Semaphore(MOST_CALLS)
         self._closed = False
+        self._reported: set[str] = set()
 
     async def open(self) -> None:
         """See that the server answers."""
@@ -87,7 +96,8 @@ class Lane:
 
     async def call(self, *command: Argument) -> Any:
         """One command that does not block."""
-        return await self._exchange(command, CALL_TIMEOUT_S)
+        async with self._calls:
+            return await self._exchange(command, CALL_TIMEOUT_S)
 
     async def block(self, block_ms: int, *command: Argument) -> Any:
         """One command that blocks for up to `block_ms` milliseconds by its own arguments."""
@@ -97,9 +107,25 @@ class Lane:
         """Run `lua/<name>.lua`; the server learns its text when it does not know it."""
         script = load(name)
         try:
-            return await self._exchange(("EVALSHA", script.sha, len(keys), *keys, *args), CALL_TIMEOUT_S)
+            return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
         except NoScriptError:
-            return await self._exchange(("EVAL", script.text, len(keys), *keys, *args), CALL_TIMEOUT_S)
+            return await self.call("EVAL", script.text, len(keys), *keys, *args)
+
+    async def report(self, keys: Sequence[str]) -> list[str]:
+        """The damaged ones among these keys, which the caller then leaves out; each is logged once."""
+        wrongs = damage.named(list(keys), await self.script("types", keys, []))
+        for wrong in wrongs.values():
+            if wrong not in self._reported:
+                self._reported.add(wrong)
+                log.error("%s. What depends on it stands still until somebody renames or deletes that key", wrong)
+        return list(wrongs)
+
+    async def _damage(self, command: tuple[Argument, ...], words: str) -> StoreDamaged | None:
+        if not any(sign in words for sign in damage.SIGNS):
+            return None
+        keys = damage.keys_in(command)
+        found: list[Any] = await self.script("types", keys, []) if keys else []
+        return StoreDamaged(damage.told(damage.named(keys, found), words))
 
     async def _exchange(self, command: tuple[Argument, ...], timeout: float) -> Any:
         packed = _pack(command)
@@ -110,7 +136,7 @@ class Lane:
         except TimeoutError:
             raise StoreUnavailable(f"no answer to {command[0]!r} within {timeout:g} s") from None
         except RedisError as error:
-            known = store_error(error)
+            known = store_error(error) or await self._damage(command, str(error))
             if known is None:
                 raise
             raise known from error

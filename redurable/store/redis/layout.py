@@ -5,6 +5,7 @@ from __future__ import annotations
 from binascii import crc32
 
 from redurable.core.ids import check_hub_name
+from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.redis.keys import HubKeys, PartitionKeys
 
 
@@ -12,13 +13,15 @@ class Layout:
     """The keys of a hub with a fixed number of partitions.
 
     `queues` are the task queues that this process has read from: `recover` looks for its own pending tasks there.
+    `max_payload` bytes may have what is read of foreign clients.
     """
 
-    __slots__ = ("_partitions", "hub", "name", "partitions", "queues")
+    __slots__ = ("_partitions", "hub", "max_payload", "name", "partitions", "queues")
 
-    def __init__(self, hub: str, partitions: int) -> None:
+    def __init__(self, hub: str, partitions: int, max_payload: int = MAX_PAYLOAD_BYTES) -> None:
         self.name = check_hub_name(hub)
         self.partitions = partitions
+        self.max_payload = max_payload
         self.hub = HubKeys(hub)
         self.queues: set[str] = set()
         self._partitions = tuple(PartitionKeys(hub, number) for number in range(partitions))

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import Raw
+from msgspec.structs import replace
+
 from redurable.core.delivery import Entry
+from redurable.core.values import ABSENT
+from redurable.errors import StoreDamaged
 from redurable.store.port import Lost, Reclaimed, TaskDemand, TaskLease
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
@@ -17,9 +22,12 @@ from redurable.store.redis.layout import Layout
 from redurable.store.redis.receiving import rotated
 from redurable.store.redis.tasks import leases_of
 from redurable.store.redis.turns import entries_of
+from redurable.store.redis.wire import beat_field, call_field
 
 _MOST = 1000
 """So many leases are renewed in one script call."""
+
+_NO_DETAILS: tuple[Argument, ...] = (0, "", "")
 
 
 async def renew(
@@ -34,7 +42,13 @@ async def renew(
         args: list[Argument] = [consumer]
         for item in page:
             keys = layout.partition(item.partition)
-            args += (ring.shared(keys.ready if isinstance(item, Entry) else keys.queue(item.queue)), item.id)
+            if isinstance(item, Entry):
+                args += (ring.shared(keys.ready), item.id, *_NO_DETAILS)
+            elif item.heartbeat is ABSENT:
+                args += (ring.shared(keys.queue(item.queue)), item.id, *_NO_DETAILS)
+            else:
+                args += (ring.shared(keys.queue(item.queue)), item.id)
+                args += (ring.shared(keys.beats), beat_field(item), bytes(item.heartbeat))
         held: list[int] = await lane.script("renew", ring.keys, args)
         lost += [item for item, still in zip(page, held, strict=True) if not still]
     return Lost(
@@ -80,7 +94,25 @@ async def reclaim_tasks(
         return ()
     streams = [layout.partition(number).queue(queue) for number, queue in places]
     raws = await lane.script("reclaim", streams, [consumer, demand.count, lease_ms])
-    return tuple(await leases_of(lane, layout, _placed(places, raws), again=True))
+    taken = await leases_of(lane, layout, _placed(places, raws), again=True)
+    holders = {
+        (number, queue, entry[0].decode()): entry[2].decode(errors="replace")
+        for (number, queue), entries in zip(places, raws, strict=True)
+        for entry in entries
+    }
+    return tuple([await _left_by(lane, layout, lease, holders) for lease in taken])
+
+
+async def _left_by(lane: Lane, layout: Layout, lease: TaskLease, holders: dict[tuple[int, str, str], str]) -> TaskLease:
+    """What is known of the holder who let the lease run out; it can store no more details."""
+    beats = layout.partition(lease.partition).beats
+    try:
+        details = await lane.call("HGET", beats, call_field(lease.task))
+    except StoreDamaged:  # What was there is gone.
+        await lane.report([beats])
+        details = None
+    heartbeat = ABSENT if details is None else Raw(details)
+    return replace(lease, holder=holders[lease.partition, lease.queue, lease.id], heartbeat=heartbeat)
 
 
 async def recover(lane: Lane, layout: Layout, consumer: str) -> Reclaimed:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from redis.exceptions import ResponseError
 
+from redurable.errors import StoreDamaged
 from redurable.store.redis.keys import GROUP
 from redurable.store.redis.lane import Argument, Lane
 
@@ -52,9 +53,22 @@ async def _wait(lane: Lane, consumer: str, streams: Sequence[str], count: int, b
     command: list[Argument] = ["XREADGROUP", "GROUP", GROUP, consumer, "COUNT", each, "BLOCK", block_ms, "STREAMS"]
     try:
         reply: list[Any] | None = await lane.block(block_ms, *command, *streams, *[">"] * len(streams))
+    except StoreDamaged:
+        return await _wait_for_others(lane, consumer, streams, count, block_ms)
     except ResponseError as error:
         if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
             raise
         return taken_of(await lane.script("take", streams, [consumer, count]))  # makes the groups of deleted streams
     position = {stream.encode(): at for at, stream in enumerate(streams)}
     return [(position[stream], entries) for stream, entries in reply or []]
+
+
+async def _wait_for_others(lane: Lane, consumer: str, streams: Sequence[str], count: int, block_ms: int) -> Taken:
+    """Another program wrote over some of the streams: wait for the others."""
+    damaged = set(await lane.report(streams))
+    sound = [at for at, stream in enumerate(streams) if stream not in damaged]
+    if not sound or not damaged:
+        await asyncio.sleep(block_ms / 1000)
+        return []
+    taken = await _wait(lane, consumer, [streams[at] for at in sound], count, block_ms)
+    return [(sound[at], entries) for at, entries in taken]

@@ -12,13 +12,12 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from redis.exceptions import ResponseError
 
 from redurable.core.codec import encode
 from redurable.core.delivery import DeadLetter
-from redurable.core.foreign import read_intake
+from redurable.core.foreign import malformed, read_intake
 from redurable.core.messages import Malformed
-from redurable.errors import StoreRefused
+from redurable.core.sizes import UNLIMITED, brief
 from redurable.store.port import Routed
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
@@ -31,7 +30,7 @@ INTAKE: Final = "in"
 _MOST_MESSAGES = 500
 _MOST_BYTES = 1_000_000
 _MOST_FIELDS = 1000
-_OURS = (b"reason", b"instance", b"at", b"position")
+_OURS = (b"reason", b"instance", b"at", b"position", b"o")
 _KINDS = {"RaiseEvent": "e", "Terminate": "c", "Suspend": "c", "Resume": "c", "StartExecution": "s"}
 
 
@@ -75,19 +74,19 @@ async def relay(lane: Lane, layout: Layout, consumer: str, partition: int, count
     if not entries:
         return 0
     source = f"p{partition}"
-    parcels, burials = split(entries, read_outbox_entry)
+    parcels, burials = split(entries, read_outbox_entry, layout.max_payload)
     await deliver(lane, layout, source, parcels)
     await bury(lane, layout, source, burials)
     return await _delete(lane, outbox, entries)
 
 
 async def route(lane: Lane, layout: Layout, consumer: str, count: int, block_ms: int) -> Routed:
-    """Deliver a prefix of the hub's intake; raises `StoreRefused` when its key is not a stream."""
+    """Deliver a prefix of the hub's intake."""
     intake = layout.hub.intake
     entries = await _read_intake(lane, intake, count, block_ms)
     if not entries:
         return Routed()
-    parcels, burials = split(entries, read_intake_entry)
+    parcels, burials = split(entries, read_intake_entry, layout.max_payload)
     outcomes = await deliver(lane, layout, INTAKE, parcels)
     buried = await bury(lane, layout, INTAKE, burials)
     await _delete(lane, intake, entries)
@@ -122,13 +121,10 @@ async def bury(lane: Lane, layout: Layout, source: str, burials: Iterable[Burial
 
 
 async def _read_intake(lane: Lane, intake: str, count: int, block_ms: int) -> list[Any]:
-    try:
-        if block_ms > 0:
-            reply = await lane.block(block_ms, "XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", intake, "0")
-        else:
-            reply = await lane.call("XREAD", "COUNT", count, "STREAMS", intake, "0")
-    except ResponseError as error:
-        raise StoreRefused(f"the intake {intake!r} cannot be read: {error}; delete or rename that key") from error
+    if block_ms > 0:
+        reply = await lane.block(block_ms, "XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", intake, "0")
+    else:
+        reply = await lane.call("XREAD", "COUNT", count, "STREAMS", intake, "0")
     return reply[0][1] if reply else []
 
 
@@ -136,17 +132,20 @@ async def _delete(lane: Lane, stream: str, entries: Sequence[Any]) -> int:
     return await lane.call("XDEL", stream, *(entry[0] for entry in entries))
 
 
-def split(entries: Iterable[Any], read: Callable[[str, Fields], Parcel | Burial]) -> tuple[list[Parcel], list[Burial]]:
+Reader = Callable[[str, Fields, int], Parcel | Burial]
+
+
+def split(entries: Iterable[Any], read: Reader, max_payload: int = UNLIMITED) -> tuple[list[Parcel], list[Burial]]:
     """Raw entries of a source by what is to become of them, each list in order."""
     parcels: list[Parcel] = []
     burials: list[Burial] = []
     for entry_id, flat in entries:
-        item = read(entry_id.decode(), fields_of(flat))
+        item = read(entry_id.decode(), fields_of(flat), max_payload)
         parcels.append(item) if isinstance(item, Parcel) else burials.append(item)
     return parcels, burials
 
 
-def read_outbox_entry(entry_id: str, fields: Fields) -> Parcel | Burial:
+def read_outbox_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel | Burial:
     """An outbox entry. What cannot be read goes to the dead letters as it is, or it would hold up all behind it."""
     try:
         if b"dead" in fields:
@@ -156,7 +155,8 @@ def read_outbox_entry(entry_id: str, fields: Fields) -> Parcel | Burial:
         return Parcel(entry_id, fields[b"d"].decode(), body, _head.decode(body), refusal)
     except (KeyError, UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         instance = fields.get(b"d", fields.get(b"i", b"")).decode(errors="replace")
-        return Burial(entry_id, DeadLetter(f"not an outbox entry: {error!r}", instance, tuple(fields.items())))
+        what = malformed(f"not an outbox entry: {error!r}", fields, max_payload)
+        return Burial(entry_id, DeadLetter(what.reason, instance, what.fields))
 
 
 def _read_letter(fields: Fields) -> DeadLetter:
@@ -168,14 +168,15 @@ def _read_letter(fields: Fields) -> DeadLetter:
     return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), original)
 
 
-def read_intake_entry(entry_id: str, fields: Fields) -> Parcel | Burial:
+def read_intake_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel | Burial:
     """An intake entry."""
-    item = read_intake(entry_id, fields)
+    item = read_intake(entry_id, fields, max_payload)
     if isinstance(item, Malformed):
         instance = fields.get(b"instance", b"").decode(errors="replace")
         return Burial(entry_id, DeadLetter(item.reason, instance, item.fields), entry_id)
     body = encode(item.message)
-    return Parcel(entry_id, item.instance, body, _head.decode(body), original=pack_fields(fields.items()))
+    original, _ = brief(fields.items(), max_payload)
+    return Parcel(entry_id, item.instance, body, _head.decode(body), original=pack_fields(original))
 
 
 def _pack(layout: Layout, ring: Keyring, parcel: Parcel) -> Iterator[Argument]:
@@ -188,11 +189,15 @@ def _pack(layout: Layout, ring: Keyring, parcel: Parcel) -> Iterator[Argument]:
 
 
 def _dead_fields(letter: DeadLetter) -> list[Argument]:
-    """Reason, instance and the original fields; those that bear the name of one of ours are left out."""
+    """Reason, instance and the original fields; `o`, packed, are those that bear the name of one of ours and say
+    something else, or all of them when they are more than a script can hand to one command."""
     fields: list[Argument] = [letter.reason, letter.instance]
-    if len(letter.fields) > _MOST_FIELDS:  # more than a script can hand to one command
+    if len(letter.fields) > _MOST_FIELDS:
         return [*fields, "o", pack_fields(letter.fields)]
+    covered: list[tuple[bytes, bytes]] = []
     for name, value in letter.fields:
         if name not in _OURS:
             fields += (name, value)
-    return fields
+        elif (name, value) != (b"instance", letter.instance.encode()):
+            covered.append((name, value))
+    return [*fields, "o", pack_fields(covered)] if covered else fields

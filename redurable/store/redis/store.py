@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Awaitable, Sequence
+from typing import Literal, TypeVar
+
+from redis.exceptions import ResponseError
 
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCommit
 from redurable.core.events import Event
+from redurable.errors import StoreDamaged
+from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
 from redurable.store.redis import admission, hubs, leases, turns, upkeep
@@ -18,30 +22,43 @@ from redurable.store.redis import timers as _timers
 from redurable.store.redis.lane import BeforeConnect, ConnectionFactory, Lane, connection_factory
 from redurable.store.redis.layout import Layout
 
+T = TypeVar("T")
+
 
 class RedisStore:
     """A hub on one Redis or Valkey server. `open` before use, `close` after; belongs to one event loop.
 
     `connect` makes connections, or is the lane to use. `consumer` is this process's stable name in the consumer groups;
     who only starts, sends and reads needs none. `partitions` counts for a new hub; an existing one keeps its own.
+    What foreign clients write has payloads of at most `max_payload` bytes.
     """
 
-    def __init__(self, connect: ConnectionFactory | Lane, hub: str, consumer: str = "", partitions: int = 16) -> None:
+    def __init__(
+        self,
+        connect: ConnectionFactory | Lane,
+        hub: str,
+        consumer: str = "",
+        partitions: int = 16,
+        max_payload: int = MAX_PAYLOAD_BYTES,
+    ) -> None:
         self.lane = connect if isinstance(connect, Lane) else Lane(connect)
         self.hub = hub
         self.consumer = consumer
         self.partitions = partitions
-        self.layout = Layout(hub, partitions)
+        self.layout = Layout(hub, partitions, max_payload)
 
-    async def open(self) -> None:
-        """Create the hub or join it."""
+    async def open(self, create: bool = True) -> bool:
+        """Join the hub, or create it; unless `create`, False says that there is none."""
         try:
             await self.lane.open()
-            self.layout = await hubs.open_hub(self.lane, self.layout)
+            joined = await hubs.open_hub(self.lane, self.layout, create)
         except BaseException:
             await self.lane.close()
             raise
-        self.partitions = self.layout.partitions
+        if joined is None:
+            return False
+        self.layout, self.partitions = joined, joined.partitions
+        return True
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -49,37 +66,37 @@ class RedisStore:
 
     async def start(self, request: port.StartRequest) -> port.StartOutcome:
         """Create an instance with its start message and announce it."""
-        return await admission.start(self.lane, self.layout, self.consumer, request)
+        return await _answer(admission.start(self.lane, self.layout, self.consumer, request))
 
     async def send(self, messages: Sequence[Outgoing]) -> list[port.SendOutcome]:
         """Append messages to mailboxes and announce their instances."""
-        return await admission.send(self.lane, self.layout, self.consumer, messages)
+        return await _answer(admission.send(self.lane, self.layout, self.consumer, messages))
 
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
         """Take ready entries of these partitions."""
-        return await turns.receive(self.lane, self.layout, self.consumer, partitions, count, block_ms)
+        return await _answer(turns.receive(self.lane, self.layout, self.consumer, partitions, count, block_ms))
 
     async def recover(self) -> port.Reclaimed:
         """All that this consumer holds according to the store."""
-        return await leases.recover(self.lane, self.layout, self.consumer)
+        return await _answer(leases.recover(self.lane, self.layout, self.consumer))
 
     async def checkout(self, entries: Sequence[Entry], known: Sequence[Position | None]) -> list[Delivery]:
         """Read what a turn of each entry needs."""
-        return await turns.checkout(self.lane, self.layout, self.consumer, entries, known)
+        return await _answer(turns.checkout(self.lane, self.layout, self.consumer, entries, known))
 
     async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None = None) -> port.Committed:
         """Make turns true, each all or nothing."""
-        return await _commits.commit(self.lane, self.layout, self.consumer, commits, demand)
+        return await _answer(_commits.commit(self.lane, self.layout, self.consumer, commits, demand))
 
     async def receive_tasks(self, demand: TaskDemand, block_ms: int) -> list[TaskLease]:
         """Take tasks."""
-        return await _tasks.receive_tasks(self.lane, self.layout, self.consumer, demand, block_ms)
+        return await _answer(_tasks.receive_tasks(self.lane, self.layout, self.consumer, demand, block_ms))
 
     async def complete(
         self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
     ) -> port.Completed:
         """End attempts; then receive ready entries in the same step."""
-        return await _tasks.complete(self.lane, self.layout, self.consumer, ends, known, count, partitions)
+        return await _answer(_tasks.complete(self.lane, self.layout, self.consumer, ends, known, count, partitions))
 
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         """Give up what was received but not begun."""
@@ -87,42 +104,42 @@ class RedisStore:
 
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> port.Lost:
         """Renew the leases that the caller still holds."""
-        return await leases.renew(self.lane, self.layout, self.consumer, entries, tasks)
+        return await _answer(leases.renew(self.lane, self.layout, self.consumer, entries, tasks))
 
     async def reclaim(
         self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int
     ) -> port.Reclaimed:
         """Take over entries and tasks whose lease ran out."""
         limits = entries, entry_lease_ms, demand, task_lease_ms
-        return await leases.reclaim(self.lane, self.layout, self.consumer, partitions, *limits)
+        return await _answer(leases.reclaim(self.lane, self.layout, self.consumer, partitions, *limits))
 
     async def steal(self, partitions: Sequence[int], count: int, waited_ms: int) -> list[Entry]:
         """Take ready entries of partitions that others prefer."""
-        return await leases.steal(self.lane, self.layout, self.consumer, partitions, count, waited_ms)
+        return await _answer(leases.steal(self.lane, self.layout, self.consumer, partitions, count, waited_ms))
 
     async def upcoming(self, partitions: Sequence[int], horizon_ms: int, count: int) -> port.Upcoming:
         """The timers of these partitions that are due soon."""
-        return await _timers.upcoming(self.lane, self.layout, self.consumer, partitions, horizon_ms, count)
+        return await _answer(_timers.upcoming(self.lane, self.layout, self.consumer, partitions, horizon_ms, count))
 
     async def fire(self, timers: Sequence[port.DueTimer]) -> port.Fired:
         """Deliver timers that are due."""
-        return await _timers.fire(self.lane, self.layout, self.consumer, timers)
+        return await _answer(_timers.fire(self.lane, self.layout, self.consumer, timers))
 
     async def relay(self, partition: int, count: int) -> int:
         """Deliver a prefix of a partition's outbox."""
-        return await _relay.relay(self.lane, self.layout, self.consumer, partition, count)
+        return await _answer(_relay.relay(self.lane, self.layout, self.consumer, partition, count))
 
     async def route(self, count: int, block_ms: int) -> port.Routed:
         """Deliver a prefix of the hub's intake."""
-        return await _relay.route(self.lane, self.layout, self.consumer, count, block_ms)
+        return await _answer(_relay.route(self.lane, self.layout, self.consumer, count, block_ms))
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         """Announce waiting instances that have mail nobody was told of."""
-        return await upkeep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count)
+        return await _answer(upkeep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count))
 
     async def heartbeat(self, ttl_ms: int) -> port.Membership:
         """Say that this consumer lives; return who does."""
-        return await upkeep.heartbeat(self.lane, self.layout, self.consumer, ttl_ms)
+        return await _answer(upkeep.heartbeat(self.lane, self.layout, self.consumer, ttl_ms))
 
     async def leave(self) -> None:
         """Take this consumer out of the membership and the consumer groups."""
@@ -130,35 +147,43 @@ class RedisStore:
 
     async def reap(self, idle_ms: int) -> int:
         """Remove consumers that hold nothing and were not seen for `idle_ms`."""
-        return await upkeep.reap(self.lane, self.layout, self.consumer, idle_ms)
+        return await _answer(upkeep.reap(self.lane, self.layout, self.consumer, idle_ms))
 
     async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
         """Delete all that is stored of a finished instance."""
-        return await upkeep.purge(self.lane, self.layout, self.consumer, instance)
+        return await _answer(upkeep.purge(self.lane, self.layout, self.consumer, instance))
 
     async def get(self, instance: str) -> port.Snapshot | None:
         """The instance as it is now."""
-        return await _inspect.get(self.lane, self.layout, self.consumer, instance)
+        return await _answer(_inspect.get(self.lane, self.layout, self.consumer, instance))
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         """A page of the history of an execution."""
-        return await _inspect.history(self.lane, self.layout, self.consumer, instance, execution, start, count)
+        return await _answer(_inspect.history(self.lane, self.layout, self.consumer, instance, execution, start, count))
 
     async def executions(self, instance: str) -> list[str]:
         """The ids of all executions, oldest first."""
-        return await _inspect.executions(self.lane, self.layout, self.consumer, instance)
+        return await _answer(_inspect.executions(self.lane, self.layout, self.consumer, instance))
 
     async def feed_position(self, partition: int) -> str:
         """The id of the newest entry of the feed."""
-        return await _inspect.feed_position(self.lane, self.layout, self.consumer, partition)
+        return await _answer(_inspect.feed_position(self.lane, self.layout, self.consumer, partition))
 
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, port.Change]]:
         """Entries of these partitions' feeds after these ids."""
-        return await _inspect.feed(self.lane, self.layout, self.consumer, after, block_ms)
+        return await _answer(_inspect.feed(self.lane, self.layout, self.consumer, after, block_ms))
 
     def mailbox_key(self, instance: str) -> str:
         """The name of the stream that is the instance's mailbox."""
         return self.layout.of(instance).mailbox(instance)
+
+
+async def _answer(verb: Awaitable[T]) -> T:
+    """What a verb answers. That a command fails on what is stored is not the business of who called the verb."""
+    try:
+        return await verb
+    except ResponseError as error:
+        raise StoreDamaged(f"the server could not work on what is stored: {error}") from error
 
 
 def redis_store(
@@ -167,7 +192,8 @@ def redis_store(
     *,
     consumer: str = "",
     partitions: int = 16,
+    max_payload: int = MAX_PAYLOAD_BYTES,
     before_connect: BeforeConnect | None = None,
 ) -> RedisStore:
     """A store at `redis://`, `rediss://` or `unix://`; `before_connect` runs before every new connection."""
-    return RedisStore(Lane(connection_factory(url), before_connect), hub, consumer, partitions)
+    return RedisStore(Lane(connection_factory(url), before_connect), hub, consumer, partitions, max_payload)

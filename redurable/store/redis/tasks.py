@@ -7,6 +7,7 @@ from typing import Any
 
 from redurable.core.codec import Unreadable, decode_task, encode
 from redurable.core.delivery import Delivery, Entry, Position
+from redurable.core.foreign import malformed
 from redurable.store.port import Completed, DueTimer, TaskDemand, TaskEnd, TaskLease
 from redurable.store.redis.deliveries import Row, deliveries_of, instance_keys
 from redurable.store.redis.keyring import Keyring
@@ -14,7 +15,7 @@ from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.receiving import rotated, take
 from redurable.store.redis.turns import entries_of
-from redurable.store.redis.wire import fields_of, pack_fields, timer_member
+from redurable.store.redis.wire import beat_field, fields_of, pack_fields, timer_member
 
 _MOST_ENDS = 500
 _MOST_BYTES = 1_000_000
@@ -39,16 +40,17 @@ async def leases_of(
     keys: list[str] = []
     args: list[Argument] = []
     for number, queue, raws in taken:
-        for entry_id, flat in raws:
+        for entry_id, flat, *_ in raws:
             fields = fields_of(flat or ())
+            came = int(entry_id.partition(b"-")[0])
             try:
-                leases.append(TaskLease(number, queue, entry_id.decode(), decode_task(fields[b"t"]), again))
+                leases.append(TaskLease(number, queue, entry_id.decode(), decode_task(fields[b"t"]), again, came))
             except (Unreadable, KeyError) as error:
-                reason = f"no task in queue {queue!r}: {error}"
+                what = malformed(f"no task in queue {queue!r}: {error!r}", fields, layout.max_payload)
                 keys += (layout.partition(number).queue(queue), layout.partition(number).outbox)
-                args += (entry_id, reason, pack_fields(fields.items()))
+                args += (entry_id, what.reason, pack_fields(what.fields))
     if keys:
-        await lane.script("bury_tasks", keys, args)
+        await lane.script("bury_entries", keys, args)
     return leases
 
 
@@ -105,7 +107,7 @@ class _Ends:
         task = lease.task
         keys = self._layout.partition(lease.partition)
         queue = ring.shared(keys.queue(lease.queue))
-        ready = ring.block(keys, keys.ready, keys.timers, keys.retries, keys.outbox)
+        ready = ring.block(keys, keys.ready, keys.timers, keys.retries, keys.outbox, keys.beats)
         own = ring.own(*instance_keys(keys, task.instance))
         execution, body, member = "", b"", ""
         if end.message is not None:
@@ -115,6 +117,7 @@ class _Ends:
         self._size += len(body)
         self._args += (queue, ready, own, lease.id, task.instance, execution, body, member, end.delay_ms)
         self._args += (position.length, position.commit) if position else (0, "")
+        self._args.append(beat_field(lease))
 
     async def run(self, lane: Lane, consumer: str, count: int, partitions: Sequence[int]) -> Completed:
         """One script call."""

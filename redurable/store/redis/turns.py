@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
+from redurable.core.codec import encode
 from redurable.core.delivery import Delivery, Entry, Position
+from redurable.core.foreign import malformed
 from redurable.store.port import TaskLease
 from redurable.store.redis import deliveries
 from redurable.store.redis.keyring import Keyring
-from redurable.store.redis.keys import GROUP
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.receiving import rotated, take
+from redurable.store.redis.wire import beat_field, fields_of, pack_fields, wait_of
+
+_NO_TASK: tuple[Argument, ...] = ("", "", "", 0, 0, "")
 
 _MOST = 500
 """So many entries or tasks go into one script call."""
@@ -30,17 +36,21 @@ async def receive(
 async def entries_of(
     lane: Lane, layout: Layout, taken: Sequence[tuple[int, list[Any]]], again: bool = False
 ) -> list[Entry]:
-    """Raw ready entries by partition, read; foreign ones that name no instance are acknowledged and dropped."""
+    """Raw ready entries by partition, read; foreign ones that name no instance go to the dead letters."""
     entries: list[Entry] = []
+    keys: list[str] = []
+    args: list[Argument] = []
     for number, raws in taken:
         for raw in raws:
             instance = instance_of(raw[1])
             if instance is not None:
                 entries.append(Entry(number, raw[0].decode(), instance, again))
                 continue
-            ready = layout.partition(number).ready
-            await lane.call("XACK", ready, GROUP, raw[0])
-            await lane.call("XDEL", ready, raw[0])
+            what = malformed("a ready entry that names no instance", fields_of(raw[1] or ()), layout.max_payload)
+            keys += (layout.partition(number).ready, layout.partition(number).outbox)
+            args += (raw[0], what.reason, pack_fields(what.fields))
+    if keys:
+        await lane.script("bury_entries", keys, args)
     return entries
 
 
@@ -73,8 +83,17 @@ async def hand_back(
         ring, args = Keyring(), list[Argument]()
         for item in everything[at : at + _MOST]:
             keys = layout.partition(item.partition)
+            timers = ring.block(keys, keys.timers, keys.retries, keys.beats)
             if isinstance(item, Entry):
-                args += (ring.shared(keys.ready), ring.own(keys.instance(item.instance)), item.id, item.instance)
+                hash_ = ring.own(keys.instance(item.instance))
+                args += (ring.shared(keys.ready), hash_, item.id, item.instance, timers, *_NO_TASK)
             else:
-                args += (ring.shared(keys.queue(item.queue)), 0, item.id, "")
+                args += (ring.shared(keys.queue(item.queue)), 0, item.id, "", timers, *_put_back(item))
         await lane.script("hand_back", ring.keys, args)
+
+
+def _put_back(lease: TaskLease) -> tuple[Argument, ...]:
+    field, body = beat_field(lease), b""
+    if field:
+        body = encode(replace(lease.task, heartbeat=lease.heartbeat))
+    return field, body, *wait_of(lease.task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -27,7 +28,7 @@ async def sweep(lane: Lane, layout: Layout, consumer: str, partition: int, curso
     """
     keys = layout.partition(partition)
     reply = await lane.call("SSCAN", keys.open, cursor or _FIRST, "COUNT", count)
-    waiting: list[str] = [member.decode() for member in reply[1]]
+    waiting = _texts(reply[1])  # What no instance can be called, a foreign client has put there.
     announced = 0
     for first in range(0, len(waiting), _GLANCE):
         group = waiting[first : first + _GLANCE]
@@ -46,7 +47,7 @@ async def sweep(lane: Lane, layout: Layout, consumer: str, partition: int, curso
 async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int) -> Membership:
     """Say that `consumer` lives; return who does."""
     now, fresh = await lane.script("heartbeat", [layout.hub.workers], [consumer, ttl_ms])
-    return Membership(int(now), tuple(sorted(name.decode() for name in fresh)))
+    return Membership(int(now), tuple(sorted(_texts(fresh))))
 
 
 async def leave(lane: Lane, layout: Layout, consumer: str) -> None:
@@ -97,3 +98,12 @@ async def purge(lane: Lane, layout: Layout, consumer: str, instance: str) -> Lit
         histories = [keys.past(instance, name.decode()) for name in past]
         for first in range(0, len(histories), _MOST_KEYS):
             await lane.call("UNLINK", *histories[first : first + _MOST_KEYS])
+
+
+def _texts(raw: Sequence[bytes]) -> list[str]:
+    """Those that are text."""
+    texts: list[str] = []
+    for item in raw:
+        with contextlib.suppress(UnicodeDecodeError):
+            texts.append(item.decode())
+    return texts

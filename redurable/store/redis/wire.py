@@ -20,10 +20,13 @@ from redurable.core.messages import (
     Suspend,
     Terminate,
 )
+from redurable.core.values import ABSENT, Task
+from redurable.store.port import TaskLease
 
 Fields: TypeAlias = dict[bytes, bytes]
-TimerKind: TypeAlias = Literal["t", "u", "r"]
-"""t: a durable timer of an execution; u: a parked or delayed instance may go on; r: a task goes back to its queue."""
+TimerKind: TypeAlias = Literal["t", "u", "r", "c", "s"]
+"""t: a durable timer of an execution; u: a parked or delayed instance may go on; r: a task goes back to its queue;
+c, s: a call of an activity was not closed, or not started, in time."""
 
 LAST_ID = "18446744073709551615-18446744073709551615"
 _LARGEST = 2**64 - 1
@@ -41,9 +44,9 @@ def fields_of(flat: Sequence[bytes]) -> Fields:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def mail_of(entry: Sequence[Any]) -> Mail:
+def mail_of(entry: Sequence[Any], max_payload: int) -> Mail:
     """A mailbox entry, ours or a foreign client's."""
-    return Mail(entry[0].decode(), read_mail(fields_of(entry[1])))
+    return Mail(entry[0].decode(), read_mail(fields_of(entry[1]), max_payload))
 
 
 def after(entry_id: str) -> str:
@@ -62,8 +65,30 @@ def kind_of(message: Message) -> Literal["e", "c", "m"]:
 
 
 def timer_member(kind: TimerKind, execution: str, key: int | str, instance: str) -> str:
-    """The member of a partition's timer set. `key`: t the timer's seq, u the time in ms, r `{seq}.{attempt}`."""
+    """The member of a partition's timer set. `key`: t, c, s the seq, u the time in ms, r `{seq}.{attempt}`."""
     return _json.encode((kind, execution, key, instance)).decode()
+
+
+def call_member(kind: TimerKind, task: Task) -> str:
+    """The timer of a task's call."""
+    return timer_member(kind, task.execution, task.seq, task.instance)
+
+
+def call_field(task: Task) -> str:
+    """Where the heartbeat details of a task's call lie."""
+    return _json.encode((task.execution, task.seq, task.instance)).decode()
+
+
+def beat_field(lease: TaskLease) -> str:
+    """The same, for a lease with details; else empty."""
+    return "" if lease.heartbeat is ABSENT else call_field(lease.task)
+
+
+def wait_of(task: Task) -> tuple[str, int, int, str]:
+    """What `_wait.lua` must know of a task that comes into its queue: member ('' = its wait there is not limited),
+    since when it waits (0: since then), its limit in ms, the name of the queue."""
+    limit = task.options.timeouts.schedule_to_start
+    return (call_member("s", task) if limit else ""), task.waiting_since, limit, task.options.task_queue
 
 
 def read_timer_member(member: bytes | str) -> tuple[TimerKind, str, int | str, str]:

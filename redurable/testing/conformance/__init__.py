@@ -22,7 +22,9 @@ _TOPICS = (
     "tasks",
     "retries",
     "leases",
+    "heartbeats",
     "timers",
+    "timeouts",
     "outbox_relay",
     "intake",
     "sweep",
@@ -38,6 +40,7 @@ from redurable.testing.conformance.bad_entries import TestBadEntries
 from redurable.testing.conformance.commit_fence import TestCommit, TestRelease
 from redurable.testing.conformance.continue_as_new import TestContinueAsNew
 from redurable.testing.conformance.factory import StoreFactory
+from redurable.testing.conformance.heartbeats import TestHeartbeats
 from redurable.testing.conformance.inspect import TestFeed, TestInspect
 from redurable.testing.conformance.intake import TestRoute
 from redurable.testing.conformance.leases import TestHandBack, TestReclaim, TestRecover, TestSteal
@@ -49,6 +52,7 @@ from redurable.testing.conformance.receive_checkout import TestCheckout, TestRec
 from redurable.testing.conformance.retries import TestRetries
 from redurable.testing.conformance.sweep import TestSweep
 from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
+from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
 from redurable.testing.conformance.timers import TestTimers
 
 __all__ = [
@@ -62,6 +66,7 @@ __all__ = [
     "TestDeadLetters",
     "TestFeed",
     "TestHandBack",
+    "TestHeartbeats",
     "TestInspect",
     "TestMembership",
     "TestPark",
@@ -75,6 +80,8 @@ __all__ = [
     "TestRelease",
     "TestRetries",
     "TestRoute",
+    "TestScheduleToClose",
+    "TestScheduleToStart",
     "TestSend",
     "TestStart",
     "TestSteal",

@@ -37,8 +37,9 @@ class TestContinueAsNew:
     async def test_the_end_of_the_execution_is_told(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         number = scenes.partition(store, "one")
+        before = await store.feed_position(number)
         await _continue(store)
-        ((_, change),) = await store.feed({number: "0-0"}, 0)
+        ((_, change),) = await store.feed({number: before}, 0)
         assert (change.execution, change.status) == ("x1", RuntimeStatus.CONTINUED_AS_NEW)
 
     async def test_messages_for_the_ended_execution_are_stale(self, store_factory: StoreFactory) -> None:

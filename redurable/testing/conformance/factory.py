@@ -57,6 +57,6 @@ class StoreFactory(ABC):
 
 
 EXHAUSTED = "18446744073709551615-18446744073709551615"
-"""The greatest id of a stream: nothing can be appended behind it."""
+"""The greatest id of a stream: nothing can be appended behind it. A store with other ids writes its greatest one."""
 EVENT: Mapping[bytes, bytes] = {b"event": b"Foreign"}
 """The smallest entry that a foreign client may write to a mailbox."""

@@ -72,10 +72,12 @@ class TestInspect:
             assert snapshot is not None
             assert (snapshot.instance, snapshot.status) == (instance, RuntimeStatus.RUNNING)
 
-    async def test_names_the_stream_that_foreign_clients_write_to(self, store_factory: StoreFactory) -> None:
-        store = await store_factory.store("w1")
-        number = scenes.partition(store, "a:b")
-        assert store.mailbox_key("a:b") == f"rd:{{{store.hub}:p{number}}}:m:a:b"
+    async def test_every_mailbox_has_a_name_of_its_own(self, store_factory: StoreFactory) -> None:
+        one, two = await store_factory.store("w1"), await store_factory.store("w2")
+        instances = ("a:b", "a", "b", "one", "ünï cødé")
+        names = [one.mailbox_key(instance) for instance in instances]
+        assert len(set(names)) == len(instances)
+        assert names == [two.mailbox_key(instance) for instance in instances]
 
 
 class TestFeed:
@@ -100,4 +102,5 @@ class TestFeed:
 
     async def test_does_not_wait_for_ever(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("c1")
-        assert await scenes.together(lambda: store.feed({0: "0-0"}, 20)) == [[]]
+        after = {0: await store.feed_position(0)}
+        assert await scenes.together(lambda: store.feed(after, 20)) == [[]]

@@ -187,8 +187,9 @@ async def test_a_client_opens_and_closes_its_own_store(bench: Bench, monkeypatch
         calls.append(f"{hub} at {address}")
         return bench.store
 
-    async def opened() -> None:
-        calls.append("open")
+    async def opened(create: bool) -> bool:
+        calls.append("create" if create else "open")
+        return True
 
     async def closed() -> None:
         await anyio.lowlevel.checkpoint()

@@ -6,8 +6,9 @@ local function begin(ready, open, outbox, hash, start, mailbox, executions, chil
   local execution = redis.pcall('HGET', hash, 'x')
   if type(execution) == 'table' then return '!' .. execution.err end
   if not execution then
-    create(ready, hash, start, mailbox, open, child.instance, child.name, child.execution, child.number, child.body, now())
-    return 'sent'
+    local why = create(ready, hash, start, mailbox, open, child.instance, child.name, child.execution, child.number,
+      child.body, now())
+    return why and '!' .. why or 'sent'
   end
   if execution == child.execution or redis.call('LINDEX', executions, 0) == child.execution then return 'sent' end
   if child.parent == '' then return 'taken' end

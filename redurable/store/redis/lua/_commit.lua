@@ -1,4 +1,4 @@
--- apply[kind](a, k, row): the writes of an accepted item (needs call, try, clock; layout of ARGV and KEYS: commit.lua).
+-- apply[kind](a, k, row): the writes of an accepted item (needs _wait, call, try, failed, clock; layout: commit.lua).
 -- row: head, announced, status, tip, parks, parked until, mail left in the mailbox. Returns why it failed, or nil.
 local apply = {}
 
@@ -16,42 +16,72 @@ end
 
 function apply.p(a, k, row)
   local wake = string.format('%.0f', clock + ARGV[a + 8])
+  local timers = KEYS[ARGV[a + 2] + 1]
+  local added = try('ZADD', timers, wake, '["u","",' .. wake .. ',' .. ARGV[a + 11] .. ']')
+  if type(added) == 'table' then return failed(timers, added) end
   call('SET', KEYS[k + 4], ARGV[a + 9] .. clock .. ARGV[a + 10])
-  call('ZADD', KEYS[ARGV[a + 2] + 1], wake, '["u","",' .. wake .. ',' .. ARGV[a + 11] .. ']')
   call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', '', 'p', wake, 'z', (row[5] or 0) + 1, 'u', clock)
 end
 
 local function push(history, first, last)
   for from = first, last, 1000 do
     local length = try('RPUSH', history, unpack(ARGV, from, math.min(from + 999, last)))
-    if type(length) == 'table' then return tostring(length.err) end
+    if type(length) == 'table' then return failed(history, length) end
   end
 end
 
+local function waiting(at)
+  return { ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], clock }
+end
+
 local function succeed(k, at)
-  call('RPUSH', KEYS[ARGV[at] + 0], ARGV[at + 1])
   call('RENAME', KEYS[k + 3], KEYS[ARGV[at] + 1])
   call('SET', KEYS[k + 1], ARGV[at + 5])
   call('HSET', KEYS[k], 'x', ARGV[at + 2], 'k', ARGV[at + 3], 'n', ARGV[at + 4])
+end
+
+-- made: index of stream and id, one after the other.
+local function take_back(made, why)
+  for i = 1, #made, 2 do call('XDEL', KEYS[made[i] + 0], made[i + 1]) end
+  return why
 end
 
 function apply.n(a, k, row)
   local events = ARGV[a + 11] + 0
   local at = a + 12 + events
   local last = at + 2 * ARGV[at]
+  local made = {}
   for j = at + 1, last, 2 do
     local id = try('XADD', KEYS[ARGV[j] + 0], '*', 't', ARGV[j + 1])
-    if type(id) == 'table' then return tostring(id.err) end
+    if type(id) == 'table' then return take_back(made, failed(KEYS[ARGV[j] + 0], id)) end
+    made[#made + 1] = ARGV[j]
+    made[#made + 1] = id
   end
   at = last + 2
   for _ = 1, ARGV[last + 1] + 0 do
+    local why = wait(KEYS[ARGV[a + 2] + 1], KEYS[ARGV[at + 1] + 0], made[2 * ARGV[at]], unpack(waiting(at)))
+    if why then return take_back(made, why) end
+    at = at + 6
+  end
+  at = at + 1
+  for _ = 1, ARGV[at - 1] + 0 do
     local size = ARGV[at + 2] + 0
     local done = try(ARGV[at], KEYS[ARGV[at + 1] + 0], unpack(ARGV, at + 3, at + 2 + size))
-    if type(done) == 'table' and done.err then return tostring(done.err) end
+    if type(done) == 'table' and done.err then return take_back(made, failed(KEYS[ARGV[at + 1] + 0], done)) end
+    if ARGV[at] == 'XADD' then
+      made[#made + 1] = ARGV[at + 1]
+      made[#made + 1] = done
+    end
     at = at + 3 + size
   end
+  local past = ARGV[at] ~= '0' and KEYS[ARGV[at] + 0]
+  local ended = past and try('RPUSH', past, ARGV[at + 1])
+  if type(ended) == 'table' then return take_back(made, failed(past, ended)) end
   local why = events > 0 and push(KEYS[k + 3], a + 12, a + 11 + events)
-  if why then return why end
+  if why then
+    if past then call('RPOP', past) end
+    return take_back(made, why)
+  end
   local after, begun, mail = ARGV[a + 8], ARGV[a + 9] == '1', row[7]
   if after ~= '' and not mail then
     if begun then call('DEL', KEYS[k + 2], KEYS[k + 1]) else call('DEL', KEYS[k + 2]) end
@@ -61,7 +91,7 @@ function apply.n(a, k, row)
   end
   if not begun and not mail and row[4] == '' then mail = call('EXISTS', KEYS[k + 1]) == 1 end
   local tip = events > 0 and ARGV[a + 5] or row[4]
-  if ARGV[at] ~= '0' then
+  if past then
     succeed(k, at)
     tip, mail = '', true
   end

@@ -1,27 +1,34 @@
 -- Purpose: make the turns of a batch true, each all or nothing; then receive tasks in the same step.
 -- Invariant: pass 1 reads and judges, pass 2 acknowledges the accepted (so a server out of memory lets the rest pass),
 --   pass 3 writes. The head is compared and set; a fenced item writes and acknowledges nothing. Within an item shared
---   streams come first and the instance last, so what fails on foreign damage leaves the instance as it was.
+--   streams come first and the instance last, so what fails on foreign damage leaves the instance as it was; what it has
+--   put into streams by then is taken back.
 -- KEYS: per partition (once) ready, timers; task queues, outboxes and the like (once); per item hash, start, mailbox,
 --   history, quarantine.
 -- ARGV: number of items, consumer, how many tasks to receive, then the items; last the indexes of queues to receive from.
 --   Item: size (without itself), index of hash, of ready, entry id, expected head, new head, instance, kind, then
 --   kind n: id after the consumed ('' = none, * = the end), start consumed (1, 0), status ('' = same), E, E events,
---     T, T x (index of queue, task), O, O x (command, index of key, N, N arguments), index of executions (0 = no next
---     execution; the past history follows it), old execution, execution, number, name, start message;
+--     T, T x (index of queue, task), W, W x (position of the task, index of retries, then member to queue as in _wait),
+--     O, O x (command, index of key, N, N arguments), index of executions (0 = no next execution; the past history follows
+--     it), old execution, execution, number, name, start message;
 --   kind p (park): ms until the retry, quarantine text before and after the time, instance as JSON;   kind r: release.
--- Returns: the server's time in ms, per item 1 accepted, 2 already applied, 3 no such instance, 0 fenced, or why it
---   failed; last what _take returns.
+-- Returns: the server's time in ms, per item 1 accepted, 2 already applied, 3 no such instance, 0 fenced, or which
+--   key failed and why; last what _take returns.
 --@include _now
 --@include _take
+--@include _wait
 local call, try = redis.call, redis.pcall
 local clock = now()
 local count = tonumber(ARGV[1])
 local starts, rows, out, acks = {}, {}, { clock }, {}
 
+local function failed(key, reply)
+  return key .. ': ' .. tostring(reply.err)
+end
+
 local function judge(a)
   local row = try('HMGET', KEYS[ARGV[a + 1] + 0], 'h', 'q', 's', 't', 'z', 'p')
-  if row.err then return tostring(row.err) end
+  if row.err then return failed(KEYS[ARGV[a + 1] + 0], row) end
   if not row[1] then return 3 end
   if row[1] ~= ARGV[a + 4] then return row[1] == ARGV[a + 5] and 2 or 0 end
   local kind = ARGV[a + 7]
@@ -30,11 +37,11 @@ local function judge(a)
     row[7] = false
   elseif after ~= '' then
     local left = try('XRANGE', KEYS[ARGV[a + 1] + 2], after, '+', 'COUNT', 1)
-    if left.err then return tostring(left.err) end
+    if left.err then return failed(KEYS[ARGV[a + 1] + 2], left) end
     row[7] = left[1] ~= nil
   else
     local left = try('XLEN', KEYS[ARGV[a + 1] + 2])
-    if type(left) ~= 'number' then return tostring(left.err) end
+    if type(left) ~= 'number' then return failed(KEYS[ARGV[a + 1] + 2], left) end
     row[7] = left > 0
   end
   return 1, row
@@ -54,8 +61,8 @@ for i = 1, count do
   a = a + ARGV[a] + 1
 end
 for ready, ids in pairs(acks) do
-  call('XACK', KEYS[ready + 0], 'w', unpack(ids))
-  call('XDEL', KEYS[ready + 0], unpack(ids))
+  try('XACK', KEYS[ready + 0], 'w', unpack(ids))
+  try('XDEL', KEYS[ready + 0], unpack(ids))
 end
 for i = 1, count do
   if out[i + 1] == 1 then out[i + 1] = apply[ARGV[starts[i] + 7]](starts[i], ARGV[starts[i] + 1] + 0, rows[i]) or 1 end

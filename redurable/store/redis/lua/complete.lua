@@ -1,10 +1,11 @@
 -- Purpose: end attempts of tasks; then receive ready entries, checked out where they belong to these tasks' instances.
 -- Invariant: a task ends once: only whoever acknowledges it appends its outcome or puts it back. Whoever acknowledges
 --   also deletes, in the same step, so where fewer were acknowledged than asked, what is gone was ended by another.
--- KEYS: per partition (once) ready, timers, retries, outbox; task queues (once); per end hash, start, mailbox, history.
--- ARGV: number of ends, consumer, how many entries to receive, then per end 11: index of queue, of ready, of hash, task id,
---   instance, execution, body ('' = nothing), timer member of a retry ('' = an outcome), its delay in ms, known length, known commit;
---   last the indexes of the ready streams to receive from.
+-- KEYS: per partition (once) ready, timers, retries, outbox, beats; task queues (once); per end hash, start, mailbox,
+--   history.
+-- ARGV: number of ends, consumer, how many entries to receive, then per end 12: index of queue, of ready, of hash, task id,
+--   instance, execution, body ('' = nothing), timer member of a retry ('' = an outcome), its delay in ms, known length,
+--   known commit, field of stored heartbeat details ('' = none); last the indexes of the ready streams to receive from.
 -- Returns: the server's time in ms, the positions of ends that came too late, {position of the ready stream, entry id,
 --   position of the end, row of _checkout}..., {position, entry}... of other instances.
 --@include _now
@@ -15,9 +16,9 @@
 local call = redis.call
 local clock = now()
 local count, wanted = tonumber(ARGV[1]), tonumber(ARGV[3])
-local acks, late, mine = {}, {}, {}
+local acks, late, mine, STRIDE, FIRST = {}, {}, {}, 12, 4
 for i = 1, count do
-  local a = i * 11 - 7
+  local a = (i - 1) * STRIDE + FIRST
   local ids = acks[ARGV[a]]
   if ids then ids[#ids + 1] = ARGV[a + 3] else acks[ARGV[a]] = { ARGV[a + 3] } end
 end
@@ -50,13 +51,14 @@ local function tell(a, r, k)
 end
 
 for i = 1, count do
-  local a = i * 11 - 7
+  local a = (i - 1) * STRIDE + FIRST
   mine[ARGV[a + 4]] = i
   local name = partly and ARGV[a] .. ':' .. ARGV[a + 3]
   if name and over[name] then
     late[#late + 1] = i
   else
     if name then over[name] = true end
+    if ARGV[a + 11] ~= '' then redis.pcall('HDEL', KEYS[ARGV[a + 1] + 4], ARGV[a + 11]) end
     if ARGV[a + 7] ~= '' then
       retry(a, ARGV[a + 1] + 0)
     elseif ARGV[a + 6] ~= '' then
@@ -66,13 +68,13 @@ for i = 1, count do
 end
 
 local streams, checked, others = {}, {}, {}
-for i = count * 11 + 4, #ARGV do streams[#streams + 1] = KEYS[ARGV[i] + 0] end
+for i = count * STRIDE + FIRST, #ARGV do streams[#streams + 1] = KEYS[ARGV[i] + 0] end
 for _, got in ipairs(take(ARGV[2], wanted, streams)) do
   for _, entry in ipairs(got[2]) do
     local instance = entry[2][1] == 'i' and entry[2][2]
     local i = mine[instance]
     if i then
-      local a = i * 11 - 7
+      local a = (i - 1) * STRIDE + FIRST
       local k = ARGV[a + 2] + 0
       checked[#checked + 1] = { got[1], entry[1], i,
         checkout(KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], ARGV[a + 5], ARGV[a + 9], ARGV[a + 10]) }

@@ -32,7 +32,8 @@ end
 -- Why an outcome must not be the end of the message. A relay drops what only comes too late; whoever wrote into the
 -- intake has no other way to learn of it.
 local function grievance(outcome, kind)
-  if string.sub(outcome, 1, 1) == '!' then return 'mailbox is unusable: ' .. string.sub(outcome, 2) end
+  local what = kind == 's' and 'the instance cannot be started: ' or 'mailbox is unusable: '
+  if string.sub(outcome, 1, 1) == '!' then return what .. string.sub(outcome, 2) end
   local late = outcome == 'stale' or (outcome ~= 'taken' and kind ~= 'e')
   if source == 'in' or not late then return REASON[outcome] end
 end

@@ -1,15 +1,17 @@
--- Purpose: renew leases.
--- Invariant: a lease is renewed only while its entry is pending for this consumer; one that was taken over stays lost.
--- KEYS: streams (ready streams, task queues).
--- ARGV: consumer, then per lease: number of its stream (from 1), entry id.
+-- Purpose: renew leases, and store the heartbeat details that come with those of tasks.
+-- Invariant: a lease is renewed only while its entry is pending for this consumer; one that was taken over stays lost, and
+--   details of it are not stored. The first write is one that a server out of memory allows; the details come after it.
+-- KEYS: streams (ready streams, task queues), beats.
+-- ARGV: consumer, then per lease 5: index of its stream, entry id, index of beats (0 = no details), field, details.
 -- Returns: per lease 1 = held, 0 = lost.
 
-local out = {}
-for at = 2, #ARGV, 2 do
+local out, STRIDE = {}, 5
+for at = 2, #ARGV, STRIDE do
   local stream, id = KEYS[tonumber(ARGV[at])], ARGV[at + 1]
   local held = redis.pcall('XPENDING', stream, 'w', id, id, 1, ARGV[1]) -- an error: the stream was deleted
   local kept = {}
   if not held.err and #held == 1 then kept = redis.call('XCLAIM', stream, 'w', ARGV[1], 0, id, 'JUSTID') end
+  if #kept == 1 and ARGV[at + 2] ~= '0' then redis.pcall('HSET', KEYS[ARGV[at + 2] + 0], ARGV[at + 3], ARGV[at + 4]) end
   out[#out + 1] = #kept
 end
 return out

@@ -13,8 +13,9 @@ local function begin(a, r, k)
   local found = redis.pcall('HMGET', KEYS[k], 'x')
   if found.err then return '!' .. tostring(found.err) end
   if not found[1] then
-    create(KEYS[r], KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[r + 1], ARGV[a + 3], ARGV[a + 7], ARGV[a + 5],
+    local why = create(KEYS[r], KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[r + 1], ARGV[a + 3], ARGV[a + 7], ARGV[a + 5],
       ARGV[a + 8], ARGV[a + 6], clock)
+    if why then return '!' .. why end
   elseif ARGV[a + 9] ~= '' and found[1] ~= ARGV[a + 5] and redis.call('LINDEX', KEYS[k + 3], 0) ~= ARGV[a + 5] then
     redis.call('XADD', KEYS[r + 2], '*', 'd', ARGV[a + 9], 'm', ARGV[a + 10])
   end

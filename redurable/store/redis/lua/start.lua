@@ -20,19 +20,23 @@ if found[1] then
   local over = status == 'Completed' or status == 'Failed' or status == 'Canceled' or status == 'Terminated'
   if ARGV[6] ~= 'replace-finished' or not over then return 'refused' end
   if call('LLEN', KEYS[10]) ~= #KEYS - 10 then return 'again' end
+  for key, kind in pairs({ [ready] = 'stream', [open] = 'set', [timers] = 'zset' }) do
+    local there = call('TYPE', key)['ok']
+    if there ~= kind and there ~= 'none' then return redis.error_reply('WRONGTYPE ' .. key .. ' is no ' .. kind) end
+  end
   call('HSET', hash, 'u', clock) -- refused when out of memory: then nothing has been erased
   call('DEL', hash, start, mailbox, KEYS[7], KEYS[8], KEYS[9], KEYS[10])
   for i = 11, #KEYS do call('DEL', KEYS[i]) end
 end
 if delay == 0 then
-  create(ready, hash, start, mailbox, open, instance, name, execution, number, body, clock)
-  return 'started'
+  local why = create(ready, hash, start, mailbox, open, instance, name, execution, number, body, clock)
+  return why and redis.error_reply(why) or 'started'
 end
 local wake = string.format('%.0f', clock + delay)
+call('ZADD', timers, wake, '["u","",' .. wake .. ',' .. ARGV[8] .. ']')
+call('SADD', open, instance)
 call('HSET', hash, 's', 'Pending', 'n', name, 'x', execution, 'k', number, 'h', execution, 'q', '', 't', '',
   'c', clock, 'u', clock, 'p', wake)
 call('SET', start, body)
-call('SADD', open, instance)
 call('PERSIST', mailbox)
-call('ZADD', timers, wake, '["u","",' .. wake .. ',' .. ARGV[8] .. ']')
 return 'started'

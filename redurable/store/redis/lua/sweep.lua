@@ -20,7 +20,7 @@ end
 
 local function sleeps(hash, until_ms)
   if not until_ms then return false end
-  if tonumber(until_ms) + tonumber(ARGV[1]) > time then return true end
+  if (tonumber(until_ms) or 0) + tonumber(ARGV[1]) > time then return true end
   redis.call('HDEL', hash, 'p')
   return false
 end

@@ -1,0 +1,79 @@
+"""Messages between partitions, and from the hub's intake.
+
+A source is read as a prefix, delivered and deleted in one transaction: so any number of callers deliver each entry once
+and in order. A store whose partitions cannot share a transaction needs a watermark per source at every destination.
+"""
+
+from __future__ import annotations
+
+from redurable.core.codec import encode
+from redurable.core.delivery import DeadLetter, Outgoing
+from redurable.core.foreign import INTERNAL, read_intake
+from redurable.core.messages import Malformed, RaiseEvent, StartExecution
+from redurable.store.port import Routed, SendOutcome
+
+from .admission import Undeliverable, deliver
+from .database import Database
+from .fields import Fields, read_fields
+from .letters import bury, push_outbox, read_outbox
+from .mailboxes import UNUSABLE, MailboxExhausted
+
+
+def relay(db: Database, partition: int, count: int) -> int:
+    """Deliver up to `count` entries of a partition's outbox."""
+    rows = db.execute("SELECT * FROM outbox WHERE partition = ? ORDER BY id LIMIT ?", partition, count)
+    for row in rows:
+        item = read_outbox(row)
+        db.execute("DELETE FROM outbox WHERE id = ?", row["id"])
+        if isinstance(item, DeadLetter):
+            bury(db, item)
+            continue
+        failed = _deliver(db, item)
+        if failed is not None and not _is_only_late(item, failed):
+            _give_up(db, item, failed.reason, {INTERNAL: encode(item.message)})
+    return len(rows)
+
+
+def route(db: Database, count: int) -> Routed | None:
+    """Deliver up to `count` entries of the intake. None when it is empty."""
+    rows = db.execute("SELECT * FROM intake ORDER BY id LIMIT ?", count)
+    dead = 0
+    for row in rows:
+        db.execute("DELETE FROM intake WHERE id = ?", row["id"])
+        dead += not _route(db, str(row["id"]), read_fields(row["fields"]))
+    return Routed(len(rows) - dead, dead) if rows else None
+
+
+def _route(db: Database, entry_id: str, fields: Fields) -> bool:
+    """Deliver one entry of the intake. False when it became a dead letter."""
+    item = read_intake(entry_id, fields)
+    if isinstance(item, Malformed):
+        instance = fields.get(b"instance", b"").decode(errors="replace")
+        bury(db, DeadLetter(item.reason, instance, item.fields), position=entry_id)
+        return False
+    outgoing = Outgoing(item.instance, item.message)
+    failed = _deliver(db, outgoing)
+    if failed is not None:
+        _give_up(db, outgoing, failed.reason, fields)
+    return failed is None
+
+
+def _deliver(db: Database, item: Outgoing) -> Undeliverable | None:
+    """Deliver one message. What comes back went nowhere."""
+    try:
+        outcome = deliver(db, item)
+    except MailboxExhausted as error:
+        # That somebody ruined the mailbox is no fault of the message, not even of one that is only late.
+        return Undeliverable(SendOutcome.SENT, f"{UNUSABLE}{error}")
+    return outcome if isinstance(outcome, Undeliverable) else None
+
+
+def _is_only_late(item: Outgoing, failed: Undeliverable) -> bool:
+    """What one instance sends to another may come too late for good reasons. An event or a start must not vanish."""
+    if isinstance(item.message, RaiseEvent):
+        return failed.outcome is SendOutcome.STALE
+    return failed.outcome is not SendOutcome.SENT and not isinstance(item.message, StartExecution)
+
+
+def _give_up(db: Database, item: Outgoing, reason: str, fields: Fields) -> None:
+    push_outbox(db, db.partition_of(item.instance), DeadLetter(reason, item.instance, tuple(fields.items())))

@@ -1,0 +1,125 @@
+-- One file is one hub. Times are milliseconds of the Unix epoch. Wire forms (messages, events, tasks) are opaque blobs.
+-- `fields` are what any SQLite client may write: a JSON object, {"event": "Approval", "data": "true"}.
+
+BEGIN IMMEDIATE;
+
+CREATE TABLE IF NOT EXISTS hub (
+    name        TEXT PRIMARY KEY,
+    partitions  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS instances (
+    instance      TEXT PRIMARY KEY,
+    partition     INTEGER NOT NULL,
+    name          TEXT NOT NULL,
+    status        TEXT NOT NULL,
+    execution     TEXT NOT NULL,
+    number        INTEGER NOT NULL,
+    head          TEXT NOT NULL,                -- unique; a commit replaces the one that it started from
+    announced     INTEGER,                      -- the ready entry that rings for it
+    parked_until  INTEGER,
+    parks         INTEGER NOT NULL DEFAULT 0,
+    quarantined   TEXT NOT NULL DEFAULT '',     -- why it is parked
+    start         BLOB,                         -- the start message, until the first turn has read it
+    custom_status BLOB,
+    created       INTEGER NOT NULL,
+    updated       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS open_instances ON instances (partition, instance)
+    WHERE status IN ('Pending', 'Running', 'Suspended');
+
+CREATE TABLE IF NOT EXISTS executions (         -- of an instance, the current one last
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance  TEXT NOT NULL,
+    execution TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS executions_of ON executions (instance, id);
+
+CREATE TABLE IF NOT EXISTS events (             -- the histories of all executions
+    instance  TEXT NOT NULL,
+    execution TEXT NOT NULL,
+    position  INTEGER NOT NULL,
+    head      TEXT NOT NULL,                    -- on the last event of a commit: that commit's head, else ''
+    body      BLOB NOT NULL,
+    PRIMARY KEY (instance, execution, position)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS mailbox (
+    instance TEXT NOT NULL,
+    id       INTEGER NOT NULL,
+    fields   TEXT NOT NULL CHECK (json_valid(fields) AND json_type(fields) = 'object'),
+    expires  INTEGER,                           -- set while it waits for an instance that does not exist yet
+    PRIMARY KEY (instance, id)
+) STRICT;
+CREATE INDEX IF NOT EXISTS mailbox_expires ON mailbox (expires) WHERE expires IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS ready (              -- peek-lock of instances that have mail
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    partition INTEGER NOT NULL,
+    instance  TEXT,
+    queued    INTEGER NOT NULL,
+    holder    TEXT,                             -- the consumer that has received it
+    leased    INTEGER                           -- when its lease began
+) STRICT;
+CREATE INDEX IF NOT EXISTS ready_waiting ON ready (partition, id) WHERE holder IS NULL;
+
+CREATE TABLE IF NOT EXISTS tasks (              -- peek-lock of activity work
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    partition INTEGER NOT NULL,
+    queue     TEXT NOT NULL,
+    fields    TEXT NOT NULL CHECK (json_valid(fields) AND json_type(fields) = 'object'),
+    queued    INTEGER NOT NULL,
+    holder    TEXT,
+    leased    INTEGER,
+    heartbeat BLOB                              -- the newest details that its holder left
+) STRICT;
+CREATE INDEX IF NOT EXISTS tasks_waiting ON tasks (queue, partition, id) WHERE holder IS NULL;
+
+CREATE TABLE IF NOT EXISTS timers (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    partition INTEGER NOT NULL,
+    due       INTEGER NOT NULL,
+    kind      TEXT NOT NULL CHECK (kind IN ('timer', 'close', 'start', 'wait', 'retry')),
+    instance  TEXT NOT NULL,
+    execution TEXT,                             -- timer, close, start: which call of which execution
+    seq       INTEGER,
+    entry     INTEGER,                          -- start: the task that has to be received until then
+    task      BLOB                              -- retry: what goes back into its queue
+) STRICT;
+CREATE INDEX IF NOT EXISTS timers_due ON timers (partition, due);
+CREATE UNIQUE INDEX IF NOT EXISTS timers_of_calls ON timers (instance, execution, seq, kind);
+
+CREATE TABLE IF NOT EXISTS outbox (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    partition INTEGER NOT NULL,
+    dead      INTEGER NOT NULL,                 -- 1: a dead letter, 0: a message for another instance
+    body      BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS outbox_of ON outbox (partition, id);
+
+CREATE TABLE IF NOT EXISTS feed (               -- executions that ended
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    partition INTEGER NOT NULL,
+    instance  TEXT NOT NULL,
+    execution TEXT NOT NULL,
+    status    TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS feed_of ON feed (partition, id);
+
+CREATE TABLE IF NOT EXISTS intake (             -- what other programs say
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    fields TEXT NOT NULL CHECK (json_valid(fields) AND json_type(fields) = 'object')
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS dead_letters (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    fields TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS workers (
+    consumer TEXT PRIMARY KEY,
+    seen     INTEGER NOT NULL
+) STRICT;
+
+PRAGMA user_version = 1;                        -- the format of this file
+COMMIT;

@@ -1,0 +1,60 @@
+"""What keeps a hub healthy: bells that were lost, workers that come and go, instances that are not needed any more."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from redurable.store.port import Membership
+
+from .database import Database
+from .mailboxes import announce_mail, erase, find, finished, forget_expired
+
+OPEN = "status IN ('Pending', 'Running', 'Suspended')"
+SILENT = """WHERE seen <= ? AND NOT EXISTS (SELECT 1 FROM ready WHERE holder = consumer)
+            AND NOT EXISTS (SELECT 1 FROM tasks WHERE holder = consumer)"""
+
+
+def sweep(db: Database, partition: int, cursor: str, count: int) -> tuple[str, int]:
+    """Ring for instances with mail whose bell is gone: look at up to `count` instances behind `cursor`."""
+    rows = db.execute(
+        f"SELECT instance FROM instances WHERE partition = ? AND {OPEN} AND instance > ? ORDER BY instance LIMIT ?",
+        *(partition, cursor, count),
+    )
+    announced = 0
+    for row in rows:
+        db.execute(
+            """UPDATE instances SET announced = NULL WHERE instance = ?
+               AND announced IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ready WHERE id = announced)""",
+            row["instance"],
+        )
+        announced += announce_mail(db, row["instance"])
+    return rows[-1]["instance"] if len(rows) == count else "", announced
+
+
+def heartbeat(db: Database, consumer: str, ttl_ms: int) -> Membership:
+    """Say that `consumer` lives."""
+    db.execute("INSERT INTO workers VALUES (?, ?) ON CONFLICT DO UPDATE SET seen = excluded.seen", consumer, db.now)
+    alive = db.execute("SELECT consumer FROM workers WHERE seen > ? ORDER BY consumer", db.now - ttl_ms)
+    return Membership(db.now, tuple(row["consumer"] for row in alive))
+
+
+def leave(db: Database, consumer: str) -> None:
+    """Take `consumer` out of the membership. What it holds stays held until its lease runs out."""
+    db.execute("DELETE FROM workers WHERE consumer = ?", consumer)
+
+
+def reap(db: Database, idle_ms: int) -> int:
+    """Forget workers that hold nothing and were not seen for `idle_ms`, and events that nobody came to read."""
+    forget_expired(db)
+    return db.count(f"DELETE FROM workers {SILENT}", db.now - idle_ms)
+
+
+def purge(db: Database, instance: str) -> Literal["purged", "missing", "running"]:
+    """Delete a finished instance."""
+    record = find(db, instance)
+    if record is None:
+        return "missing"
+    if not finished(record):
+        return "running"
+    erase(db, instance)
+    return "purged"

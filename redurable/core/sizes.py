@@ -1,0 +1,57 @@
+"""How large payloads may be, how a refusal says so, and how much of a large one its dead letter repeats.
+
+A size is that of the JSON text in bytes. What has been accepted once is never measured again: the limit is a setting,
+and histories must replay whatever it says today.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+
+from redurable.core.values import ABSENT, Arguments
+from redurable.errors import InvalidPayload
+
+UNLIMITED = sys.maxsize
+SETTING = "max_payload_bytes (REDURABLE_MAX_PAYLOAD_BYTES)"
+
+_BESIDE = 4_096
+"""A dead letter repeats so many bytes beside its payload: names of fields, ids, reasons."""
+
+Pairs = tuple[tuple[bytes, bytes], ...]
+
+
+def call_size(call: Arguments) -> int:
+    """The size of all arguments of a call together."""
+    size = 0 if call.input is ABSENT else memoryview(call.input).nbytes
+    size += sum(memoryview(value).nbytes for value in call.args)
+    return size + sum(len(name) + memoryview(value).nbytes for name, value in call.kwargs.items())
+
+
+def tags_size(tags: Mapping[str, str]) -> int:
+    """The size of labels."""
+    return sum(len(text.encode(errors="replace")) for item in tags.items() for text in item)
+
+
+def check_size(owner: str, part: str, size: int, limit: int) -> None:
+    """Raise `InvalidPayload` when `part` (its input, the result) of `owner` is larger than the limit."""
+    if size > limit:
+        raise InvalidPayload(
+            f"{owner}: {size:,} bytes of {part} are more than {SETTING} allows, {limit:,}: "
+            "keep the data elsewhere and pass a reference to it"
+        )
+
+
+def brief(fields: Iterable[tuple[bytes, bytes]], limit: int) -> tuple[Pairs, str]:
+    """The fields as a dead letter repeats them, and what its reason adds when they are not whole."""
+    kept: list[tuple[bytes, bytes]] = []
+    room, left_out = limit + _BESIDE if limit < UNLIMITED else UNLIMITED, 0
+    for name, value in fields:
+        space = max(0, min(limit, room - len(name)))
+        if len(name) > room:
+            left_out += len(name) + len(value)
+            continue
+        kept.append((name, value[:space]))
+        left_out += len(value) - len(kept[-1][1])
+        room -= len(name) + len(kept[-1][1])
+    return tuple(kept), f" ({left_out:,} bytes of its fields are left out here)" if left_out else ""

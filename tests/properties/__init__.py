@@ -1,0 +1,8 @@
+"""What must hold for every program, every order of events, every payload and every sequence of verbs.
+
+`HYPOTHESIS_PROFILE=thorough` tries twenty times as much. A failure prints what to run to see it again.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.conformance.pairs", "tests.properties.lives", "tests.properties.twins")
