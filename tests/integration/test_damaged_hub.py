@@ -13,7 +13,7 @@ import anyio
 import pytest
 from redis import Redis
 
-from redurable import App, Client, OrchestrationContext, RetryPolicy, StoreDamaged, Worker
+from redurable import App, Client, OrchestrationContext, RetryPolicy, StoreDamaged, Worker, WorkerStopped
 from redurable.core.delivery import Outgoing
 from redurable.core.messages import RaiseEvent
 from redurable.settings import WorkerSettings
@@ -254,6 +254,18 @@ async def test_damaged_keys_of_the_hub(
                 assert await client.get_handle("one").result(timeout=SECONDS) == 7
             await until(lambda: foreign.xlen(store.layout.hub.dead) == 1)
     assert [letter[b"hello"] for letter in await letters(store)] == [b"world"]
+
+
+async def test_without_membership_a_worker_stops_and_says_why(
+    server: Server, store: RedisStore, foreign: Redis
+) -> None:
+    key = store.layout.hub.workers
+    foreign.set(key, "mine")
+    with pytest.raises(
+        WorkerStopped, match=rf"membership died: StoreDamaged: '{key}' is a string where .* keeps a zset"
+    ):
+        async with Worker(app, server.url, hub=store.hub, settings=QUICK) as worker:
+            await worker.run()
 
 
 async def test_a_stream_whose_ids_are_used_up_is_named(store: RedisStore, foreign: Redis) -> None:

@@ -29,6 +29,19 @@ async def test_groups_begin_at_the_first_entry_and_are_kept(store: RedisStore) -
     assert await scenes.receive(store) == []
 
 
+async def test_who_only_looks_creates_nothing(server: Server, hub: str, foreign: Lane) -> None:
+    late = redis_store(server.url, hub, partitions=8)
+    assert await late.open(create=False) is False
+    assert await foreign.call("KEYS", f"*{hub}*") == []
+    creator = redis_store(server.url, hub, partitions=4)
+    assert await creator.open() is True
+    assert (await late.open(create=False), late.partitions) == (True, 4)
+    await creator.start(scenes.request())
+    assert await late.get("one") is not None
+    await late.close()
+    await creator.close()
+
+
 async def test_another_format_is_refused(store: RedisStore, foreign: Lane) -> None:
     await foreign.call("HSET", store.layout.hub.meta, "format", "7")
     with pytest.raises(StoreRefused, match=r"has format 7, this release reads 1"):
