@@ -172,7 +172,8 @@ class Metrics:
     def _activity_attempted(self, fact: facts.ActivityAttempted) -> None:
         known = self._activity(fact.name)
         self._attempts.labels(self._hub, known, _one_of(fact.outcome, OUTCOMES)).inc()
-        self._ran.labels(self._hub, known).observe(fact.seconds)
+        if fact.seconds:  # What did not run here has no duration.
+            self._ran.labels(self._hub, known).observe(fact.seconds)
         if fact.retried:
             self._retries.labels(self._hub, known).inc()
 

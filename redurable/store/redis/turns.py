@@ -80,7 +80,8 @@ async def hand_back(
     """Give up what was received but not begun, so that another worker takes it at once."""
     everything = [*entries, *tasks]
     for at in range(0, len(everything), _MOST):
-        ring, args = Keyring(), list[Argument]()
+        ring = Keyring()
+        args: list[Argument] = [consumer]
         for item in everything[at : at + _MOST]:
             keys = layout.partition(item.partition)
             timers = ring.block(keys, keys.timers, keys.retries, keys.beats)

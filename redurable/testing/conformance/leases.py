@@ -111,6 +111,17 @@ class TestHandBack:
         assert await scenes.receive(store) == []
         assert await store.receive_tasks(scenes.demand(), 0) == []
 
+    async def test_what_another_took_over_is_not_given_back(self, store_factory: StoreFactory) -> None:
+        one, two = await store_factory.store("w1"), await store_factory.store("w2")
+        leases = await scenes.with_tasks(one, scenes.task())
+        await scenes.send(one, "one", scenes.event())
+        entries = await scenes.receive(one)
+        taken = await scenes.take_over(store_factory, two)
+        await one.hand_back(entries, leases)
+        assert await two.renew(taken.entries, taken.tasks) == Lost()
+        assert await scenes.receive(one) == []
+        assert await one.receive_tasks(scenes.demand(), 0) == []
+
     async def test_a_false_ring_is_dropped(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         await store.start(scenes.request())

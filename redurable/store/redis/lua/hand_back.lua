@@ -1,9 +1,9 @@
 -- Purpose: give up entries and tasks that were received but not begun, so that another worker takes them at once.
--- Invariant: only what is still pending is given up; an entry that is not the announce flag (any more) only vanishes.
+-- Invariant: only what this consumer holds is given up; an entry that is not the announce flag (any more) only vanishes.
 -- KEYS: ready streams and task queues (once); per partition (once) timers, retries, beats; per entry hash.
--- ARGV: per entry or task 11: index of stream, index of hash (0 = it is a task), id, instance ('' = it is a task), index of
---   timers; of a task also: field of stored heartbeat details ('' = none), task with these in it ('' = as it is), then
---   member to queue as in _wait ('' = its wait is not limited).
+-- ARGV: consumer, then per entry or task 11: index of stream, index of hash (0 = it is a task), id, instance ('' = it is a
+--   task), index of timers; of a task also: field of stored heartbeat details ('' = none), task with these in it ('' = as
+--   it is), then member to queue as in _wait ('' = its wait is not limited).
 -- Returns: how many were put back.
 --@include _announce
 --@include _now
@@ -20,12 +20,16 @@ local function again(stream, a, fields)
   end
 end
 
-for a = 1, #ARGV, STRIDE do
+for a = 2, #ARGV, STRIDE do
   local stream, k, id = KEYS[ARGV[a] + 0], ARGV[a + 1] + 0, ARGV[a + 2]
-  local body = k == 0 and redis.pcall('XRANGE', stream, id, id)[1]
-  local held = redis.pcall('XACK', stream, 'w', id) == 1
-  if held then call('XDEL', stream, id) end
-  if held and body then
+  local holds = redis.pcall('XPENDING', stream, 'w', id, id, 1, ARGV[1]) -- an error: the stream was deleted
+  local held = not holds.err and #holds == 1
+  local body = held and k == 0 and call('XRANGE', stream, id, id)[1]
+  if held then
+    call('XACK', stream, 'w', id)
+    call('XDEL', stream, id)
+  end
+  if body then
     again(stream, a, body[2])
     back = back + 1
   elseif held and k > 0 and call('HGET', KEYS[k], 'q') == id then
