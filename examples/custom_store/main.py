@@ -21,7 +21,7 @@ app = App("trips")
 
 
 @app.activity
-def book(what: str) -> str:
+async def book(what: str) -> str:
     print(f"  process {os.getpid()} books the {what}")
     return f"{what} booked"
 

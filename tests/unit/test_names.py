@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from redurable import App, OrchestrationContext
 from redurable.core.ids import check_hub_name, check_id, check_instance_id, check_name
 from redurable.errors import InvalidName
+from tests.support.app_story import AppStory
 
 GOOD = ["a", "order-42", "Größe/1", "日本", "a b:c{d}*", "x" * 256, "é" * 128]
 
@@ -71,3 +74,43 @@ def test_an_id_may_be_any_text_that_is_not_too_long() -> None:
     assert check_id("a\nb", "event") == "a\nb"
     with pytest.raises(InvalidName, match=r"event id 'x+…' has 257 bytes: use at most 256"):
         check_id("x" * 257, "event")
+
+
+def test_inside_an_orchestrator_the_call_itself_is_refused() -> None:
+    app = App("names")
+
+    @app.orchestrator
+    async def careless(ctx: OrchestrationContext) -> list[str]:
+        loose: Any = ctx
+        calls: list[Callable[[], Any]] = [
+            lambda: loose.call_activity("a\nb"),
+            lambda: loose.call_activity(""),
+            lambda: loose.call_sub_orchestrator("Child", instance_id="a\x00b"),
+            lambda: loose.call_sub_orchestrator("Child", instance_id="x" * 257),
+            lambda: loose.call_sub_orchestrator("Child", instance_id=42),
+            lambda: loose.start_orchestration("Child", instance_id="a\ud800"),
+            lambda: loose.raise_event("", "Go"),
+            lambda: loose.raise_event("other", "\x7f"),
+            lambda: loose.wait_for_external_event("x" * 257),
+        ]
+        told: list[str] = []
+        for call in calls:
+            with pytest.raises(InvalidName) as refused:
+                call()
+            told.append(str(refused.value))
+        return told
+
+    story = AppStory(careless)
+    commit = story.turn()
+    assert (commit.tasks, commit.outbox) == ((), ())
+    assert json.loads(story.result()) == [
+        "activity name 'a\\nb' has control characters: remove them",
+        "activity name '' has 0 bytes: use 1 to 256",
+        "instance id 'a\\x00b' has control characters: remove them",
+        f"instance id '{'x' * 39}…' has 257 bytes: use 1 to 256",
+        "instance id 42 is of type int: use a string",
+        "instance id 'a\\ud800' is not valid Unicode text: remove its lone surrogates",
+        "instance id '' has 0 bytes: use 1 to 256",
+        "event name '\\x7f' has control characters: remove them",
+        f"event name '{'x' * 39}…' has 257 bytes: use 1 to 256",
+    ]
