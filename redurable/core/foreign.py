@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 from redurable.core.codec import Unreadable, decode_message
 from redurable.core.ids import check_id, check_instance_id, check_name
 from redurable.core.messages import Malformed, Message, RaiseEvent, Resume, StartExecution, Suspend, Terminate
-from redurable.core.sizes import UNLIMITED, brief, check_size
+from redurable.core.sizes import UNLIMITED, brief, check_nesting, check_size
 from redurable.core.values import NULL, Arguments
 from redurable.errors import InvalidName, InvalidPayload
 
@@ -127,7 +127,8 @@ def _json(value: bytes, field: str, limit: int) -> Raw:
 
 def _decode(decoder: msgspec.json.Decoder[T], value: bytes, field: str, wanted: str) -> T:
     _text(value, field)  # The decoder does not look into strings that it hands on as they are.
+    check_nesting(f"field {field!r}", value)
     try:
         return decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"field {field!r} is not {wanted}: {error} in {value[:80]!r}") from None

@@ -6,6 +6,7 @@ and histories must replay whatever it says today.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 
@@ -15,8 +16,15 @@ from redurable.errors import InvalidPayload
 UNLIMITED = sys.maxsize
 SETTING = "max_payload_bytes (REDURABLE_MAX_PAYLOAD_BYTES)"
 
+MOST_NESTED = 200
+"""Arrays and objects stand within each other at most so deep: what pydantic's reader takes. How deep the decoder of
+the wire form can go differs between versions of Python, so what one worker stored could be unreadable to another."""
+
 _BESIDE = 4_096
 """A dead letter repeats so many bytes beside its payload: names of fields, ids, reasons."""
+
+_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+"""Strings, whose brackets do not count, and brackets."""
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 
@@ -40,6 +48,23 @@ def check_size(owner: str, part: str, size: int, limit: int) -> None:
             f"{owner}: {size:,} bytes of {part} are more than {SETTING} allows, {limit:,}: "
             "keep the data elsewhere and pass a reference to it"
         )
+
+
+def check_nesting(owner: str, payload: bytes) -> None:
+    """Raise `InvalidPayload` when the arrays and objects of a JSON text are nested too deep."""
+    if payload.count(b"[") + payload.count(b"{") <= MOST_NESTED:
+        return
+    depth = 0
+    for token in _NESTING.finditer(payload):
+        match token.group():
+            case b"[" | b"{":
+                depth += 1
+            case b"]" | b"}":
+                depth -= 1
+            case _:
+                continue
+        if depth > MOST_NESTED:
+            raise InvalidPayload(f"{owner} is nested deeper than {MOST_NESTED} arrays and objects: flatten it")
 
 
 def brief(fields: Iterable[tuple[bytes, bytes]], limit: int) -> tuple[Pairs, str]:

@@ -60,7 +60,7 @@ async def test_what_the_intake_cannot_deliver_is_told_with_its_position(store: R
     found = {letter.pop(b"reason"): letter for letter in await letters(store)}
     assert {reason.split(b":")[0]: set(letter) for reason, letter in found.items()} == {
         b"no field 'instance'": {b"instance", b"position", b"event"},
-        b"field 'data' is not JSON": {b"instance", b"position", b"event", b"data"},
+        b"field 'data' is nested deeper than 200 arrays and objects": {b"instance", b"position", b"event", b"data"},
         b"no such instance": {b"instance", b"terminate"},
         b"the instance has finished": {b"instance", b"event"},
         b"the instance exists": {b"instance", b"start", b"id"},

@@ -16,7 +16,7 @@ from tests.properties.programs import Activity, Catch, Fail, Group, Node
 from tests.properties.worlds import Move, Said, Step, live, live_again
 
 
-@tried(300)
+@tried(200)
 @given(programs, scripts)
 def test_replay_is_a_fixed_point(program: Node, moves: list[Move]) -> None:
     """A program that is fed its own history decides the same, and doing so once more changes nothing."""
@@ -32,7 +32,7 @@ def test_replay_is_a_fixed_point(program: Node, moves: list[Move]) -> None:
     life.end()
 
 
-@tried(300)
+@tried(200)
 @given(programs, scripts, alone)
 def test_warm_cold_and_evicted_replays_agree(program: Node, moves: list[Move], steps: list[Step]) -> None:
     """Several workers take turns, each with a replay as old as its last turn, or none, or without the code."""
@@ -41,14 +41,14 @@ def test_warm_cold_and_evicted_replays_agree(program: Node, moves: list[Move], s
     assert not [note for note in life.notes if "ContinuedAsNew" in note]
 
 
-@tried(300)
+@tried(200)
 @given(programs, scripts, together)
 def test_messages_may_be_split_anywhere(program: Node, moves: list[Move], steps: list[Step]) -> None:
     """The same messages in the same order give the same history, however they are cut into turns."""
     _same(program, moves, steps)
 
 
-@tried(250)
+@tried(150)
 @given(programs, scripts, together, st.lists(st.integers(0, 30), min_size=1))
 def test_a_message_admitted_twice_is_admitted_once(
     program: Node, moves: list[Move], steps: list[Step], picks: list[int]

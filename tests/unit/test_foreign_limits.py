@@ -123,3 +123,27 @@ def test_sizes_count_bytes_and_all_arguments() -> None:
     assert call_size(Arguments(input=raw('"é"'))) == 4
     assert call_size(Arguments(args=(raw("1"), raw("22")), kwargs={"key": raw("333")})) == 9
     assert tags_size({"é": "12"}) == 4
+
+
+def test_what_is_nested_too_deep_is_refused_on_every_python() -> None:
+    deepest = b'{"a":' * 100 + b"[" * 100 + b"]" * 100 + b"}" * 100
+    wide = b"[" + b",".join([b"[]"] * 1_000) + b"]"
+    quoted = b'["' + b'[{\\"' * 1_000 + b'"]'
+    for payload in (deepest, wide, quoted):
+        assert isinstance(read_mail({b"event": b"E", b"data": payload}), RaiseEvent), payload[:80]
+    over = b"[" + deepest + b"]"
+    for fields in ({b"event": b"E", b"data": over}, {b"event": b"E", b"data": b"[" * 100_000}):
+        read = read_mail(fields)
+        assert isinstance(read, Malformed)
+        assert read.reason.startswith("field 'data' is nested deeper than 200 arrays and objects")
+    for field in (b"input", b"args", b"kwargs"):
+        read = read_intake("5-0", {b"instance": b"order-42", b"start": b"P", field: over})
+        assert isinstance(read, Malformed)
+        assert f"field {field.decode()!r} is nested deeper than 200" in read.reason
+
+
+def test_brackets_in_a_string_that_never_ends_are_read_once() -> None:
+    """A reader that looked for the string's end anew at each quotation mark would take hours."""
+    read = read_mail({b"event": b"E", b"data": b'"' + b'\\"[' * 300_000})
+    assert isinstance(read, Malformed)
+    assert "field 'data' is not JSON" in read.reason
