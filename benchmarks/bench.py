@@ -16,8 +16,9 @@ from benchmarks.errors import BenchmarkFailed, check
 from benchmarks.worker import WorkerProcess, worker_process
 from redurable import Client
 from redurable.settings import DEFAULT_PARTITIONS
+from redurable.store.redis.channel import channel_factory
 from redurable.store.redis.keys import PartitionKeys
-from redurable.store.redis.lane import Lane, connection_factory
+from redurable.store.redis.lane import Lane
 
 COUNT_OPEN = "local n = 0 for _, key in ipairs(KEYS) do n = n + redis.call('SCARD', key) end return n"
 CLIENT_CALLS = 32
@@ -108,7 +109,7 @@ class Bench:
 
     def lane(self) -> Lane:
         """Connections for what is not the engine's business; close it."""
-        return Lane(connection_factory(self.address))
+        return Lane(channel_factory(self.address))
 
     async def _warm_up(self, running: Running) -> None:
         async def hello(_: int) -> None:

@@ -18,8 +18,9 @@ from typing import Literal, get_args
 
 from benchmarks.errors import BenchmarkFailed
 from redurable.store.embedded.binary import server_binary
+from redurable.store.redis.channel import channel_factory
 from redurable.store.redis.hubs import server_facts
-from redurable.store.redis.lane import Lane, connection_factory
+from redurable.store.redis.lane import Lane
 
 Kind = Literal["redis", "valkey"]
 KINDS = get_args(Kind)
@@ -69,7 +70,7 @@ def running_server(kind: Kind | None = None) -> Generator[Path]:
 
 async def settings_of(socket: Path) -> Settings:
     """Ask the server."""
-    lane = Lane(connection_factory(f"unix://{socket}"))
+    lane = Lane(channel_factory(f"unix://{socket}"))
     try:
         facts = await server_facts(lane)
         appendonly = await lane.call("CONFIG", "GET", "appendonly")

@@ -16,7 +16,8 @@ import msgspec
 
 from redurable import Worker
 from redurable.facts import Fact
-from redurable.store.redis.lane import Lane, connection_factory
+from redurable.store.redis.channel import channel_factory
+from redurable.store.redis.lane import Lane
 from redurable.telemetry.logs import log_to_stderr
 from redurable.worker.ownership import new_worker_id
 from tests.acceptance.plant_app import app
@@ -27,7 +28,7 @@ async def main(address: str, hub: str, fault: str, facts: str) -> None:
     """Work until killed. `fault` is a `Fault` as JSON."""
     log_to_stderr()
     store = FaultyStore(
-        Lane(connection_factory(address)), hub, new_worker_id(True), msgspec.json.decode(fault, type=Fault)
+        Lane(channel_factory(address)), hub, new_worker_id(True), msgspec.json.decode(fault, type=Fault)
     )
     await store.open()
     try:

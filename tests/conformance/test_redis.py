@@ -10,7 +10,8 @@ import pytest
 from fakeredis import FakeServer
 
 from redurable.store.port import Hub
-from redurable.store.redis.lane import ConnectionFactory, Lane, connection_factory
+from redurable.store.redis.channel import ChannelFactory, channel_factory
+from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.store import RedisStore
 from redurable.store.redis.wire import fields_of
@@ -25,7 +26,7 @@ PARTITIONS = 4
 class RedisFactory(StoreFactory):
     """A hub of its own on a server that others may use too; the server's clock is the machine's."""
 
-    def __init__(self, connect: ConnectionFactory) -> None:
+    def __init__(self, connect: ChannelFactory) -> None:
         self._connect = connect
         self._keys = Layout(f"t-{uuid4().hex[:12]}", PARTITIONS)
         self._lane = Lane(connect)
@@ -90,7 +91,7 @@ class RedisFactory(StoreFactory):
 
 
 @pytest.fixture(scope="module", params=[*KINDS, "fakeredis"])
-def connect(request: pytest.FixtureRequest, requires_tool: Callable[..., str]) -> Iterator[ConnectionFactory]:
+def connect(request: pytest.FixtureRequest, requires_tool: Callable[..., str]) -> Iterator[ChannelFactory]:
     """Connections to one server, that all tests of this module share."""
     if request.param == "fakeredis":
         yield fake_connections(FakeServer(version=(7,)))
@@ -98,12 +99,12 @@ def connect(request: pytest.FixtureRequest, requires_tool: Callable[..., str]) -
     if request.param == "redis70":
         requires_tool("redis-server", package="redis-server")
     server = Server(request.param)
-    yield connection_factory(server.url)
+    yield channel_factory(server.url)
     server.stop()
 
 
 @pytest.fixture
-async def store_factory(connect: ConnectionFactory) -> AsyncIterator[StoreFactory]:
+async def store_factory(connect: ChannelFactory) -> AsyncIterator[StoreFactory]:
     factory = RedisFactory(connect)
     yield factory
     await factory.close()

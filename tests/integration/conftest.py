@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from redurable.store.redis.lane import Lane, connection_factory
+from redurable.store.redis.channel import channel_factory
+from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import RedisStore, redis_store
 from tests.support.servers import KINDS, Server
 
@@ -40,7 +41,7 @@ async def store(server: Server, hub: str) -> AsyncIterator[RedisStore]:
 @pytest.fixture
 async def foreign(server: Server) -> AsyncIterator[Lane]:
     """A connection of another program, for what it may do to the hub."""
-    opened = Lane(connection_factory(server.url))
+    opened = Lane(channel_factory(server.url))
     await opened.open()
     yield opened
     await opened.close()

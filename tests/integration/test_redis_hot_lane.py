@@ -12,7 +12,8 @@ from redurable.core.delivery import Outgoing
 from redurable.errors import StoreFull, StoreRefused, StoreUnavailable
 from redurable.store.port import SendOutcome, StartOutcome
 from redurable.store.redis import lane as lane_module
-from redurable.store.redis.lane import Lane, connection_factory
+from redurable.store.redis.channel import channel_factory
+from redurable.store.redis.lane import Lane
 from redurable.store.redis.scripts import load, names
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.testing.conformance import scenes
@@ -21,7 +22,7 @@ from tests.support.servers import KINDS, Server
 
 @pytest.fixture
 async def lane(server: Server) -> AsyncIterator[Lane]:
-    opened = Lane(connection_factory(server.url))
+    opened = Lane(channel_factory(server.url))
     await opened.open()
     yield opened
     await opened.close()
@@ -110,7 +111,7 @@ async def test_before_connect_runs_before_every_new_connection(server: Server) -
     async def prepare() -> None:
         prepared.append("now")
 
-    lane = Lane(connection_factory(server.url), prepare)
+    lane = Lane(channel_factory(server.url), prepare)
     await asyncio.gather(lane.call("PING"), lane.call("PING"))
     await lane.call("PING")
     await lane.close()
@@ -138,7 +139,7 @@ async def test_a_full_server_admits_nothing_and_lets_work_drain(own_server: Serv
 
 
 async def test_a_replica_and_wrong_credentials_are_refused(own_server: Server) -> None:
-    lane = Lane(connection_factory(own_server.url))
+    lane = Lane(channel_factory(own_server.url))
     await lane.open()
     await lane.call("REPLICAOF", "127.0.0.1", 1)
     with pytest.raises(StoreUnavailable, match="read-only replica"):
@@ -148,10 +149,10 @@ async def test_a_replica_and_wrong_credentials_are_refused(own_server: Server) -
     await lane.call("REPLICAOF", "NO", "ONE")
     await lane.call("CONFIG", "SET", "requirepass", "secret")
     with pytest.raises(StoreRefused, match="credentials"):
-        await Lane(connection_factory(own_server.url)).open()
+        await Lane(channel_factory(own_server.url)).open()
     with pytest.raises(StoreRefused, match="credentials"):
-        await Lane(connection_factory(f"unix://:wrong@{own_server.socket}")).open()
-    known = Lane(connection_factory(f"unix://:secret@{own_server.socket}"))
+        await Lane(channel_factory(f"unix://:wrong@{own_server.socket}")).open()
+    known = Lane(channel_factory(f"unix://:secret@{own_server.socket}"))
     await known.open()
     await known.close()
     await lane.close()
@@ -159,9 +160,9 @@ async def test_a_replica_and_wrong_credentials_are_refused(own_server: Server) -
 
 async def test_nobody_listens() -> None:
     with pytest.raises(StoreUnavailable):
-        await Lane(connection_factory("unix:///nowhere/at/all")).open()
+        await Lane(channel_factory("unix:///nowhere/at/all")).open()
     with pytest.raises(StoreRefused, match="address"):
-        connection_factory("redis://localhost/?no_such_option=1")
+        channel_factory("redis://localhost/?no_such_option=1")
 
 
 async def _blocked(foreign: Lane, count: int) -> None:

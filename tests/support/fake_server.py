@@ -10,9 +10,9 @@ from typing import Any
 
 from fakeredis import FakeServer
 from fakeredis.aioredis import FakeAsyncRedisConnection
-from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
 
-from redurable.store.redis.lane import ConnectionFactory
+from redurable.store.redis.channel import Channel, ChannelFactory
 from redurable.store.redis.store import RedisStore
 
 _BLOCKING_READ = re.compile(rb"XREADGROUP\r\n.*\r\nBLOCK\r\n\$\d+\r\n(\d+)\r\n", re.DOTALL)
@@ -60,11 +60,33 @@ class BlockingConnection(FakeAsyncRedisConnection):
         return True
 
 
-def fake_connections(server: FakeServer) -> ConnectionFactory:
+class FakeChannel:
+    """A connection to an in-process server; see `redurable.store.redis.channel.Channel`."""
+
+    def __init__(self, connection: BlockingConnection) -> None:
+        self.alive = True
+        self._connection = connection
+
+    async def exchange(self, packed: bytes, timeout: float) -> Any:
+        async with asyncio.timeout(timeout):
+            await self._connection.send_packed_command((packed,), check_health=False)
+            try:
+                return await self._connection.read_response(disable_decoding=True)
+            except ResponseError as error:
+                return error
+
+    async def close(self) -> None:
+        self.alive = False
+        await self._connection.disconnect(nowait=True)
+
+
+def fake_connections(server: FakeServer) -> ChannelFactory:
     """Connections to an in-process server."""
 
-    def connect() -> AbstractConnection:
-        return BlockingConnection(server)
+    async def connect() -> Channel:
+        connection = BlockingConnection(server)
+        await connection.connect()
+        return FakeChannel(connection)
 
     return connect
 

@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.embedded.server import EmbeddedServer
-from redurable.store.redis.lane import Lane, connection_factory
+from redurable.store.redis.channel import channel_factory
+from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import RedisStore
 
 
@@ -20,7 +21,7 @@ class EmbeddedStore(RedisStore):
     ) -> None:
         self.server = EmbeddedServer(directory)
         self._in_use = False
-        lane = Lane(connection_factory(unix_url(self.server.socket)), self._before_connect)
+        lane = Lane(channel_factory(unix_url(self.server.socket)), self._before_connect)
         super().__init__(lane, hub, consumer, partitions, max_payload)
 
     async def open(self, create: bool = True) -> bool:

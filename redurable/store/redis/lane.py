@@ -14,9 +14,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import hiredis
-from redis.asyncio.connection import AbstractConnection, Connection, parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -34,12 +31,12 @@ from redis.exceptions import (
 
 from redurable.errors import StoreDamaged, StoreError, StoreFull, StoreRefused, StoreUnavailable
 from redurable.store.redis import damage
+from redurable.store.redis.channel import Channel, ChannelFactory
 from redurable.store.redis.scripts import load
 
 log = logging.getLogger("redurable.store")
 
 Argument: TypeAlias = str | bytes | int
-ConnectionFactory: TypeAlias = Callable[[], AbstractConnection]
 BeforeConnect: TypeAlias = Callable[[], Awaitable[None]]
 
 _pack: Callable[[tuple[Argument, ...]], bytes] = cast("Any", hiredis).pack_command
@@ -75,10 +72,10 @@ class Lane:
     command fails on this data).
     """
 
-    def __init__(self, connect: ConnectionFactory, before_connect: BeforeConnect | None = None) -> None:
+    def __init__(self, connect: ChannelFactory, before_connect: BeforeConnect | None = None) -> None:
         self._connect = connect
         self._before_connect = before_connect
-        self._idle: list[AbstractConnection] = []
+        self._idle: list[Channel] = []
         self._calls = asyncio.Semaphore(MOST_CALLS)
         self._closed = False
         self._reported: set[str] = set()
@@ -92,7 +89,7 @@ class Lane:
         """Close the idle connections now, and those in use as they come back."""
         self._closed = True
         while self._idle:
-            await self._idle.pop().disconnect()
+            await self._idle.pop().close()
 
     async def call(self, *command: Argument) -> Any:
         """One command that does not block."""
@@ -130,9 +127,9 @@ class Lane:
     async def _exchange(self, command: tuple[Argument, ...], timeout: float) -> Any:
         packed = _pack(command)
         try:
-            connection = await self._borrow()
-            async with asyncio.timeout(timeout):
-                return await self._send(connection, packed)
+            reply = await self._send(packed, timeout)
+            if isinstance(reply, RedisError):
+                raise reply
         except TimeoutError:
             raise StoreUnavailable(f"no answer to {command[0]!r} within {timeout:g} s") from None
         except RedisError as error:
@@ -142,68 +139,32 @@ class Lane:
             raise known from error
         except OSError as error:
             raise StoreUnavailable(str(error)) from error
-
-    async def _send(self, connection: AbstractConnection, packed: bytes) -> Any:
-        try:
-            await connection.send_packed_command((packed,), check_health=False)
-            reply = await cast("Awaitable[Any]", connection.read_response(disable_decoding=True))
-        except ResponseError:
-            await self._give_back(connection)
-            raise
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        await self._give_back(connection)
         return reply
 
-    async def _borrow(self) -> AbstractConnection:
+    async def _send(self, packed: bytes, timeout: float) -> Any:
+        channel = await self._borrow()
+        try:
+            reply = await channel.exchange(packed, timeout)
+        except BaseException:
+            await channel.close()
+            raise
+        refused = isinstance(reply, RedisError) and not isinstance(reply, ResponseError)  # log in anew next time
+        if self._closed or refused:
+            await channel.close()
+        else:
+            self._idle.append(channel)
+        return reply
+
+    async def _borrow(self) -> Channel:
         while self._idle:
-            connection = self._idle.pop()
-            if await _is_clean(connection):
-                return connection
-            await connection.disconnect(nowait=True)
+            channel = self._idle.pop()
+            if channel.alive:
+                return channel
+            await channel.close()
         if self._before_connect is not None:
             await self._before_connect()
-        connection = self._connect()
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                await connection.connect()
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        return connection
-
-    async def _give_back(self, connection: AbstractConnection) -> None:
-        if self._closed:
-            await connection.disconnect()
-        else:
-            self._idle.append(connection)
-
-
-async def _is_clean(connection: AbstractConnection) -> bool:
-    """False when the server closed the connection, or a reply lies in it that nobody asked for."""
-    try:
-        return not await connection.can_read()
-    except RedisError:
-        return False
-
-
-def connection_factory(url: str) -> ConnectionFactory:
-    """Connections to `redis://`, `rediss://` or `unix://`; raises `StoreRefused` when the address cannot be read."""
-    try:
-        options: dict[str, Any] = dict(parse_url(url))
-        kind: type[AbstractConnection] = options.pop("connection_class", Connection)
-        options |= {
-            "protocol": 2,
-            "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": None,  # the lane's own deadline covers the whole call
-            "decode_responses": False,
-            "driver_info": None,
-        }
-        kind(**options)
-    except (TypeError, ValueError) as error:
-        raise StoreRefused(f"the store's address cannot be used: {error}") from error
-    return lambda: kind(**options)
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            return await self._connect()
 
 
 def store_error(error: RedisError) -> StoreError | None:

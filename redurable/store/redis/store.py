@@ -19,7 +19,8 @@ from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import relay as _relay
 from redurable.store.redis import tasks as _tasks
 from redurable.store.redis import timers as _timers
-from redurable.store.redis.lane import BeforeConnect, ConnectionFactory, Lane, connection_factory
+from redurable.store.redis.channel import ChannelFactory, channel_factory
+from redurable.store.redis.lane import BeforeConnect, Lane
 from redurable.store.redis.layout import Layout
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class RedisStore:
 
     def __init__(
         self,
-        connect: ConnectionFactory | Lane,
+        connect: ChannelFactory | Lane,
         hub: str,
         consumer: str = "",
         partitions: int = 16,
@@ -196,4 +197,4 @@ def redis_store(
     before_connect: BeforeConnect | None = None,
 ) -> RedisStore:
     """A store at `redis://`, `rediss://` or `unix://`; `before_connect` runs before every new connection."""
-    return RedisStore(Lane(connection_factory(url), before_connect), hub, consumer, partitions, max_payload)
+    return RedisStore(Lane(channel_factory(url), before_connect), hub, consumer, partitions, max_payload)
