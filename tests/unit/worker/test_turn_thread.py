@@ -1,0 +1,50 @@
+"""Which turns make the hop to the thread: all but single ones of code that is known to be quick."""
+
+from __future__ import annotations
+
+from threading import get_ident
+from types import SimpleNamespace
+
+import pytest
+
+from redurable.authoring.app import App
+from redurable.authoring.context import OrchestrationContext
+from redurable.facts import TurnsTaken
+from redurable.worker import turn_thread
+from redurable.worker.turn_thread import PROVEN_TURNS, QUICK_SECONDS
+from tests.unit.worker.stage import Stage
+
+app = App("stage")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock that times turns; it stands still unless a test moves it."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(turn_thread, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    return clock
+
+
+async def test_single_turns_of_quick_code_stay_on_the_loop(clock: SimpleNamespace) -> None:
+    threads: list[bool] = []
+    mine = get_ident()
+
+    @app.orchestrator
+    async def compute(ctx: OrchestrationContext, turns: int) -> int:
+        for _ in range(turns):
+            clock.now += await ctx.wait_for_external_event("Go", float)
+            threads.append(get_ident() == mine)
+        return turns
+
+    slow_at = PROVEN_TURNS + 5
+    turns = 2 * PROVEN_TURNS + 10
+    stage = Stage()
+    async with stage.working(app, roles={"orchestrations"}):
+        await stage.start("compute", turns)
+        await stage.until(lambda: len(stage.told(TurnsTaken)) == 1)
+        for number in range(turns):
+            await stage.raise_event("one", "Go", 2 * QUICK_SECONDS if number == slow_at else 0.0)
+            await stage.until(lambda number=number: len(stage.told(TurnsTaken)) == number + 2)
+        assert await stage.result() == turns
+    # Proven, on the loop; one slow turn there, and it has to be proven again.
+    assert threads == [False] * PROVEN_TURNS + [True] * 6 + [False] * PROVEN_TURNS + [True] * (turns - slow_at - 1 - 20)
