@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redurable.authoring.functions import Activity, Orchestrator
 from redurable.authoring.payloads import Codec
-from redurable.authoring.policies import RESERVED, StartOptions, start_options
+from redurable.authoring.policies import RESERVED, OrchestratorOptions, start_options
 from redurable.authoring.signature import ByName, Signature
 from redurable.core.values import ActivityOptions, Arguments
 from redurable.errors import RegistrationError
@@ -31,7 +31,7 @@ class StartCall(NamedTuple):
 
     name: str
     call: Arguments
-    options: StartOptions
+    options: OrchestratorOptions
     result: Codec
 
 
@@ -53,7 +53,7 @@ def read_start_call(
     orchestrator: Any, args: Sequence[Any], kwargs: dict[str, Any], registry: Registry | None = None
 ) -> StartCall:
     """What a start is asked for. Options that stand beside the inputs are told from them by their names."""
-    chosen = StartOptions()
+    chosen = OrchestratorOptions()
     if isinstance(orchestrator, Orchestrator):
         name, signature = orchestrator.name, orchestrator.definition.signature
         chosen = orchestrator.chosen
@@ -66,7 +66,7 @@ def read_start_call(
         )
     beside = {option: kwargs.pop(option) for option in RESERVED.intersection(kwargs)}
     given = {option: value for option, value in beside.items() if value is not None}
-    options: StartOptions = {**chosen, **start_options(given, signature.owner)} if given else chosen
+    options: OrchestratorOptions = {**chosen, **start_options(given, signature.owner)} if given else chosen
     return StartCall(name, signature.encode(args, kwargs), options, signature.result)
 
 

@@ -14,14 +14,17 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from uuid import UUID, uuid5
 
+from msgspec.structs import replace
+
 from redurable.authoring import waiting
 from redurable.authoring.calls import StartCall, read_activity_call, read_start_call
+from redurable.authoring.children import call_child, child_of
 from redurable.authoring.functions import Activity, Orchestrator
 from redurable.authoring.logs import ReplaySafeLogger
 from redurable.authoring.payloads import Codec, encode
-from redurable.authoring.policies import ChildOptions, milliseconds
+from redurable.authoring.policies import CHILD_OPTIONS, ChildOptions, DetachedOptions, check_fit, milliseconds
 from redurable.core.definition import Scope
-from redurable.errors import CallerError, InvalidPayload, NotBuilt
+from redurable.errors import CallerError, InvalidPayload
 
 if TYPE_CHECKING:
     from redurable.authoring.definitions import OrchestratorDefinition
@@ -147,27 +150,58 @@ class OrchestrationContext:
     def call_sub_orchestrator(self, orchestrator: Any, /, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
         """Start a child and wait for its result; `instance_id` defaults to `{parent}:{number}`.
 
-        By name, the result is plain JSON unless `result_type` says more. The future fails with
-        `SubOrchestrationFailed`, also when the instance id is taken.
+        Options (see `ChildOptions`) stand beside positional inputs, or go through `orchestrator.options(…)`. By name,
+        the result is plain JSON unless `result_type` says more. The future fails with `SubOrchestrationFailed`, also
+        when the instance id is taken; with a retry policy when no attempt is left.
         """
-        name, call, options, result = self._read_child(orchestrator, args, kwargs)
-        if "tags" in options:
-            raise NotBuilt(f"orchestrator {name!r}: tags of a sub-orchestration are not built yet: leave them out")
-        return self._scope.call_sub_orchestrator(name, call, options.get("instance_id", ""), result.decode)
+        return call_child(self._scope, self._read_child(orchestrator, args, kwargs, CHILD_OPTIONS))
 
     @overload
     def start_orchestration(self, orchestrator: Orchestrator[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> str: ...
     @overload
-    def start_orchestration(self, orchestrator: str, /, *args: object, **options: Unpack[ChildOptions]) -> str: ...
+    def start_orchestration(
+        self, orchestrator: Callable[[OrchestrationContext], Awaitable[Any]], /, **options: Unpack[DetachedOptions]
+    ) -> str: ...
+    @overload
+    def start_orchestration(
+        self,
+        orchestrator: Callable[[OrchestrationContext, A], Awaitable[Any]],
+        a: A,
+        /,
+        **options: Unpack[DetachedOptions],
+    ) -> str: ...
+    @overload
+    def start_orchestration(
+        self,
+        orchestrator: Callable[[OrchestrationContext, A, B], Awaitable[Any]],
+        a: A,
+        b: B,
+        /,
+        **options: Unpack[DetachedOptions],
+    ) -> str: ...
+    @overload
+    def start_orchestration(
+        self,
+        orchestrator: Callable[[OrchestrationContext, A, B, C], Awaitable[Any]],
+        a: A,
+        b: B,
+        c: C,
+        /,
+        **options: Unpack[DetachedOptions],
+    ) -> str: ...
+    @overload
+    def start_orchestration(self, orchestrator: str, /, *args: object, **options: Unpack[DetachedOptions]) -> str: ...
     def start_orchestration(self, orchestrator: Any, /, *args: Any, **kwargs: Any) -> str:
         """Start a child that nobody waits for, and return its instance id: by default a new unique one.
 
-        `orchestrator.options(instance_id=…, tags=…)` decides about id and tags. When the id is taken, nothing happens.
+        Options: see `DetachedOptions`. When the id is taken, nothing happens but a dead letter that says so.
         """
-        name, call, options, _ = self._read_child(orchestrator, args, kwargs)
-        instance = options.get("instance_id") or str(self.new_uuid())
-        self._scope.start_orchestration(name, call, instance, options.get("tags", {}))
-        return instance
+        asked = self._read_child(orchestrator, args, kwargs, CHILD_OPTIONS - {"retry"})
+        child = child_of(asked.options)
+        if not child.instance:
+            child = replace(child, instance=str(self.new_uuid()))
+        self._scope.start_orchestration(asked.name, asked.call, child)
+        return child.instance
 
     def create_timer(self, when: timedelta | datetime) -> asyncio.Future[None]:
         """A durable timer: done after a span, or at a time-zone aware moment; cancel the future to remove it."""
@@ -229,9 +263,9 @@ class OrchestrationContext:
         """End this execution and begin the next with a fresh history; unread events go along unless told otherwise."""
         self._scope.continue_as_new(self._definition.signature.encode(inputs, {}), keep_events)
 
-    def _read_child(self, orchestrator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> StartCall:
-        child = read_start_call(orchestrator, args, kwargs, self._definition.registry)
-        for option in ("on_conflict", "delay"):
-            if option in child.options:
-                raise NotBuilt(f"orchestrator {child.name!r}: {option} of a child is not built yet: leave it out")
-        return child
+    def _read_child(
+        self, orchestrator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], allowed: frozenset[str]
+    ) -> StartCall:
+        asked = read_start_call(orchestrator, args, kwargs, self._definition.registry)
+        check_fit(asked.options, allowed, f"orchestrator {asked.name!r}", "the call of a child")
+        return asked

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast
 
-from redurable.authoring.policies import ActivityCallOptions, StartOptions, activity_options, start_options
+from redurable.authoring.policies import ActivityCallOptions, OrchestratorOptions, activity_options, start_options
 from redurable.core.values import ActivityOptions
 
 if TYPE_CHECKING:
@@ -70,15 +70,16 @@ class Orchestrator(Generic[P, R_co]):
     def __init__(self, function: Callable[..., Awaitable[Any]], definition: OrchestratorDefinition) -> None:
         functools.update_wrapper(cast("Any", self), function)
         self.definition = definition
-        self.chosen = StartOptions()
+        self.chosen = OrchestratorOptions()
 
     @property
     def name(self) -> str:
         """The registered name."""
         return self.definition.name
 
-    def options(self, **options: Unpack[StartOptions]) -> Self:
-        """The same orchestrator with other options, for starts whose inputs go by keyword. See `StartOptions`."""
+    def options(self, **options: Unpack[OrchestratorOptions]) -> Self:
+        """The same orchestrator with other options, for calls whose inputs go by keyword. See `StartOptions` for what a
+        client's start takes, `ChildOptions` for what a sub-orchestration does."""
         other = copy.copy(self)
         other.chosen = {**self.chosen, **start_options(options, f"orchestrator {self.name!r}")}
         return other

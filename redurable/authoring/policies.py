@@ -24,9 +24,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 TIMEOUTS = tuple(f"{name}_timeout" for name in Timeouts.__struct_fields__)
 ACTIVITY_OPTIONS = frozenset({"task_queue", "retry", *TIMEOUTS})
 START_OPTIONS = frozenset({"instance_id", "on_conflict", "delay", "tags"})
+CHILD_OPTIONS = frozenset({"instance_id", "delay", "tags", "retry"})
 
 _NOT_BUILT = frozenset({"execution_timeout"})
-RESERVED = START_OPTIONS | {"execution_timeout"}
+RESERVED = START_OPTIONS | CHILD_OPTIONS | {"execution_timeout"}
 """What no parameter of an orchestrator may be called: these keywords of a start are options, not inputs."""
 
 _CONFLICTS: tuple[OnConflict, ...] = get_args(OnConflict)
@@ -148,10 +149,29 @@ class StartOptions(TypedDict, total=False):
     tags: dict[str, str]
 
 
-class ChildOptions(TypedDict, total=False):
-    """Options of a sub-orchestration that stand beside its inputs; default instance id: `{parent}:{number}`."""
+class OrchestratorOptions(StartOptions, total=False):
+    """What `orchestrator.options(…)` takes: options of a start, and of a sub-orchestration. See `ChildOptions`."""
+
+    retry: RetryPolicy
+
+
+class DetachedOptions(TypedDict, total=False):
+    """Options of a child that stand beside its inputs.
+
+    `instance_id`: default `{parent}:{number}`; of a child that nobody waits for, a new unique one. `tags`: labels that
+    stay with the child; it inherits none. `delay`: how long to wait before its first turn.
+    """
 
     instance_id: str | None
+    tags: dict[str, str]
+    delay: timedelta
+
+
+class ChildOptions(DetachedOptions, total=False):
+    """Options of a sub-orchestration. `retry`: call it again when it has failed, each time as a new instance, which is
+    called `{instance_id}:{attempt}` from the second one on when an id is given. Default: it is called once."""
+
+    retry: RetryPolicy
 
 
 def check_options(given: Mapping[str, object], allowed: frozenset[str], owner: str) -> None:
@@ -185,9 +205,9 @@ def _timeouts(given: Mapping[str, Any], base: Timeouts, owner: str) -> Timeouts:
     return replace(base, **lengths) if lengths else base
 
 
-def start_options(given: Mapping[str, Any], owner: str) -> StartOptions:
-    """The given options of a start, checked."""
-    check_options(given, START_OPTIONS, owner)
+def start_options(given: Mapping[str, Any], owner: str) -> OrchestratorOptions:
+    """The given options of a start or of a child, checked one by one."""
+    check_options(given, START_OPTIONS | CHILD_OPTIONS, owner)
     if "instance_id" in given:
         check_instance_id(given["instance_id"])
     if given.get("on_conflict", "fail") not in _CONFLICTS:
@@ -198,4 +218,13 @@ def start_options(given: Mapping[str, Any], owner: str) -> StartOptions:
     tags: dict[Any, Any] = given.get("tags", {})
     if not all(isinstance(text, str) for item in tags.items() for text in item):
         raise InvalidPayload(f"{owner}: tags={tags!r}: use strings as names and values")
-    return StartOptions(**given)
+    if not isinstance(given.get("retry", RetryPolicy()), RetryPolicy):
+        raise RegistrationError(f"{owner}: retry={given['retry']!r}: use a RetryPolicy")
+    return OrchestratorOptions(**given)
+
+
+def check_fit(given: Mapping[str, Any], allowed: frozenset[str], owner: str, call: str) -> None:
+    """Raise `RegistrationError` for an option that `call`, another one than it was made for, does not take."""
+    for name in given:
+        if name not in allowed:
+            raise RegistrationError(f"{owner}: {call} takes no {name!r}; its options are {', '.join(sorted(allowed))}")

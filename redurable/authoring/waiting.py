@@ -21,7 +21,7 @@ def with_deadline(event: asyncio.Future[T], timer: asyncio.Future[None], text: s
     def on_event(_: asyncio.Future[T]) -> None:
         timer.cancel()
         if not outcome.done():
-            _settle(outcome, event)
+            settle(outcome, event)
 
     def on_timer(_: asyncio.Future[None]) -> None:
         if not timer.cancelled() and not outcome.done():
@@ -44,7 +44,7 @@ def select(awaitables: Sequence[Awaitable[T]]) -> asyncio.Future[tuple[int, T]]:
     outcome: asyncio.Future[tuple[int, T]] = asyncio.get_running_loop().create_future()
 
     def on_done(future: asyncio.Future[T]) -> None:
-        error = _error(future)
+        error = error_of(future)
         if outcome.done():
             return
         if error is None:
@@ -68,7 +68,7 @@ def join(awaitables: Sequence[Awaitable[T]]) -> asyncio.Future[list[T]]:
     results: list[T] = []
 
     def on_done(future: asyncio.Future[T]) -> None:
-        error = _error(future)
+        error = error_of(future)
         if outcome.done():
             return
         if error is not None:
@@ -99,8 +99,9 @@ def _listen(futures: Sequence[asyncio.Future[T]], on_done: Callable[[asyncio.Fut
             future.add_done_callback(on_done)
 
 
-def _settle(outcome: asyncio.Future[T], source: asyncio.Future[T]) -> None:
-    error = _error(source)
+def settle(outcome: asyncio.Future[T], source: asyncio.Future[T], instead: BaseException | None = None) -> None:
+    """Settle `outcome` as `source` is, at its place in the history; `instead` is told in place of its error."""
+    error = instead or error_of(source)
     if error is None:
         outcome.set_result(source.result())
     else:
@@ -110,6 +111,7 @@ def _settle(outcome: asyncio.Future[T], source: asyncio.Future[T]) -> None:
         setattr(outcome, "position", position)  # noqa: B010 - only futures of the engine have it
 
 
-def _error(future: asyncio.Future[Any]) -> BaseException | None:
+def error_of(future: asyncio.Future[Any]) -> BaseException | None:
+    """Why a done future failed, or that it was cancelled."""
     # Asking for an error marks it as seen, so the loop does not report that of a loser, which is nobody's.
     return asyncio.CancelledError() if future.cancelled() else future.exception()

@@ -14,7 +14,7 @@ from redurable.authoring.calls import read_start_call
 from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.functions import Orchestrator
 from redurable.authoring.payloads import Codec, encode
-from redurable.authoring.policies import StartOptions, milliseconds
+from redurable.authoring.policies import START_OPTIONS, StartOptions, check_fit, milliseconds
 from redurable.client.changes import Changes
 from redurable.client.handle import Handle
 from redurable.client.link import Link
@@ -138,6 +138,7 @@ class Client:
         Raises `InstanceAlreadyExists`, `InvalidPayload` for inputs that do not fit.
         """
         name, call, options, result = read_start_call(orchestrator, args, kwargs)
+        check_fit(options, START_OPTIONS, f"orchestrator {name!r}", "client.start")
         self._check_size(f"orchestrator {name!r}", "input", call_size(call))
         self._check_size(f"orchestrator {name!r}", "tags", tags_size(options.get("tags", {})))
         instance = options.get("instance_id") or uuid4().hex

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from redurable.core.values import ActivityOptions, Arguments, Failure
+from redurable.core.values import ActivityOptions, Arguments, Child, Failure
 
 
 class ScheduleActivity(Struct, frozen=True):
@@ -26,20 +26,19 @@ class CancelTimer(Struct, frozen=True):
 
 
 class ScheduleSubOrchestration(Struct, frozen=True):
-    """An empty `instance` means `{parent}:{seq}`."""
+    """Start a child and wait for it."""
 
     name: str
     call: Arguments
-    instance: str = ""
+    child: Child = Child()
 
 
 class ScheduleOrchestration(Struct, frozen=True):
-    """A detached child; an empty `instance` means `{parent}:{seq}`."""
+    """Start a detached child: nobody waits for it."""
 
     name: str
     call: Arguments
-    instance: str = ""
-    tags: dict[str, str] = {}
+    child: Child = Child()
 
 
 class SendEvent(Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from msgspec import Raw
 
-from redurable.core.values import ActivityOptions, Arguments, Failure, Parent
+from redurable.core.values import ActivityOptions, Arguments, Child, Failure, Parent
 
 T = TypeVar("T")
 
@@ -52,13 +52,12 @@ class Scope(Protocol):
         ...
 
     def call_sub_orchestrator(
-        self, name: str, call: Arguments, instance: str, decode: Callable[[Raw], T]
+        self, name: str, call: Arguments, child: Child, decode: Callable[[Raw], T]
     ) -> asyncio.Future[T]:
-        """Start a child and wait for it. An empty `instance` means `{parent}:{seq}`. Fails with
-        `SubOrchestrationFailed`."""
+        """Start a child and wait for it. Fails with `SubOrchestrationFailed`."""
         ...
 
-    def start_orchestration(self, name: str, call: Arguments, instance: str, tags: dict[str, str]) -> None:
+    def start_orchestration(self, name: str, call: Arguments, child: Child) -> None:
         """Start a child that nobody waits for."""
         ...
 

@@ -104,19 +104,25 @@ class TimerCanceled(_Event, frozen=True, kw_only=True):
 
 
 class SubOrchestrationScheduled(_Event, frozen=True, kw_only=True):
+    """`not_before`: when the child may take its first turn (0: at once); `attempt` counts the calls of a retry policy,
+    each with an instance of its own."""
+
     seq: int
     name: str
     instance: str
     call: Arguments = Arguments()
+    not_before: int = 0
+    attempt: int = 1
 
 
 class OrchestrationScheduled(_Event, frozen=True, kw_only=True):
-    """A detached child: nobody waits for it."""
+    """A detached child: nobody waits for it. `not_before` as in `SubOrchestrationScheduled`."""
 
     seq: int
     name: str
     instance: str
     call: Arguments = Arguments()
+    not_before: int = 0
 
 
 class EventSent(_Event, frozen=True, kw_only=True):

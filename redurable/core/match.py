@@ -75,10 +75,10 @@ def _same(event: DecisionEvent, command: Command) -> bool:
         case (TimerCanceled() as made, CancelTimer() as asked):
             return made.seq == asked.seq
         case (SubOrchestrationScheduled() as made, ScheduleSubOrchestration() as asked):
-            given = not asked.instance or made.instance == asked.instance
+            given = not asked.child.instance or made.instance == asked.child.instance
             return given and made.name == asked.name and made.call == asked.call
         case (OrchestrationScheduled() as made, ScheduleOrchestration() as asked):
-            return (made.name, made.instance) == (asked.name, asked.instance) and made.call == asked.call
+            return (made.name, made.instance) == (asked.name, asked.child.instance) and made.call == asked.call
         case (EventSent() as made, SendEvent() as asked):
             return (made.instance, made.name) == (asked.instance, asked.name) and made.data == asked.data
         case _:
@@ -108,8 +108,9 @@ def _difference(position: int, event: DecisionEvent | None, issued: Issued | Non
 def describe(item: DecisionEvent | Command) -> str:
     """One line that names an event or a command with what distinguishes it."""
     words = [type(item).__name__]
+    child = getattr(item, "child", None)
     for field in ("seq", "name", "instance", "due"):
-        value = getattr(item, field, None)
+        value = getattr(item, field, None) or getattr(child, field, None)
         if value:
             words.append(f"{field}={value!r}")
     call = getattr(item, "call", None)

@@ -21,7 +21,10 @@ class KeptEvent(Struct, frozen=True, omit_defaults=True):
 
 
 class StartExecution(_Message, frozen=True, kw_only=True):
-    """Begin an execution. Lies in the instance's start slot, not in the mailbox stream, and is always read first."""
+    """Begin an execution. Lies in the instance's start slot, not in the mailbox stream, and is always read first.
+
+    `not_before` is when a child may take its first turn, in milliseconds of the Unix epoch (0: at once).
+    """
 
     name: str
     call: Arguments = Arguments()
@@ -31,6 +34,7 @@ class StartExecution(_Message, frozen=True, kw_only=True):
     first_seq: int = 1
     kept_events: tuple[KeptEvent, ...] = ()
     event_ids: tuple[str, ...] = ()
+    not_before: int = 0
 
 
 class ActivityResult(_Message, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from redurable.core.ids import MAX_INSTANCE_ID_BYTES, check_instance_id, check_n
 from redurable.core.issued import Awaited, Issued, Mailroom, settled_at
 from redurable.core.loop import DeterministicLoop, DurableHandle
 from redurable.core.sizes import UNLIMITED, call_size, check_size, tags_size
-from redurable.core.values import ActivityOptions, Arguments
+from redurable.core.values import ActivityOptions, Arguments, Child
 from redurable.errors import InvalidName, InvalidPayload, NotDeterministic, TurnLimitExceeded
 
 T = TypeVar("T")
@@ -90,15 +90,14 @@ class LiveScope:
         return self._await(ScheduleActivity(check_name(name, "activity"), call, options), name, decode)
 
     def call_sub_orchestrator(
-        self, name: str, call: Arguments, instance: str, decode: Callable[[Raw], T]
+        self, name: str, call: Arguments, child: Child, decode: Callable[[Raw], T]
     ) -> asyncio.Future[T]:
-        self._check_child(name, call, instance)
-        return self._await(ScheduleSubOrchestration(check_name(name, "orchestrator"), call, instance), name, decode)
+        self._check_child(name, call, child)
+        return self._await(ScheduleSubOrchestration(check_name(name, "orchestrator"), call, child), name, decode)
 
-    def start_orchestration(self, name: str, call: Arguments, instance: str, tags: dict[str, str]) -> None:
-        self._check_child(name, call, instance)
-        self._check_made(f"orchestrator {name!r}", "tags", tags_size(tags))
-        self._issue(ScheduleOrchestration(check_name(name, "orchestrator"), call, instance, tags), None)
+    def start_orchestration(self, name: str, call: Arguments, child: Child) -> None:
+        self._check_child(name, call, child)
+        self._issue(ScheduleOrchestration(check_name(name, "orchestrator"), call, child), None)
 
     def create_timer(self, due: int) -> asyncio.Future[None]:
         self._check()
@@ -146,15 +145,16 @@ class LiveScope:
     def _check_call(self, owner: str, call: Arguments) -> None:
         self._check_made(owner, "input", call_size(call))
 
-    def _check_child(self, name: str, call: Arguments, instance: str) -> None:
-        if instance:
-            check_instance_id(instance)
+    def _check_child(self, name: str, call: Arguments, child: Child) -> None:
+        if child.instance:
+            check_instance_id(child.instance)
         elif len(self.instance.encode()) > _LONGEST_PARENT:
             raise InvalidName(
                 f"orchestrator {name!r}: the id of a child of {self.instance!r} would be longer than "
                 f"{MAX_INSTANCE_ID_BYTES} bytes: choose a shorter one with instance_id=…"
             )
         self._check_call(f"orchestrator {name!r}", call)
+        self._check_made(f"orchestrator {name!r}", "tags", tags_size(child.tags))
 
     # -- for the loop
 

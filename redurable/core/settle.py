@@ -46,10 +46,13 @@ from redurable.core.messages import (
     SubOrchestrationResult,
 )
 from redurable.core.state import State
-from redurable.core.values import Arguments, Failure, Parent, Task
+from redurable.core.values import Failure, Parent, Task
 
 TERMINATED = "OrchestrationTerminated"
 """The type of the failure that the parent of a terminated sub-orchestration sees."""
+
+TAKEN = "InstanceAlreadyExists"
+"""The type of the failure that the parent of a sub-orchestration sees whose instance id is taken."""
 
 
 class Draft:
@@ -128,13 +131,9 @@ class Draft:
                 self._cancel_timer(command.seq)
                 return TimerCanceled(at=at, seq=command.seq)
             case ScheduleSubOrchestration():
-                child = command.instance or f"{self.instance}:{seq}"
-                self._start_child(command.name, child, command.call, seq)
-                return SubOrchestrationScheduled(at=at, seq=seq, name=command.name, instance=child, call=command.call)
+                return self._schedule_child(command, at, seq)
             case ScheduleOrchestration():
-                child = command.instance or f"{self.instance}:{seq}"
-                self._start(child, command.name, command.call, seq, command.tags)
-                return OrchestrationScheduled(at=at, seq=seq, name=command.name, instance=child, call=command.call)
+                return self._schedule_detached(command, at, seq)
             case SendEvent():
                 message = RaiseEvent(name=command.name, data=command.data, id=f"{self.state.execution}:{seq}")
                 self.outbox.append(Outgoing(command.instance, message))
@@ -173,20 +172,46 @@ class Draft:
         if self.timers.pop(seq, None) is None:
             self.canceled_timers.append(seq)
 
-    def _start_child(self, name: str, child: str, call: Arguments, seq: int) -> None:
-        taken = Failure("InstanceAlreadyExists", f"the sub-orchestration's instance id {child!r} is taken")
+    def _schedule_child(self, command: ScheduleSubOrchestration, at: int, seq: int) -> DecisionEvent:
+        instance = command.child.instance or f"{self.instance}:{seq}"
+        taken = Failure(TAKEN, f"the sub-orchestration's instance id {instance!r} is taken")
         refusal = SubOrchestrationFailure(execution=self.state.execution, seq=seq, failure=taken)
-        message = StartExecution(
-            execution=f"{self.head}.{seq}",
-            name=name,
-            call=call,
-            parent=Parent(self.instance, self.state.execution, seq),
+        start = self._start_of(command, at, seq, Parent(self.instance, self.state.execution, seq))
+        self.outbox.append(Outgoing(instance, start, (self.instance, refusal)))
+        return SubOrchestrationScheduled(
+            at=at,
+            seq=seq,
+            name=command.name,
+            instance=instance,
+            call=command.call,
+            not_before=start.not_before,
+            attempt=command.child.attempt,
         )
-        self.outbox.append(Outgoing(child, message, (self.instance, refusal)))
 
-    def _start(self, child: str, name: str, call: Arguments, seq: int, tags: dict[str, str]) -> None:
-        message = StartExecution(execution=f"{self.head}.{seq}", name=name, call=call, tags=tags)
-        self.outbox.append(Outgoing(child, message))
+    def _schedule_detached(self, command: ScheduleOrchestration, at: int, seq: int) -> DecisionEvent:
+        instance = command.child.instance or f"{self.instance}:{seq}"
+        start = self._start_of(command, at, seq)
+        self.outbox.append(Outgoing(instance, start))
+        return OrchestrationScheduled(
+            at=at, seq=seq, name=command.name, instance=instance, call=command.call, not_before=start.not_before
+        )
+
+    def _start_of(
+        self,
+        command: ScheduleSubOrchestration | ScheduleOrchestration,
+        at: int,
+        seq: int,
+        parent: Parent | None = None,
+    ) -> StartExecution:
+        child = command.child
+        return StartExecution(
+            execution=f"{self.head}.{seq}",
+            name=command.name,
+            call=command.call,
+            parent=parent,
+            tags=child.tags,
+            not_before=at + child.delay if child.delay else 0,
+        )
 
     def _conclude(
         self, command: Complete | Fail | ContinueAsNew, at: int, unread: Callable[[], tuple[KeptEvent, ...]]

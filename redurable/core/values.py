@@ -58,6 +58,18 @@ class Parent(Struct, frozen=True):
     seq: int
 
 
+class Child(Struct, frozen=True):
+    """What a parent decides about a child beside its arguments.
+
+    An empty `instance` means `{parent}:{seq}`; `delay` in milliseconds; `attempt` counts the calls of a retry policy.
+    """
+
+    instance: str = ""
+    tags: dict[str, str] = {}
+    delay: int = 0
+    attempt: int = 1
+
+
 class Backoff(StrEnum):
     """How the wait between attempts grows."""
 

@@ -192,7 +192,8 @@ class Store(Protocol):
         ...
 
     async def send(self, messages: Sequence[Outgoing]) -> list[SendOutcome]:
-        """Append messages to mailboxes and announce their instances."""
+        """Append messages to mailboxes and announce their instances. A start that has a `not_before` to come begins the
+        instance parked until then, as one with a delay; so does `relay`."""
         ...
 
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:

@@ -21,7 +21,7 @@ from redurable.core.events import Event, ExecutionCompleted, TimerCanceled, Time
 from redurable.core.messages import ActivityResult, Mail, Malformed, Message, RaiseEvent, StartExecution, TimerDue
 from redurable.core.sizes import UNLIMITED
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
-from redurable.core.values import ABSENT, ActivityOptions, Arguments, Failure, RuntimeStatus, Task
+from redurable.core.values import ABSENT, ActivityOptions, Arguments, Child, Failure, RuntimeStatus, Task
 
 T = TypeVar("T")
 T0 = 1_700_000_000_000
@@ -51,7 +51,7 @@ class Ctx:
         return self.scope.call_activity(name, Arguments(input=raw(given)), ActivityOptions(), text)
 
     def child(self, name: str, given: str = "null", instance: str = "") -> asyncio.Future[str]:
-        return self.scope.call_sub_orchestrator(name, Arguments(input=raw(given)), instance, text)
+        return self.scope.call_sub_orchestrator(name, Arguments(input=raw(given)), Child(instance), text)
 
     def event(self, name: str) -> asyncio.Future[str]:
         return self.scope.wait_for_event(name, text)

@@ -96,7 +96,7 @@ def _start_child(db: Database, child: Outgoing, start: StartExecution) -> SendOu
     """Create the child. If its id is taken, the parent is told, in a message that leaves from the child's partition."""
     record = find(db, child.instance)
     if record is None:
-        create(db, child.instance, start)
+        create(db, child.instance, start, start.not_before - db.now if start.not_before else 0)
     elif not has_begun(db, record, start.execution):
         if child.refusal is None:
             return Undeliverable(SendOutcome.SENT, "the instance exists")

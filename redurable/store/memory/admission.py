@@ -80,7 +80,7 @@ def _keep(partition: Partition, instance: str, event: RaiseEvent) -> bool:
 def _start_child(partition: Partition, child: Outgoing, start: StartExecution) -> SendOutcome | Undeliverable:
     """Create the child. If its id is taken, the parent is told, in a message that leaves from the child's partition."""
     if child.instance not in partition.instances:
-        partition.create(child.instance, start)
+        partition.create(child.instance, start, start.not_before - partition.clock() if start.not_before else 0)
     elif not partition.has_begun(child.instance, start.execution):
         if child.refusal is None:
             return Undeliverable(SendOutcome.SENT, "the instance exists")

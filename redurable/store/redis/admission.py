@@ -80,13 +80,14 @@ async def send(lane: Lane, layout: Layout, consumer: str, messages: Sequence[Out
 def _pack(layout: Layout, ring: Keyring, args: list[Argument], item: Outgoing) -> int:
     keys = layout.of(item.instance)
     message, instance = item.message, item.instance
-    ready = ring.block(keys, keys.ready, keys.open, keys.outbox)
+    ready = ring.block(keys, keys.ready, keys.open, keys.outbox, keys.timers)
     own = ring.own(keys.instance(instance), keys.start(instance), keys.mailbox(instance), keys.executions(instance))
     body = encode(message)
     packed: list[Any] = [ready, own, instance]
     if isinstance(message, StartExecution):
         parent, refusal = (item.refusal[0], encode(item.refusal[1])) if item.refusal else ("", b"")
         packed += ["s", message.execution, body, message.name, message.number, parent, refusal]
+        packed += [message.not_before, json_text(instance)]
     else:
         packed += [kind_of(message), message.execution, body]
     args.append(len(packed))

@@ -22,11 +22,12 @@ from redurable.store.port import Routed
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
-from redurable.store.redis.wire import Fields, fields_of, pack_fields
+from redurable.store.redis.wire import Fields, fields_of, json_text, pack_fields
 
 INTAKE: Final = "in"
 """The intake's name as a source; an outbox is called `p` and its partition's number."""
 
+_PER_MESSAGE = 14
 _MOST_MESSAGES = 500
 _MOST_BYTES = 1_000_000
 _MOST_FIELDS = 1000
@@ -41,6 +42,7 @@ class _Head(Struct):
     execution: str = ""
     name: str = ""
     number: int = 1
+    not_before: int = 0
 
 
 class Parcel(Struct, frozen=True):
@@ -102,7 +104,7 @@ async def deliver(lane: Lane, layout: Layout, source: str, parcels: Iterable[Par
     for parcel in parcels:
         args += _pack(layout, ring, parcel)
         size += len(parcel.body)
-        if len(args) > 12 * _MOST_MESSAGES or size > _MOST_BYTES:
+        if len(args) > _PER_MESSAGE * _MOST_MESSAGES or size > _MOST_BYTES:
             outcomes += await lane.script("deliver", ring.keys, args)
             ring, size = Keyring(), 0
             args = [source]
@@ -182,10 +184,11 @@ def read_intake_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel
 def _pack(layout: Layout, ring: Keyring, parcel: Parcel) -> Iterator[Argument]:
     instance, head = parcel.instance, parcel.head
     keys = layout.of(instance)
-    yield ring.block(keys, keys.ready, keys.open, keys.outbox, keys.marks)
+    yield ring.block(keys, keys.ready, keys.open, keys.outbox, keys.marks, keys.timers)
     yield ring.own(keys.instance(instance), keys.start(instance), keys.mailbox(instance), keys.executions(instance))
     yield from (parcel.id, instance, _KINDS.get(head.type, "m"), head.execution, parcel.body, head.name, head.number)
     yield from (*parcel.refusal, parcel.original)
+    yield from (head.not_before, json_text(instance) if head.not_before else "")
 
 
 def _dead_fields(letter: DeadLetter) -> list[Argument]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from redurable.core.delivery import Outgoing
 from redurable.core.messages import ActivityResult, Suspend, Terminate
@@ -168,3 +169,23 @@ class TestChildren:
         taken = await store.get("child")
         assert taken is not None
         assert taken.execution == "x7"
+
+    async def test_a_child_may_have_to_wait_for_its_time(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        now = (await store.upcoming(scenes.everywhere(store), 0, 1)).now
+        hour = now + 3_600_000
+        begins = {name: replace(scenes.message(name), not_before=at) for name, at in (("past", 1), ("soon", now + 20))}
+        late, later = (replace(scenes.message(name), not_before=hour) for name in ("late", "later"))
+        outbox = (*(Outgoing(name, start) for name, start in begins.items()), Outgoing("late", late))
+        await scenes.running(store, outbox=outbox)
+        await scenes.drain(store)
+        assert await scenes.send(store, "later", later, later) == [SendOutcome.SENT] * 2
+        await store_factory.advance(21)
+        await scenes.fire(store)
+        deliveries = await store.checkout(await scenes.receive(store), [None] * 2)
+        assert {delivery.entry.instance: delivery.start for delivery in deliveries} == begins
+        coming = (await store.upcoming(scenes.everywhere(store), 7_200_000, 10)).timers
+        assert [timer.due for timer in coming] == [hour, hour]
+        waiting = await store.get("late")
+        assert waiting is not None
+        assert (waiting.status, waiting.start) == (RuntimeStatus.PENDING, late)

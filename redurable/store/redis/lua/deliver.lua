@@ -1,10 +1,11 @@
 -- Purpose: deliver messages that lie in a source stream (an outbox, the intake) to their instances, in order.
 -- Invariant: an id at or below the source's mark was delivered before; the mark moves in the step that delivers. What
 --   cannot be delivered and must not vanish becomes a dead letter in the outbox of the same partition, in the same step.
--- KEYS: per partition (once) ready, open, outbox, marks; per message hash, start, mailbox, executions.
--- ARGV: source, then per message 12: index of ready, index of hash, id, instance, kind (e, c, m as in _append; s = start),
---   execution, body, name, number, refused parent ('' = nobody), refusal, packed fields (name to refusal belong to a
---   start; packed fields are the original ones, '' when the body is all that there was).
+-- KEYS: per partition (once) ready, open, outbox, marks, timers; per message hash, start, mailbox, executions.
+-- ARGV: source, then per message 14: index of ready, index of hash, id, instance, kind (e, c, m as in _append; s = start),
+--   execution, body, name, number, refused parent ('' = nobody), refusal, packed fields, wake, instance as JSON (all from
+--   name on but the packed fields belong to a start; packed fields are the original ones, '' when the body is all that
+--   there was).
 -- Returns: per message sent | kept | missing | finished | stale | seen, or `dead` for what became a dead letter.
 --@include _now
 --@include _announce
@@ -13,7 +14,7 @@
 --@include _begin
 --@include _above
 
-local source, STRIDE = ARGV[1], 12
+local source, STRIDE = ARGV[1], 14
 local REASON = {
   missing = 'no such instance', finished = 'the instance has finished', stale = 'the execution is gone',
   taken = 'the instance exists',
@@ -23,9 +24,9 @@ local function put(a, r, k)
   if ARGV[a + 4] ~= 's' then
     return append(KEYS[r], KEYS[k], KEYS[k + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5], ARGV[a + 6])
   end
-  return begin(KEYS[r], KEYS[r + 1], KEYS[r + 2], KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], {
+  return begin(KEYS[r], KEYS[r + 1], KEYS[r + 2], KEYS[r + 4], KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], {
     instance = ARGV[a + 3], execution = ARGV[a + 5], body = ARGV[a + 6], name = ARGV[a + 7], number = ARGV[a + 8],
-    parent = ARGV[a + 9], refusal = ARGV[a + 10],
+    parent = ARGV[a + 9], refusal = ARGV[a + 10], wake = ARGV[a + 12], json = ARGV[a + 13],
   })
 end
 

@@ -28,15 +28,8 @@ if found[1] then
   call('DEL', hash, start, mailbox, KEYS[7], KEYS[8], KEYS[9], KEYS[10])
   for i = 11, #KEYS do call('DEL', KEYS[i]) end
 end
-if delay == 0 then
-  local why = create(ready, hash, start, mailbox, open, instance, name, execution, number, body, clock)
-  return why and redis.error_reply(why) or 'started'
-end
-local wake = string.format('%.0f', clock + delay)
-call('ZADD', timers, wake, '["u","",' .. wake .. ',' .. ARGV[8] .. ']')
-call('SADD', open, instance)
-call('HSET', hash, 's', 'Pending', 'n', name, 'x', execution, 'k', number, 'h', execution, 'q', '', 't', '',
-  'c', clock, 'u', clock, 'p', wake)
-call('SET', start, body)
-call('PERSIST', mailbox)
-return 'started'
+local why = create(ready, hash, start, mailbox, open, timers, {
+  instance = instance, name = name, execution = execution, number = number, body = body,
+  wake = string.format('%.0f', clock + delay), json = ARGV[8],
+}, clock)
+return why and redis.error_reply(why) or 'started'
