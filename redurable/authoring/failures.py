@@ -6,6 +6,8 @@ import traceback
 from types import TracebackType
 from typing import cast
 
+from msgspec.structs import replace
+
 from redurable.core.values import Failure
 from redurable.errors import CallFailed, OrchestrationEnded
 
@@ -18,7 +20,8 @@ _MACHINERY = ("redurable.authoring.", "redurable.core.", "redurable.worker.", "a
 
 
 def failure_of(error: BaseException) -> Failure:
-    """The type name of an error, its message, where it was raised, and its causes (at most 8).
+    """The type name of an error, its message, where it was raised, and its causes (at most 8: the first ones and the
+    root, because every level of sub-orchestrations adds one).
 
     The stack names files, lines and functions of user code, the innermost last. It never reads source files, so it
     may be called inside a turn.
@@ -37,13 +40,26 @@ def _failure(error: BaseException, depth: int) -> Failure:
 
 def _cause(error: BaseException, depth: int) -> Failure | None:
     if isinstance(error, CallFailed | OrchestrationEnded):
-        return error.failure
+        return _bounded(error.failure, depth)
     cause = error.__cause__
     if cause is None and isinstance(error, BaseExceptionGroup):
         cause = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     elif cause is None and not error.__suppress_context__:
         cause = error.__context__
     return _failure(cause, depth) if cause is not None and depth > 0 else None
+
+
+def _bounded(failure: Failure, depth: int) -> Failure:
+    """A failure with at most so many links, the last of them the root."""
+    chain = [failure]
+    while (cause := chain[-1].cause) is not None:
+        chain.append(cause)
+    if len(chain) <= depth:
+        return failure
+    kept = [*chain[: max(depth - 1, 0)], chain[-1]]
+    for index in reversed(range(len(kept) - 1)):
+        kept[index] = replace(kept[index], cause=kept[index + 1])
+    return kept[0]
 
 
 def _message(error: BaseException) -> str:

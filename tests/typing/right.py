@@ -89,6 +89,12 @@ async def everything(ctx: OrchestrationContext, order: Order) -> Receipt:
     assert_type(await ctx.call_sub_orchestrator(tick, instance_id="t"), None)
     assert_type(await ctx.call_sub_orchestrator("Other", order, result_type=Receipt, instance_id="x"), Receipt)
     assert_type(await ctx.call_sub_orchestrator("Other", order), object)
+    patient = process.options(retry=RetryPolicy(max_attempts=5), tags={"t": "a"}, delay=timedelta(minutes=1))
+    assert_type(await ctx.call_sub_orchestrator(patient, order, fast=True), Receipt)
+    assert_type(await ctx.call_sub_orchestrator(process, order, retry=RetryPolicy(), tags={"t": "a"}), Receipt)
+    assert_type(await ctx.call_sub_orchestrator("Other", 1, delay=timedelta(1), retry=RetryPolicy()), object)
+    assert_type(ctx.start_orchestration(process, order, instance_id="x", tags={"t": "a"}, delay=timedelta(1)), str)
+    assert_type(ctx.start_orchestration(tick, instance_id="t"), str)
     assert_type(ctx.start_orchestration(process, order, fast=True), str)
     assert_type(ctx.start_orchestration("Other", order, instance_id="x"), str)
 

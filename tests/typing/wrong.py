@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from redurable import App, Client, OrchestrationContext
+from redurable import App, Client, OrchestrationContext, RetryPolicy
 from tests.typing.right import Order, charge, import_file, process
 
 app = App("wrong")
@@ -30,6 +30,9 @@ async def children(ctx: OrchestrationContext, order: Order) -> None:
     await ctx.call_sub_orchestrator(process, "x")  # pyright: ignore
     await ctx.call_sub_orchestrator(process, order, instance_idd="x")  # pyright: ignore
     await ctx.call_sub_orchestrator(charge, order)  # pyright: ignore
+    await ctx.call_sub_orchestrator(process, order, on_conflict="fail")  # pyright: ignore
+    ctx.start_orchestration(process, order, retry=RetryPolicy())  # pyright: ignore
+    process.options(retry=3)  # pyright: ignore
     await ctx.wait_for_external_event("A", bool, timeout=5)  # pyright: ignore
     await ctx.create_timer(5)  # pyright: ignore
 
@@ -39,6 +42,7 @@ async def starts(client: Client, order: Order) -> None:
     await client.start(process, order, instance_idd="x")  # pyright: ignore
     await client.start(process, order, on_conflict="nope")  # pyright: ignore
     await client.start(process, order, execution_timeout=timedelta(1))  # pyright: ignore
+    await client.start(process, order, retry=RetryPolicy())  # pyright: ignore
     await client.start(process, instance_id="x")  # pyright: ignore
     await client.start(charge, order)  # pyright: ignore
     len(await (await client.start(process, order)).result())  # pyright: ignore

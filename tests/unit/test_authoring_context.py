@@ -84,8 +84,9 @@ def test_calls_that_make_no_sense_are_refused_at_once() -> None:
             lambda: loose.call_activity(count, object()),
             lambda: loose.call_activity(process, 1),
             lambda: loose.call_sub_orchestrator(count, 1),
-            lambda: loose.call_sub_orchestrator(process, tags={"a": "b"}),
-            lambda: loose.start_orchestration(process, delay=timedelta(1)),
+            lambda: loose.call_sub_orchestrator(process, on_conflict="use-existing"),
+            lambda: loose.call_sub_orchestrator(process, retry=3),
+            lambda: loose.start_orchestration(process, retry=RetryPolicy()),
             lambda: loose.create_timer(datetime(2030, 1, 1)),
             lambda: loose.select(),
         ):
@@ -102,8 +103,9 @@ def test_calls_that_make_no_sense_are_refused_at_once() -> None:
         "activity 'count': parameter 'x' of type object cannot be encoded as JSON",
         "<orchestrator 'process'> is no activity: decorate it with @app.activity, or pass its name",
         "<activity 'count'> is no orchestrator: decorate it with @app.orchestrator, or pass its name",
-        "orchestrator 'process': tags of a sub-orchestration are not built yet: leave them out",
-        "orchestrator 'process': delay of a child is not built yet: leave it out",
+        "orchestrator 'process': the call of a child takes no 'on_conflict'; its options are delay, instance_id, re",
+        "orchestrator 'process': retry=3: use a RetryPolicy",
+        "orchestrator 'process': the call of a child takes no 'retry'; its options are delay, instance_id, tags",
         "create_timer(datetime.datetime(2030, 1, 1, 0, 0)): a time without a zone is ambiguous: use ctx.current",
         "select() got nothing to wait for: pass at least one awaitable",
     ]

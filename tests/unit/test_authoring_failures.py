@@ -12,7 +12,7 @@ from redurable.authoring.failures import failure_of
 from redurable.core.codec import decode_message, encode
 from redurable.core.messages import ActivityFailure
 from redurable.core.values import Failure
-from redurable.errors import ActivityFailed
+from redurable.errors import ActivityFailed, SubOrchestrationFailed
 
 
 class Declined(Exception): ...
@@ -103,3 +103,17 @@ def test_every_failure_can_be_stored() -> None:
     assert failure_of(ValueError("file \udcff")).message == r"file \udcff"
     assert "RuntimeError" in failure_of(Mute()).message
     assert json.loads(encode(ActivityFailure(seq=1, failure=failure_of(Mute()))))["failure"]["type"] == "Mute"
+
+
+def test_many_levels_of_calls_keep_the_first_ones_and_the_root() -> None:
+    failure = Failure("Declined", "no money")
+    for level in range(20):
+        failure = failure_of(SubOrchestrationFailed(f"level-{level}", failure))
+    chain: list[Failure] = []
+    link: Failure | None = failure
+    while link is not None:
+        chain.append(link)
+        link = link.cause
+    assert [link.message.partition(" ")[0] for link in chain[:-1]] == [f"level-{19 - place}" for place in range(7)]
+    assert chain[-1] == Failure("Declined", "no money")
+    assert len(chain) == 8

@@ -20,6 +20,8 @@ from redurable import (
     NotBuilt,
     OrchestrationFailed,
     OrchestrationTerminated,
+    RegistrationError,
+    RetryPolicy,
     RuntimeStatus,
 )
 from redurable.core.events import EventRaised
@@ -166,6 +168,7 @@ async def test_calls_that_make_no_sense(client: Client) -> None:
         (lambda: loose.start(process), InvalidPayload, "orchestrator 'process': no input for 'order'"),
         (lambda: loose.start(process, order, instance_idd="x"), InvalidPayload, "there is no parameter 'instance_idd'"),
         (lambda: loose.start(process, order, execution_timeout=timedelta(1)), NotBuilt, "execution_timeout"),
+        (lambda: loose.start(process.options(retry=RetryPolicy()), order), RegistrationError, "start takes no 'retry'"),
         (lambda: loose.start(process.definition.function, order), CallerError, "is no orchestrator: decorate it"),
         (lambda: loose.start("", order), InvalidName, "orchestrator name ''"),
         (lambda: loose.start(process, order, instance_id="\n"), InvalidName, "control characters"),
