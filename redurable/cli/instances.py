@@ -69,9 +69,14 @@ async def history(
     execution: Annotated[
         str | None, typer.Option("--execution", metavar="ID", help="An earlier execution; else the current one.")
     ] = None,
+    executions: Annotated[bool, typer.Option("--executions", help="List its executions instead.")] = False,
 ) -> None:
     """Show what happened to an instance, event by event."""
     async with target.client() as client:
+        if executions:
+            ids = await client.list_executions(instance_id)
+            print_records([{"execution": name} for name in ids], target.output)
+            return
         events = await client.get_history(instance_id, execution)
     print_records(rows(events) if target.output is Output.TABLE else full_records(events), target.output)
 

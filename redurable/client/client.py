@@ -43,6 +43,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _CLOSE_TIMEOUT = 5.0
+_SHOWN = 3
 
 
 class Client:
@@ -208,7 +209,9 @@ class Client:
         return status_of(snapshot, None if events is None else history_rows(events))
 
     async def list_executions(self, instance_id: str) -> list[str]:
-        """The ids of all executions of an instance, oldest first. Raises `InstanceNotFound`."""
+        """The ids of all executions of an instance that are kept, oldest first: of those before the current one, the
+        first and the newest (1,000, unless the workers' `kept_executions` says otherwise). Raises `InstanceNotFound`.
+        """
         link = self._link
         executions = await link.call(lambda: link.store.executions(check_instance_id(instance_id)))
         if not executions:
@@ -223,7 +226,8 @@ class Client:
             executions = await self.list_executions(instance_id)
             if execution and execution not in executions:
                 raise InstanceNotFound(
-                    f"instance {instance_id!r} has no execution {execution!r}; it has {', '.join(executions)}"
+                    f"instance {instance_id!r} has no execution {execution!r}, or has it no more; of {len(executions)} "
+                    f"that are kept, the newest are {', '.join(executions[-_SHOWN:])}"
                 )
         return history_rows(events)
 

@@ -58,15 +58,17 @@ class Handle(Generic[R_co]):
 
     async def _end(self, follow: bool) -> Snapshot | None:
         """The finished instance; None when its execution has continued as new and is not followed."""
-        execution = self.execution
+        execution, created = self.execution, 0
         async with self._changes.watch(self.instance_id) as watch:
             while True:
                 snapshot = await self._link.snapshot(self.instance_id)
                 if execution and snapshot.execution != execution:
-                    await self._check_continued(execution)
+                    # Of many executions only some are kept: those that were looked at before may be forgotten.
+                    if snapshot.created_at != created:
+                        await self._check_continued(execution)
                     if not follow:
                         return None
-                execution = snapshot.execution
+                execution, created = snapshot.execution, snapshot.created_at
                 if snapshot.status.finished:
                     return snapshot
                 await watch.wait()

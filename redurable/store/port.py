@@ -282,6 +282,11 @@ class Store(Protocol):
         """Delete all that is stored of a finished instance."""
         ...
 
+    async def prune(self, instance: str, keep: int) -> int:
+        """Forget the past executions of an instance, and their histories, but the first (a repeated start is known by
+        it) and the last `keep`; return how many."""
+        ...
+
 
 class Snapshot(Struct, frozen=True, kw_only=True):
     """What is known of an instance at a moment."""

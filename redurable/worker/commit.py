@@ -15,6 +15,7 @@ from redurable.worker.activities import Activities
 from redurable.worker.common import Common, log
 from redurable.worker.outbox import Outbox
 from redurable.worker.reports import report_turns
+from redurable.worker.retention import Retention
 from redurable.worker.timers import Timers
 from redurable.worker.turn_thread import Taken
 
@@ -22,10 +23,13 @@ from redurable.worker.turn_thread import Taken
 class Commits:
     """The last step of a turn, and the first of all that it asked for. `activities` is None where none are run."""
 
-    def __init__(self, common: Common, timers: Timers, outbox: Outbox, activities: Activities | None) -> None:
+    def __init__(
+        self, common: Common, timers: Timers, outbox: Outbox, retention: Retention, activities: Activities | None
+    ) -> None:
         self._common = common
         self._timers = timers
         self._outbox = outbox
+        self._retention = retention
         self._activities = activities
 
     async def apply(self, turns: Sequence[Taken]) -> tuple[Receipt, ...]:
@@ -59,6 +63,8 @@ class Commits:
                 continue
             if commit.outbox or commit.dead:
                 self._outbox.touch(entry.partition)
+            if commit.next is not None:
+                self._retention.note(entry.instance, commit.next.number)
             if commit.park is not None:
                 level = logging.INFO if taken.delivery.parks else logging.WARNING
                 log.log(level, "instance %s is parked: %s: %s", entry.instance, commit.park.reason, commit.park.detail)

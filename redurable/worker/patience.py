@@ -117,6 +117,9 @@ class PatientStore:
     async def reap(self, idle_ms: int) -> int:
         return await self._look("reap", lambda: self._store.reap(idle_ms), 0)
 
+    async def prune(self, instance: str, keep: int) -> int:
+        return await self._look("prune", lambda: self._store.prune(instance, keep), 0)
+
     async def _look(self, verb: str, call: Callable[[], Awaitable[T]], nothing: T, rest_ms: int = 0) -> T:
         """The answer; or where the store's data is damaged `nothing`, after a rest. Each damage is told of once."""
         try:

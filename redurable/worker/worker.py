@@ -41,6 +41,7 @@ from redurable.worker.outbox import Outbox
 from redurable.worker.ownership import NO_TURNS, Ownership, new_worker_id
 from redurable.worker.patience import PatientStore, open_patiently
 from redurable.worker.reception import Reception
+from redurable.worker.retention import Retention
 from redurable.worker.role import Role
 from redurable.worker.slots import Slots
 from redurable.worker.sweeper import Sweeper
@@ -189,14 +190,17 @@ class Worker:
     def _compose(self, common: Common, thread: TurnThread, cache: ReplayCache) -> tuple[Parts, list[Role]]:
         turns, tasks = "orchestrations" in self.roles, "activities" in self.roles
         membership, timers, outbox, ends = Membership(common), Timers(common), Outbox(common), Ends()
+        retention = Retention(common)
         slots = Slots(self._queues, self.settings)
         activities = Activities(common, self._code, slots, ends, OWN_READS if turns else 2) if tasks else None
-        pipeline = Pipeline(common, thread, cache, Commits(common, timers, outbox, activities)) if turns else None
+        pipeline = (
+            Pipeline(common, thread, cache, Commits(common, timers, outbox, retention, activities)) if turns else None
+        )
         roles: list[Role] = [membership, Janitor(common), timers]
         roles += [Renewal(common, activities), Reclaiming(common, pipeline, activities)]
         if pipeline is not None:
             roles += [Lane(common, pipeline, number) for number in range(self.settings.lanes)]
-            roles += [Stealing(common, pipeline), outbox, Intake(common), Sweeper(common)]
+            roles += [Stealing(common, pipeline), outbox, retention, Intake(common), Sweeper(common)]
         if activities is not None:
             roles += [activities, Completions(common, ends, timers, pipeline)]
         return Parts(common, membership, ends, outbox, pipeline, activities), roles

@@ -110,6 +110,19 @@ async def ponder(ctx: OrchestrationContext, seconds: float) -> float:
     return first + sum(await asyncio.gather(*(ctx.call_activity(mull, seconds) for _ in range(2))))
 
 
+@app.orchestrator
+async def eternal(ctx: OrchestrationContext, number: int, pauses: list[int]) -> str:
+    """One execution a round, with an activity in every tenth; stands still at every pause until it is told to go on."""
+    if number % 10 == 0:
+        await ctx.call_activity(step, number)
+    if number in pauses:
+        ctx.set_custom_status(number)
+        await ctx.wait_for_external_event(f"Go on from {number}")
+    if number != pauses[-1]:
+        ctx.continue_as_new(number + 1, pauses)
+    return f"{number} rounds"
+
+
 def child_of(instance: str) -> str:
     """The instance id of the sub-orchestration of a `line`."""
     return f"{instance}-square"

@@ -64,6 +64,13 @@ async def slow(ctx: OrchestrationContext, seconds: float) -> str:
 
 
 @app.orchestrator
+async def count_down(ctx: OrchestrationContext, left: int) -> str:
+    if left:
+        ctx.continue_as_new(left - 1)
+    return "zero"
+
+
+@app.orchestrator
 async def fail(ctx: OrchestrationContext) -> None:
     raise ValueError("no\\nstock")
 """
@@ -196,6 +203,18 @@ def test_the_life_of_an_instance(shop: Shop) -> None:
     assert "has finished" in shop.run("raise-event", "order-42", "Approval", code=1)
     shop.run("purge", "order-42")
     assert "order-42" in shop.run("status", "order-42", code=1)
+
+
+@pytest.mark.usefixtures("server")
+def test_the_history_of_every_execution(shop: Shop) -> None:
+    assert json.loads(shop.run("start", "count_down", "--input", "2", "--id", "c", "--wait")) == "zero"
+    ids = [row["execution"] for row in shop.json("history", "c", "--executions")]
+    assert [line.strip() for line in shop.run("history", "c", "--executions").splitlines()] == ["execution", *ids]
+    histories = [shop.json("history", "c", "--execution", name) for name in ids]
+    ends = ["ExecutionContinuedAsNew", "ExecutionContinuedAsNew", "ExecutionCompleted"]
+    assert [[event["type"] for event in history] for history in histories] == [["ExecutionStarted", e] for e in ends]
+    assert shop.json("history", "c") == histories[2]
+    assert "no execution 'gone'" in shop.run("history", "c", "--execution", "gone", code=1)
 
 
 @pytest.mark.usefixtures("server")

@@ -43,7 +43,7 @@ class Actor:
     def steps(self) -> list[Callable[[], Awaitable[object]]]:
         often = [self.send, self.receive, self.checkout, self.commit, self.commit, self.complete]
         return [*often, *often, self.start, self.start, self.tasks, self.relay, self.route, self.sweep, self.fire,
-                self.reclaim, self.recover, self.hand_back, self.renew, self.purge]  # fmt: skip
+                self.reclaim, self.recover, self.hand_back, self.renew, self.purge, self.prune]  # fmt: skip
 
     def instance(self) -> str:
         return self.rng.choice(INSTANCES)
@@ -206,6 +206,11 @@ class Actor:
     async def purge(self) -> None:
         instance = self.instance()
         await self.pairs.same(lambda store: store.purge(instance))
+
+    async def prune(self) -> None:
+        instance, keep = self.instance(), self.rng.randrange(3)
+        await self.pairs.same(lambda store: store.prune(instance, keep))
+        await self.pairs.same(lambda store: store.executions(instance))
 
     def pick(self, items: list[Pair[T]]) -> list[Pair[T]]:
         """Some of these, the newest most likely, none twice."""

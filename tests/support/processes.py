@@ -80,6 +80,12 @@ class WorkerProcess:
         """Wait until it stands still, by SIGSTOP."""
         await until(self._is_stopped, f"{self.log.name} stands still; it said:\n{self.said}")
 
+    @property
+    def memory(self) -> int:
+        """The bytes of memory that it holds now."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process."""
         self._popen.send_signal(number)

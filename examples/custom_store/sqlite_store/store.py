@@ -148,6 +148,9 @@ class SqliteStore:
     async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
         return await self._write(upkeep.purge, instance)
 
+    async def prune(self, instance: str, keep: int) -> int:
+        return await self._write(upkeep.prune, instance, keep)
+
     async def get(self, instance: str) -> Snapshot | None:
         return await self._read(inspect.get, instance)
 

@@ -58,3 +58,13 @@ def purge(db: Database, instance: str) -> Literal["purged", "missing", "running"
         return "running"
     erase(db, instance)
     return "purged"
+
+
+def prune(db: Database, instance: str, keep: int) -> int:
+    """Forget all past executions but the first and the last `keep`; the current one is no past one."""
+    rows = db.execute("SELECT id, execution FROM executions WHERE instance = ? ORDER BY id", instance)
+    old = rows[1 : max(len(rows) - 1 - keep, 1)]
+    for row in old:
+        db.execute("DELETE FROM executions WHERE id = ?", row["id"])
+        db.execute("DELETE FROM events WHERE instance = ? AND execution = ?", instance, row["execution"])
+    return len(old)

@@ -192,6 +192,10 @@ class MemoryStore:
         async with self._step() as hub:
             return upkeep.purge(hub, instance)
 
+    async def prune(self, instance: str, keep: int) -> int:
+        async with self._step() as hub:
+            return upkeep.prune(hub, instance, keep)
+
     async def get(self, instance: str) -> Snapshot | None:
         async with self._step() as hub:
             return inspect.get(hub, instance)

@@ -66,5 +66,16 @@ def purge(hub: MemoryHub, instance: str) -> Literal["purged", "missing", "runnin
     return "purged"
 
 
+def prune(hub: MemoryHub, instance: str, keep: int) -> int:
+    """Forget all past executions but the first and the last `keep`."""
+    partition = hub.of(instance)
+    past = partition.executions.get(instance, [])
+    old = past[1 : max(len(past) - keep, 1)]
+    for execution in old:
+        partition.past.pop((instance, execution), None)
+    del past[1 : 1 + len(old)]
+    return len(old)
+
+
 def _groups(hub: MemoryHub) -> list[PeekLock]:
     return [group for partition in hub.partitions for group in (partition.ready, *partition.queues.values())]

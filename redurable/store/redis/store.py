@@ -154,6 +154,10 @@ class RedisStore:
         """Delete all that is stored of a finished instance."""
         return await _answer(upkeep.purge(self.lane, self.layout, self.consumer, instance))
 
+    async def prune(self, instance: str, keep: int) -> int:
+        """Forget past executions of an instance."""
+        return await _answer(upkeep.prune(self.lane, self.layout, self.consumer, instance, keep))
+
     async def get(self, instance: str) -> port.Snapshot | None:
         """The instance as it is now."""
         return await _answer(_inspect.get(self.lane, self.layout, self.consumer, instance))

@@ -100,6 +100,20 @@ async def purge(lane: Lane, layout: Layout, consumer: str, instance: str) -> Lit
             await lane.call("UNLINK", *histories[first : first + _MOST_KEYS])
 
 
+async def prune(lane: Lane, layout: Layout, consumer: str, instance: str, keep: int) -> int:
+    """Forget all past executions of an instance but the first and the last `keep`; return how many."""
+    keys, pruned = layout.of(instance), 0
+    while True:
+        listed = await lane.call("LRANGE", keys.executions(instance), 1, -keep - 1)
+        old = listed[:_MOST_KEYS]
+        if not old:
+            return pruned
+        histories = [keys.past(instance, execution.decode()) for execution in old]
+        if not await lane.script("prune", [keys.executions(instance), *histories], [keep, *old]):
+            return pruned  # Somebody else is at it.
+        pruned += len(old)
+
+
 def _texts(raw: Sequence[bytes]) -> list[str]:
     """Those that are text."""
     texts: list[str] = []

@@ -38,7 +38,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "
 from redurable.testing.conformance.admission import TestChildren, TestSend, TestStart
 from redurable.testing.conformance.bad_entries import TestBadEntries
 from redurable.testing.conformance.commit_fence import TestCommit, TestRelease
-from redurable.testing.conformance.continue_as_new import TestContinueAsNew
+from redurable.testing.conformance.continue_as_new import TestContinueAsNew, TestPrune
 from redurable.testing.conformance.factory import StoreFactory
 from redurable.testing.conformance.heartbeats import TestHeartbeats
 from redurable.testing.conformance.inspect import TestFeed, TestInspect
@@ -70,6 +70,7 @@ __all__ = [
     "TestInspect",
     "TestMembership",
     "TestPark",
+    "TestPrune",
     "TestPurge",
     "TestReap",
     "TestReceive",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from redurable.core.delivery import Outcome, Outgoing, Position, Timer
-from redurable.core.events import ExecutionContinuedAsNew
+from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew
 from redurable.core.messages import ActivityResult, StartExecution
 from redurable.core.values import RuntimeStatus
 from redurable.store.port import Hub, SendOutcome, StartOutcome
@@ -104,6 +106,59 @@ class TestContinueAsNew:
         await scenes.accept(store, scenes.turn(delivery, "h1", ExecutionContinuedAsNew(at=3, next="x2"), next=NEXT))
         assert (await scenes.take(store)).start == NEXT
         assert len(await store.history("one", "x1")) == 2
+
+
+class TestPrune:
+    async def test_the_first_and_the_last_stay(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await _ten_executions(store)
+        assert await store.prune("one", 9) == 0
+        assert await store.prune("one", 3) == 5
+        assert await store.executions("one") == ["x1", "x7", "x8", "x9", "x10"]
+        assert [len(await store.history("one", f"x{n}")) for n in range(1, 11)] == [1, 0, 0, 0, 0, 0, 1, 1, 1, 0]
+        assert await store.prune("one", 3) == 0
+        assert await store.prune("one", 0) == 3
+        assert await store.executions("one") == ["x1", "x10"]
+        assert await store.prune("one", 0) == 0
+
+    async def test_the_instance_goes_on_as_before(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await _ten_executions(store)
+        await store.prune("one", 1)
+        assert await store.start(scenes.request()) is StartOutcome.STARTED
+        snapshot = await store.get("one")
+        assert snapshot is not None
+        assert (snapshot.execution, snapshot.number) == ("x10", 10)
+        end = scenes.turn(await scenes.take(store), "end", ExecutionCompleted(at=2), status=RuntimeStatus.COMPLETED)
+        await scenes.accept(store, end)
+        assert await store.executions("one") == ["x1", "x9", "x10"]
+        assert await store.purge("one") == "purged"
+        assert [await store.history("one", f"x{n}") for n in (1, 9, 10)] == [[], [], []]
+
+    async def test_nothing_is_forgotten_where_there_is_nothing(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        assert await store.prune("one", 0) == 0
+        await scenes.running(store)
+        assert await store.prune("one", 0) == 0
+        assert await store.executions("one") == ["x1"]
+        assert len(await store.history("one")) == 1
+
+    async def test_any_number_may_do_it(self, store_factory: StoreFactory) -> None:
+        one, two = await store_factory.store("w1"), await store_factory.store("w2")
+        await _ten_executions(one)
+        await scenes.together(*[lambda store=store: store.prune("one", 2) for store in (one, two) * 2])
+        assert await one.executions("one") == ["x1", "x8", "x9", "x10"]
+
+
+async def _ten_executions(store: Hub) -> None:
+    """Instance `one` is about to begin its execution x10."""
+    delivery = await scenes.begin(store)
+    for number in range(2, 11):
+        following = StartExecution(name="Demo", execution=f"x{number}", number=number)
+        turn = scenes.turn(delivery, f"h{number}", ExecutionContinuedAsNew(at=3, next=f"x{number}"), next=following)
+        await scenes.accept(store, replace(turn, events=turn.events[-1:]))
+        if number < 10:
+            delivery = await scenes.take(store)
 
 
 async def _continue(store: Hub) -> int:

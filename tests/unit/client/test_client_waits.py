@@ -110,12 +110,36 @@ async def test_continue_as_new_is_followed_or_not(bench: Bench, client: Client) 
     firsts = [(await client.get_history("r", execution))[0] for execution in executions]
     assert [first.number for first in firsts if isinstance(first, ExecutionStarted)] == [1, 2, 3]
     assert await client.get_history("r") == await client.get_history("r", executions[-1])
-    with pytest.raises(InstanceNotFound, match="instance 'r' has no execution 'x9'; it has "):
+    with pytest.raises(InstanceNotFound, match="no execution 'x9', or has it no more; of 3 that are kept, the newest"):
         await client.get_history("r", "x9")
     with pytest.raises(InstanceNotFound, match="no instance 'nobody'"):
         await client.get_history("nobody")
     with pytest.raises(InstanceNotFound, match="no instance 'nobody'"):
         await client.list_executions("nobody")
+
+
+async def test_a_wait_does_not_ask_for_executions_that_may_be_forgotten(
+    bench: Bench, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_LOOK_AGAIN", 0.01)
+    await client.start(rounds, 5, instance_id="r")
+    await bench.turns()
+    monkeypatch.setattr(bench.store, "executions", None)
+    results: list[object] = []
+
+    async def collect() -> None:
+        results.append(await client.get_handle("r").result())
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(collect)
+            for _ in range(6):
+                async with waiting(bench.store, 2):
+                    pass
+                await client.raise_event("r", "Next")
+                await bench.turns()
+                await bench.store.prune("r", 0)
+    assert results == ["done"]
 
 
 def faulty(verb: Callable[..., Any], faults: int, after: bool) -> tuple[Callable[..., Any], list[Any]]:
