@@ -50,7 +50,7 @@ _waits: Nodes = st.one_of(
     st.builds(p.Activity, st.sampled_from(["a", "b"])),
     st.builds(p.Sleep, SECONDS, st.sampled_from(["asyncio", "anyio", "timer"])),
     st.builds(p.Event, st.sampled_from(p.EVENTS), SECONDS),
-    st.builds(p.Child, st.sampled_from(["c"])),
+    st.builds(p.Child, st.sampled_from(["c"]), st.integers(1, 3)),
 )
 _others: Nodes = st.one_of(
     st.builds(p.Tell, st.sampled_from(["event", "start", "status"])), st.builds(p.Look), st.builds(p.Fail)

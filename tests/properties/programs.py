@@ -16,7 +16,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from redurable import App, OrchestrationContext
+from redurable import App, OrchestrationContext, RetryPolicy
 
 
 class Run:
@@ -85,10 +85,14 @@ class Activity(Node, frozen=True):
 
 
 class Child(Node, frozen=True):
+    """Without jitter, which differs between executions that differ in nothing else."""
+
     name: str
+    attempts: int = 1
 
     async def do(self, at: Place) -> Any:
-        return await at.ctx.call_sub_orchestrator(self.name, at.path)
+        policy = RetryPolicy(max_attempts=self.attempts)
+        return await at.ctx.call_sub_orchestrator(self.name, at.path, retry=policy)
 
 
 class Event(Node, frozen=True):
