@@ -82,7 +82,7 @@ class _Attempts(Generic[T]):
         if not isinstance(error, SubOrchestrationFailed):
             settle(self.outcome, call)
             return
-        delay = self._delay(error.failure, call)
+        delay = self._delay(error.failure)
         if delay is None:
             failure = replace(error.failure, attempts=self._attempt)
             settle(self.outcome, call, SubOrchestrationFailed(error.name, failure))
@@ -104,15 +104,15 @@ class _Attempts(Generic[T]):
             self._waiting = call
             call.add_done_callback(self._on_end)
 
-    def _delay(self, failure: Failure, call: asyncio.Future[T]) -> int | None:
+    def _delay(self, failure: Failure) -> int | None:
         """Milliseconds until the next attempt; None when there is none."""
         if failure.type in _FINAL and not failure.stack:
             return None
         named = {name.rpartition(".")[2] for name in self._policy.non_retryable}
         if named and not named.isdisjoint(_types(failure)):
             return None
-        position: int = getattr(call, "position", 0)
-        return next_delay(self._policy, self._attempt, f"{self._scope.execution}:{position}")
+        # Where the failure stands in the history: the same on every replay, and on every version of Python.
+        return next_delay(self._policy, self._attempt, f"{self._scope.execution}:{self._scope.history_length}")
 
     def _pass_on_cancellation(self, outcome: asyncio.Future[T]) -> None:
         if outcome.cancelled():

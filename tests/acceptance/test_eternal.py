@@ -13,7 +13,7 @@ from tests.acceptance.kit import Plant, plant_on
 from tests.acceptance.plant_app import eternal
 from tests.support.leftovers import assert_clean
 from tests.support.processes import WorkerProcess, until
-from tests.support.servers import KINDS, Server
+from tests.support.servers import Server
 
 ROUNDS = 10_000
 EARLY = 1_000
@@ -29,7 +29,7 @@ class Memory(Struct, frozen=True):
     worker: int
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["valkey9", pytest.param("redis70", marks=pytest.mark.slow)])
 async def plant(
     request: pytest.FixtureRequest, requires_tool: Callable[..., str], tmp_path: Path
 ) -> AsyncGenerator[Plant, None]:

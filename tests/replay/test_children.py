@@ -21,9 +21,11 @@ from redurable.core.events import (
 )
 from redurable.core.messages import (
     RaiseEvent,
+    Resume,
     StartExecution,
     SubOrchestrationFailure,
     SubOrchestrationResult,
+    Suspend,
 )
 from redurable.core.retry import next_delay
 from redurable.core.values import Failure
@@ -191,6 +193,25 @@ def test_cancelling_the_call_cancels_what_it_waits_for() -> None:
     assert calling.turn(failed(1)).timers == ()
     calling.turn(RaiseEvent(name="End"))
     assert (calling.result(), len(made(calling, TimerCreated))) == ("1", 0)
+
+
+def test_an_execution_that_ends_calls_nobody_again() -> None:
+    @app.orchestrator(name="hasty")
+    async def parent(ctx: OrchestrationContext, number: int) -> str:
+        if not number:
+            ctx.call_sub_orchestrator(child, 1, retry=THRICE)
+            await ctx.wait_for_external_event("Enough")
+            ctx.continue_as_new(1)
+        return "over"
+
+    story = AppStory(parent, 0)
+    story.turn()
+    story.turn(failed(1))
+    story.turn(Suspend(), RaiseEvent(name="Enough"), story.due(2))
+    ended = story.turn(Resume())
+    assert (ended.next is not None, starts(ended), story.notes) == (True, {}, ())
+    story.turn()
+    assert story.result() == '"over"'
 
 
 def test_a_retried_call_takes_its_place_in_the_order_of_the_history() -> None:
