@@ -67,7 +67,7 @@ class _Attempts(Generic[T]):
         self._call = call
         self._attempt = 1
         first = call(1)
-        self._waiting: asyncio.Future[T] | asyncio.Future[None] = first
+        self._waiting: asyncio.Future[Any] = first
         self.outcome: asyncio.Future[T] = first.get_loop().create_future()
         self.outcome.add_done_callback(self._pass_on_cancellation)
         first.add_done_callback(self._on_end)
@@ -87,22 +87,23 @@ class _Attempts(Generic[T]):
             failure = replace(error.failure, attempts=self._attempt)
             settle(self.outcome, call, SubOrchestrationFailed(error.name, failure))
             return
-        pause = self._scope.create_timer(self._scope.clock + delay)
-        self._waiting = pause
-        pause.add_done_callback(self._on_pause)
+        self._wait_for(lambda: self._scope.create_timer(self._scope.clock + delay), self._on_pause)
 
     def _on_pause(self, pause: asyncio.Future[None]) -> None:
         if self.outcome.done() or pause.cancelled():
             self.outcome.cancel()
             return
         self._attempt += 1
+        self._wait_for(lambda: self._call(self._attempt), self._on_end)
+
+    def _wait_for(self, begin: Callable[[], asyncio.Future[Any]], then: Callable[[asyncio.Future[Any]], None]) -> None:
         try:
-            call = self._call(self._attempt)
-        except BaseException as error:
+            waiting = begin()
+        except BaseException as error:  # The execution has asked for too much, or continues as new.
             self.outcome.set_exception(error)
         else:
-            self._waiting = call
-            call.add_done_callback(self._on_end)
+            self._waiting = waiting
+            waiting.add_done_callback(then)
 
     def _delay(self, failure: Failure) -> int | None:
         """Milliseconds until the next attempt; None when there is none."""

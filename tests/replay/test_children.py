@@ -20,6 +20,7 @@ from redurable.core.events import (
     TimerCreated,
 )
 from redurable.core.messages import (
+    Message,
     RaiseEvent,
     Resume,
     StartExecution,
@@ -204,14 +205,18 @@ def test_an_execution_that_ends_calls_nobody_again() -> None:
             ctx.continue_as_new(1)
         return "over"
 
-    story = AppStory(parent, 0)
-    story.turn()
-    story.turn(failed(1))
-    story.turn(Suspend(), RaiseEvent(name="Enough"), story.due(2))
-    ended = story.turn(Resume())
-    assert (ended.next is not None, starts(ended), story.notes) == (True, {}, ())
-    story.turn()
-    assert story.result() == '"over"'
+    for paused in (True, False):
+        story = AppStory(parent, 0)
+        story.turn()
+        last: Message = failed(1)
+        if paused:
+            story.turn(last)
+            last = story.due(2)
+        story.turn(Suspend(), RaiseEvent(name="Enough"), last)
+        ended = story.turn(Resume())
+        assert (ended.next is not None, starts(ended), ended.timers, story.notes) == (True, {}, (), ())
+        story.turn()
+        assert story.result() == '"over"'
 
 
 def test_a_retried_call_takes_its_place_in_the_order_of_the_history() -> None:
