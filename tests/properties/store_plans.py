@@ -1,0 +1,123 @@
+"""What clients, workers and foreign programs may ask of a store, drawn at random and in words that fit any store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Park, Position, Timer, TurnCommit
+from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew
+from redurable.core.messages import ActivityResult, Message, Resume, StartExecution, Suspend, Terminate, TimerDue
+from redurable.core.values import ABSENT, RuntimeStatus, Task, Timeouts
+from redurable.testing.conformance import scenes
+from tests.conformance.pairs import FAR_MS
+from tests.properties.twins import CONSUMERS, INSTANCES, PARTITIONS, QUEUES, Fields
+
+HOUR_MS = 3_600_000
+
+"""What waits, waits for so long: it never comes to an end here."""
+
+instances = st.sampled_from(INSTANCES)
+executions = st.sampled_from(["x1", "x2"])
+partitions = st.integers(0, PARTITIONS - 1)
+workers = st.integers(0, len(CONSUMERS) - 1)
+picks = st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True)
+details = st.sampled_from([ABSENT, scenes.TRUE, Raw(b"[7]")])
+seqs = st.integers(0, 2)
+
+messages: st.SearchStrategy[Message] = st.one_of(
+    st.builds(scenes.event, st.sampled_from(["A", "B"]), id=st.sampled_from(["", "1"])),
+    st.sampled_from([Terminate(), Suspend(), Resume()]),
+    st.builds(ActivityResult, execution=executions, seq=seqs),
+    st.builds(TimerDue, execution=executions, seq=seqs, due=st.just(1)),
+)
+starts = st.builds(
+    Outgoing, instances, st.builds(scenes.message, executions),
+    st.none() | st.tuples(instances, st.builds(scenes.refusal, executions)),
+)  # fmt: skip
+outgoing = st.one_of(st.builds(Outgoing, instances, messages), st.builds(Outgoing, instances, messages), starts)
+positions = st.none() | st.builds(Position, executions, st.integers(0, 4), st.integers(1, 12).map("h{}".format))
+
+mail_fields: st.SearchStrategy[Fields] = st.sampled_from(
+    [{b"event": b"F"}, {b"terminate": b"now"}, {b"nonsense": b"\xff"}, {b"m": b"{}"}, {b"event": b"F", b"data": b"{"}]
+)
+intake_kinds = st.sampled_from(
+    [{b"start": b"Demo"}, {b"start": b"Demo", b"id": b"x1"}, {b"event": b"F", b"id": b"1"}, {b"terminate": b""},
+     {b"resume": b"go"}, {b"nonsense": b"\xff"}, {b"start": b"Demo", b"input": b"{"}]
+)  # fmt: skip
+
+
+class Plan(Struct, frozen=True):
+    """What a turn writes, in words that fit both stores."""
+
+    kind: str
+    mails: int
+    tasks: int
+    queue: str
+    due: tuple[int, ...]
+    canceled: int
+    closed: int
+    limits: tuple[int, int]
+    outbox: tuple[Outgoing, ...]
+    dead: bool
+    status: bool
+    retry_ms: int
+    next: str
+
+
+plans = st.builds(
+    Plan,
+    kind=st.sampled_from(["turn", "turn", "turn", "release", "park", "complete", "again"]),
+    mails=st.integers(0, 4),
+    tasks=st.integers(0, 2),
+    queue=st.sampled_from(QUEUES),
+    due=st.lists(st.sampled_from([1, FAR_MS - 1]), max_size=2).map(tuple),
+    canceled=st.integers(0, 2),
+    closed=st.integers(0, 2),
+    limits=st.tuples(st.sampled_from([0, 0, 1, FAR_MS]), st.sampled_from([0, 0, 1, FAR_MS])),
+    outbox=st.lists(outgoing, max_size=2).map(tuple),
+    dead=st.booleans(),
+    status=st.booleans(),
+    retry_ms=st.sampled_from([0, HOUR_MS]),
+    next=executions,
+)
+
+
+def turn(plan: Plan, delivery: Delivery, head: str) -> TurnCommit:
+    """The plan as a commit of this delivery."""
+    if plan.kind == "release" or delivery.status is None:
+        return scenes.release(delivery, head)
+    if plan.kind == "park":
+        park = Park("unknown orchestrator", "start a worker", plan.retry_ms)
+        return TurnCommit(entry=delivery.entry, expected=delivery.head, head=head, park=park)
+    instance, mails = delivery.entry.instance, delivery.mails[: plan.mails]
+    consumed = mails[-1].id if mails else ""
+    if delivery.status.finished:
+        return scenes.turn(delivery, head, status=None, consumed=consumed)
+    fields: dict[str, Any] = {
+        "consumed": consumed,
+        "tasks": tuple(
+            _limited(scenes.task(instance, n, plan.queue, delivery.execution), *plan.limits) for n in range(plan.tasks)
+        ),
+        "timers": tuple(Timer(seq, due) for seq, due in enumerate(plan.due)),
+        "canceled_timers": tuple(range(plan.canceled)),
+        "closed_calls": tuple(range(plan.closed)),
+        "outbox": plan.outbox,
+        "dead": (DeadLetter("bad", instance, ((b"a", b"b"),)),) if plan.dead else (),
+        "custom_status": scenes.TRUE if plan.status else None,
+    }
+    if plan.kind == "complete":
+        return scenes.turn(delivery, head, ExecutionCompleted(at=2), status=RuntimeStatus.COMPLETED, **fields)
+    if plan.kind == "again":
+        following = StartExecution(name="Demo", execution=plan.next + "'", number=2)
+        return scenes.turn(delivery, head, ExecutionContinuedAsNew(at=2, next="n"), next=following, **fields)
+    return scenes.turn(delivery, head, scenes.raised(head), **fields)
+
+
+def _limited(task: Task, starts: int, closes: int) -> Task:
+    """The task with timeouts that have run out long ago (1), or never will."""
+    options = replace(task.options, timeouts=Timeouts(schedule_to_start=starts, schedule_to_close=closes))
+    return replace(task, options=options, waiting_since=1 if starts == 1 else 0)

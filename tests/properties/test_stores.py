@@ -1,0 +1,269 @@
+"""Memory and Redis are one state machine: told the same by anybody in any order, they answer the same.
+
+`fire` and `reclaim` take 0 for "at once"; what waits, waits for an hour, which never passes here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from msgspec import Raw
+from msgspec.structs import replace
+
+from redurable.core.delivery import Outgoing, Position, TurnCommit
+from redurable.core.ids import partition_of
+from redurable.store.port import StartRequest, TaskEnd
+from redurable.store.redis.lane import Lane, connection_factory
+from redurable.testing.conformance import scenes
+from redurable.testing.conformance.factory import EXHAUSTED
+from tests.conformance.pairs import Pair
+from tests.properties.bounds import bounds, seeded
+from tests.properties.store_plans import (
+    HOUR_MS,
+    Plan,
+    details,
+    executions,
+    instances,
+    intake_kinds,
+    mail_fields,
+    outgoing,
+    partitions,
+    picks,
+    plans,
+    positions,
+    turn,
+    workers,
+)
+from tests.properties.twins import PARTITIONS, QUEUES, Fields, Twins
+from tests.support.servers import Server
+
+
+class Stores(RuleBasedStateMachine):
+    """Anybody does anything at any time, also late, twice, and with what was taken from them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
+        super().__init__()
+        self.twins = Twins(loop, lane)
+        self.heads = 0
+
+    # -- clients
+
+    @rule(
+        instance=instances, execution=executions, delay_ms=st.sampled_from([0, 0, 0, HOUR_MS]),
+        on_conflict=st.sampled_from(["fail", "use-existing", "replace-finished"]),
+    )  # fmt: skip
+    def start(self, instance: str, execution: str, on_conflict: Any, delay_ms: int) -> None:
+        request = StartRequest(instance, scenes.message(execution), on_conflict, delay_ms)
+        self.twins.same(lambda store: store.start(request))
+
+    @rule(batch=st.lists(outgoing, min_size=1, max_size=3))
+    def send(self, batch: list[Outgoing]) -> None:
+        self.twins.same(lambda store: store.send(batch))
+
+    @rule(instance=instances)
+    def purge(self, instance: str) -> None:
+        self.twins.same(lambda store: store.purge(instance))
+
+    # -- turns
+
+    @rule(worker=workers, number=partitions, steal=st.booleans())
+    def receive(self, worker: int, number: int, steal: bool) -> None:
+        pairs = self.twins.workers[worker]
+        if steal:
+            one, two = self.twins.run(pairs.ask(lambda store, _: store.steal([number], 100, 0)))
+        else:
+            one, two = self.twins.run(pairs.ask(lambda store, _: store.receive([number], 100, 0)))
+        pairs.add_entries(one, two)
+
+    @rule(worker=workers, chosen=picks, known=st.lists(positions, min_size=3, max_size=3))
+    def checkout(self, worker: int, chosen: list[int], known: list[Position | None]) -> None:
+        pairs = self.twins.workers[worker]
+        picked = _pick(pairs.entries, chosen)
+        self.twins.run(pairs.checkout(picked, known[: len(picked)]))
+
+    @rule(worker=workers, chosen=picks, wanted=st.lists(plans, min_size=3, max_size=3), tasks=st.booleans())
+    def commit(self, worker: int, chosen: list[int], wanted: list[Plan], tasks: bool) -> None:
+        pairs = self.twins.workers[worker]
+        turns: list[Pair[TurnCommit]] = []
+        for (one, two), plan in zip(_pick(pairs.deliveries, chosen), wanted, strict=False):
+            self.heads += 1
+            turns.append((turn(plan, one, f"h{self.heads}"), turn(plan, two, f"h{self.heads}")))
+        self.twins.run(pairs.commit(turns, scenes.demand(100, *QUEUES) if tasks else None))
+
+    @rule(worker=workers, wanted=st.lists(plans, min_size=3, max_size=3), tasks=st.booleans())
+    def work(self, worker: int, wanted: list[Plan], tasks: bool) -> None:
+        """What a worker does all day long."""
+        for number in range(PARTITIONS):
+            self.receive(worker, number, steal=False)
+        self.checkout(worker, [0, 1, 2], [None] * 3)
+        self.commit(worker, [0, 1, 2], wanted, tasks)
+
+    @rule(worker=workers, wanted=st.lists(plans, min_size=3, max_size=3))
+    def work_on(self, worker: int, wanted: list[Plan]) -> None:
+        self.work(worker, wanted, tasks=True)
+
+    @rule(worker=workers, chosen=picks)
+    def hand_back(self, worker: int, chosen: list[int]) -> None:
+        pairs = self.twins.workers[worker]
+        entries, leases = _pick(pairs.entries, chosen), _pick(pairs.leases, chosen)
+        self.twins.run(pairs.ask(lambda store, at: store.hand_back([p[at] for p in entries], [p[at] for p in leases])))
+
+    # -- tasks
+
+    @rule(worker=workers, queue=st.sampled_from(QUEUES))
+    def receive_tasks(self, worker: int, queue: str) -> None:
+        pairs = self.twins.workers[worker]
+        demand = scenes.demand(100, queue)
+        pairs.add_leases(*self.twins.run(pairs.ask(lambda store, _: store.receive_tasks(demand, 0))))
+
+    @rule(
+        worker=workers, chosen=picks, retry=st.booleans(), delay_ms=st.sampled_from([0, HOUR_MS]),
+        known=positions, count=st.sampled_from([0, 100]),
+    )  # fmt: skip
+    def complete(
+        self, worker: int, chosen: list[int], retry: bool, delay_ms: int, known: Position | None, count: int
+    ) -> None:
+        pairs = self.twins.workers[worker]
+        ends: list[Pair[TaskEnd]] = []
+        for one, two in _pick(pairs.leases, chosen):
+            if retry:
+                # Where the wait in the queue is limited, a retry goes by way of the timers.
+                delay = HOUR_MS if one.task.options.timeouts.schedule_to_start else delay_ms
+                ends.append((TaskEnd(one, None, one.task, delay), TaskEnd(two, None, two.task, delay)))
+            else:
+                ends.append((scenes.ended(one), scenes.ended(two)))
+        if ends:
+            self.twins.run(pairs.complete(ends, [known] * len(ends), count))
+
+    # -- leases
+
+    @rule(worker=workers, chosen=picks, heartbeat=details)
+    def renew(self, worker: int, chosen: list[int], heartbeat: Raw) -> None:
+        pairs = self.twins.workers[worker]
+        entries, picked = _pick(pairs.entries, chosen), _pick(pairs.leases, chosen)
+        leases = [(replace(one, heartbeat=heartbeat), replace(two, heartbeat=heartbeat)) for one, two in picked]
+        one, two = self.twins.run(
+            pairs.ask(lambda store, at: store.renew([p[at] for p in entries], [p[at] for p in leases]))
+        )
+        assert [entry in one.entries for entry, _ in entries] == [entry in two.entries for _, entry in entries]
+        assert [lease in one.tasks for lease, _ in leases] == [lease in two.tasks for _, lease in leases]
+
+    @rule(worker=workers)
+    def reclaim(self, worker: int) -> None:
+        pairs, demand = self.twins.workers[worker], scenes.demand(1000, *QUEUES)
+        everywhere = range(PARTITIONS)
+        pairs.add_reclaimed(*self.twins.run(pairs.ask(lambda store, _: store.reclaim(everywhere, 1000, 0, demand, 0))))
+
+    @rule(worker=workers)
+    def recover(self, worker: int) -> None:
+        pairs = self.twins.workers[worker]
+        # What a process may hold of queues that it never read from, it cannot know.
+        self.receive_tasks(worker, QUEUES[0])
+        self.receive_tasks(worker, QUEUES[1])
+        pairs.add_reclaimed(*self.twins.run(pairs.ask(lambda store, _: store.recover())))
+
+    @rule(worker=workers, leave=st.booleans())
+    def belong(self, worker: int, leave: bool) -> None:
+        if leave:
+            self.twins.same(lambda store: store.leave(), worker)
+        else:
+            one, two = self.twins.run(self.twins.workers[worker].ask(lambda store, _: store.heartbeat(HOUR_MS)))
+            assert one.workers == two.workers
+
+    # -- what goes on by itself
+
+    @rule()
+    def fire(self) -> None:
+        self.twins.run(self.twins.workers[0].fire())
+
+    @rule(number=partitions, count=st.sampled_from([1, 2, 100]))
+    def relay(self, number: int, count: int) -> None:
+        self.twins.same(lambda store: store.relay(number, count))
+
+    @rule(count=st.sampled_from([1, 100]))
+    def route(self, count: int) -> None:
+        self.twins.same(lambda store: store.route(count, 0))
+
+    @rule()
+    def sweep(self) -> None:
+        self.twins.same(scenes.sweep)
+
+    # -- foreign programs
+
+    @rule(instance=instances, fields=mail_fields, entry_id=st.sampled_from([*["*"] * 8, EXHAUSTED]))
+    def foreign_mail(self, instance: str, fields: Fields, entry_id: str) -> None:
+        self.twins.xadd_mailbox(instance, fields, entry_id)
+
+    @rule(fields=intake_kinds, instance=st.one_of(instances, instances, st.just("")))
+    def foreign_intake(self, fields: Fields, instance: str) -> None:
+        self.twins.xadd_intake({**fields, b"instance": instance.encode()})
+
+    @rule(number=partitions, instance=instances, name=st.sampled_from([b"", b"\xff", b"stray"]))
+    def foreign_ready(self, number: int, instance: str, name: bytes) -> None:
+        """A false alarm, or one for an instance of no name, or of one that does not live there."""
+        if name:
+            self.twins.xadd_ready(number, {b"i": name + b"%d" % number})
+        else:
+            self.twins.xadd_ready(partition_of(instance, PARTITIONS), {b"i": instance.encode()})
+
+    @rule(number=partitions)
+    def foreign_ready_nonsense(self, number: int) -> None:
+        self.twins.xadd_ready(number, {b"x": b"y"})
+
+    @rule(number=partitions, queue=st.sampled_from(QUEUES), fields=st.sampled_from([{b"x": b"y"}, {b"t": b"{}"}]))
+    def foreign_task(self, number: int, queue: str, fields: Fields) -> None:
+        self.twins.xadd_task(number, queue, fields)
+
+    @rule(instance=instances, which=st.integers(0, 5))
+    def foreign_delete(self, instance: str, which: int) -> None:
+        self.twins.xdel_mailbox(instance, which)
+
+    @rule(which=st.integers(0, 5))
+    def lose_ready(self, which: int) -> None:
+        self.twins.lose_ready(which)
+
+    # -- comparison
+
+    @rule()
+    def look(self) -> None:
+        self.twins.look()
+
+    def teardown(self) -> None:
+        self.twins.look()
+        self.twins.run(self.twins.workers[0].ask(lambda store, _: scenes.drain(store)))
+        self.sweep()
+        for number in range(PARTITIONS):
+            self.receive(0, number, steal=False)
+        self.checkout(0, list(range(3)), [None] * 3)
+        self.twins.look()
+
+
+def _pick(items: Sequence[Pair[Any]], chosen: Sequence[int]) -> list[Pair[Any]]:
+    """Some of these, counted from the newest."""
+    return [items[-1 - at] for at in chosen if at < len(items)]
+
+
+@pytest.fixture
+def lane() -> Iterator[tuple[asyncio.AbstractEventLoop, Lane]]:
+    """A connection to a server of its own, and the loop that it belongs to."""
+    server = Server("valkey9")
+    loop = asyncio.new_event_loop()
+    lane = Lane(connection_factory(server.url))
+    yield loop, lane
+    loop.run_until_complete(lane.close())
+    loop.close()
+    server.stop()
+
+
+def test_both_stores_answer_the_same(lane: tuple[asyncio.AbstractEventLoop, Lane]) -> None:
+    @seeded
+    def stores() -> Stores:
+        return Stores(*lane)
+
+    run_state_machine_as_test(cast("Any", stores), settings=bounds(int(os.environ.get("NEX","120")), stateful_step_count=int(os.environ.get("NST","60")), verbosity=__import__("hypothesis").Verbosity.debug if os.environ.get("DBG") else __import__("hypothesis").Verbosity.normal, phases=[__import__("hypothesis").Phase.generate]))

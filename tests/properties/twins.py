@@ -1,0 +1,165 @@
+"""A hub in memory and a hub on Redis that are told the same, by workers, clients and foreign programs.
+
+The verbs of the port go through `Pairs`, which compares the answers. Here are the steps that foreign programs take, and
+what can be seen of a hub that no single answer shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from redurable.errors import StoreRefused
+from redurable.store.memory import MemoryHub, MemoryStore
+from redurable.store.memory.streams import format_id
+from redurable.store.port import Hub
+from redurable.store.redis.lane import Lane
+from redurable.store.redis.store import RedisStore
+from redurable.store.redis.wire import fields_of
+from tests.conformance.pairs import Pairs
+
+T = TypeVar("T")
+
+PARTITIONS = 2
+CONSUMERS = ("w1", "w2")
+INSTANCES = ("a", "b", "d")
+QUEUES = ("default", "vip")
+BEGIN = 1_700_000_000_000
+
+Fields = Mapping[bytes, bytes]
+
+
+class Twins:
+    """Both hubs, fresh. `workers[n]` speaks to both as consumer n; what one receives, the other may use, too."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
+        self.now = BEGIN
+        self.memory = MemoryHub(f"t-{uuid4().hex[:12]}", PARTITIONS, clock=lambda: self.now)
+        self.lane = lane
+        self._loop = loop
+        self.workers: list[Pairs] = []
+        for consumer in CONSUMERS:
+            redis = RedisStore(lane, self.memory.name, consumer, PARTITIONS)
+            self.run(redis.open())
+            self.layout = redis.layout
+            pairs = Pairs(MemoryStore(self.memory, consumer), redis)
+            if self.workers:
+                first = self.workers[0]
+                pairs.entries, pairs.deliveries, pairs.leases = first.entries, first.deliveries, first.leases
+            self.workers.append(pairs)
+
+    def run(self, step: Coroutine[Any, Any, T]) -> T:
+        """Take a step to its end."""
+        self.now += 1
+        return self._loop.run_until_complete(step)
+
+    def same(self, ask: Callable[[Hub], Awaitable[T]], worker: int = 0) -> T | str:
+        """Ask both; they must say the same, or refuse both."""
+        return self.run(self.workers[worker].same(lambda store: _answer(ask(store))))
+
+    # -- foreign programs
+
+    def xadd_mailbox(self, instance: str, fields: Fields, entry_id: str) -> None:
+        """Append to a mailbox and tell nobody."""
+        key = self.layout.of(instance).mailbox(instance)
+        self._same_end(
+            lambda: self.memory.of(instance).append(instance, dict(fields), entry_id),
+            self._xadd(key, fields, entry_id),
+        )
+
+    def xadd_intake(self, fields: Fields) -> None:
+        """Append to the intake; starts and events without an id are called after the entry, so both get the same."""
+        entry_id = f"{self.now}-0"
+        self.memory.intake.append(self.now, fields, entry_id)
+        self.run(self._xadd(self.layout.hub.intake, fields, entry_id))
+
+    def xadd_ready(self, number: int, fields: Fields) -> None:
+        """Append to a ready stream."""
+        self.memory.partitions[number].ready.append(self.now, fields)
+        self.run(self._xadd(self.layout.partition(number).ready, fields))
+
+    def xadd_task(self, number: int, queue: str, fields: Fields) -> None:
+        """Append to a task queue."""
+        self.memory.partitions[number].queue(queue).append(self.now, fields)
+        self.run(self._xadd(self.layout.partition(number).queue(queue), fields))
+
+    def xdel_mailbox(self, instance: str, which: int) -> None:
+        """Delete an entry of a mailbox."""
+        box, key = self.memory.of(instance).mailbox(instance), self.layout.of(instance).mailbox(instance)
+        ids: list[Any] = self.run(self.lane.call("XRANGE", key, "-", "+"))
+        assert len(ids) == (len(box) if box else 0)
+        if box and ids:
+            box.delete(format_id(list(box.entries)[which % len(ids)]))
+            self.run(self.lane.call("XDEL", key, ids[which % len(ids)][0]))
+
+    def lose_ready(self, which: int) -> None:
+        """A ready entry vanishes together with its delivery, as after a failover."""
+        entries = self.workers[0].entries
+        if entries:
+            one, two = entries[which % len(entries)]
+            ready = self.memory.partitions[one.partition].ready
+            ready.acknowledge(one.id)
+            ready.delete(one.id)
+            key = self.layout.partition(two.partition).ready
+            self.run(self.lane.call("XACK", key, "w", two.id))
+            self.run(self.lane.call("XDEL", key, two.id))
+
+    # -- what no answer shows
+
+    def look(self) -> None:
+        """All that can be read is the same."""
+        self.run(self.workers[0].look(INSTANCES))
+        assert self.run(self._letters()) == _letters(self.memory.dead.entries.values())
+        for number, partition in enumerate(self.memory.partitions):
+            keys = self.layout.partition(number)
+            opened = self.run(self.lane.call("SMEMBERS", keys.open))
+            assert sorted(member.decode() for member in opened) == sorted(partition.open)
+            assert self.run(self.lane.call("XLEN", keys.outbox)) == len(partition.outbox)
+            pending = self.run(self.lane.call("XPENDING", keys.ready, "w"))
+            assert pending[0] == len(partition.ready.pending)
+            assert self.run(self.lane.call("HLEN", keys.retries)) == len(partition.retries) + len(partition.waits)
+            feed = self.run(self.lane.call("XRANGE", keys.feed, "-", "+"))
+            assert [fields_of(flat) for _, flat in feed] == list(partition.feed.entries.values())
+
+    async def _letters(self) -> list[object]:
+        entries = await self.lane.call("XRANGE", self.layout.hub.dead, "-", "+")
+        return _letters(fields_of(flat) for _, flat in entries)
+
+    async def _xadd(self, key: str, fields: Fields, entry_id: str = "*") -> None:
+        await self.lane.call("XADD", key, entry_id, *(part for pair in fields.items() for part in pair))
+
+    def _same_end(self, one: Callable[[], object], two: Coroutine[Any, Any, None]) -> None:
+        """Both steps are taken, or refused both."""
+        assert _outcome(one) == _outcome(lambda: self.run(two))
+
+
+def _outcome(step: Callable[[], object]) -> str:
+    try:
+        step()
+    except Exception:
+        return "refused"
+    return "done"
+
+
+async def _answer(asked: Awaitable[T]) -> T | str:
+    try:
+        return await asked
+    except StoreRefused:
+        return "refused"
+
+
+def _letters(found: Iterable[Fields]) -> list[object]:
+    """Dead letters in any order: what comes first is open when one step makes several."""
+    return sorted(map(_letter, found), key=repr)
+
+
+def _letter(fields: Fields) -> object:
+    """A dead letter without when it came; of its reason what stands before the store's own words."""
+    letter = {name: value for name, value in fields.items() if name != b"at"}
+    if b"t" in letter or b"x" in letter:
+        del letter[b"reason"]
+    else:
+        letter[b"reason"] = letter[b"reason"].partition(b": ")[0]
+    return letter
