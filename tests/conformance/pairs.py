@@ -41,7 +41,7 @@ class Pairs:
 
     def add_entries(self, one: Sequence[Entry], two: Sequence[Entry]) -> None:
         """Ready entries that were received."""
-        self.entries += matched(one, two, lambda entry: (entry.instance, _number(entry.id)), _entry)
+        self.entries += matched(one, two, lambda entry: (entry.partition, entry.instance, _number(entry.id)), _entry)
 
     def add_leases(self, one: Sequence[TaskLease], two: Sequence[TaskLease]) -> None:
         """Tasks that were received."""
@@ -49,7 +49,9 @@ class Pairs:
 
     def add_deliveries(self, one: Sequence[Delivery], two: Sequence[Delivery]) -> None:
         """Ready entries that were checked out."""
-        self.deliveries += matched(one, two, lambda d: (d.entry.instance, _number(d.entry.id)), _delivery)
+        self.deliveries += matched(
+            one, two, lambda d: (d.entry.partition, d.entry.instance, _number(d.entry.id)), _delivery
+        )
 
     def add_reclaimed(self, one: Reclaimed, two: Reclaimed) -> None:
         """What was taken over or recovered."""

@@ -33,6 +33,9 @@ class MemoryFactory(StoreFactory):
     async def xadd_mailbox(self, instance: str, fields: Mapping[bytes, bytes], entry_id: str = "*") -> str:
         return await MemoryStore(self._hub, "foreign").xadd_mailbox(instance, fields, entry_id)
 
+    async def empty_mailbox(self, instance: str) -> None:
+        self._hub.of(instance).mailboxes[instance].entries.clear()
+
     async def xadd_ready(self, partition: int, fields: Mapping[bytes, bytes]) -> str:
         return self._hub.partitions[partition].ready.append(self._now, fields)
 

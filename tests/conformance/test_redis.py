@@ -55,6 +55,11 @@ class RedisFactory(StoreFactory):
     async def xadd_mailbox(self, instance: str, fields: Mapping[bytes, bytes], entry_id: str = "*") -> str:
         return await self._xadd(self._keys.of(instance).mailbox(instance), fields, entry_id)
 
+    async def empty_mailbox(self, instance: str) -> None:
+        mailbox = self._keys.of(instance).mailbox(instance)
+        for entry_id, _ in await self._lane.call("XRANGE", mailbox, "-", "+"):
+            await self._lane.call("XDEL", mailbox, entry_id)
+
     async def xadd_ready(self, partition: int, fields: Mapping[bytes, bytes]) -> str:
         return await self._xadd(self._keys.partition(partition).ready, fields)
 

@@ -55,8 +55,12 @@ class SqliteFactory(StoreFactory):
             *(instance, entry, write_fields(fields), instance),
         )
 
+    async def empty_mailbox(self, instance: str) -> None:
+        self.write("DELETE FROM mailbox WHERE instance = ?", instance)
+
     async def xadd_ready(self, partition: int, fields: Mapping[bytes, bytes]) -> str:
-        instance = fields[b"i"].decode() if b"i" in fields else None
+        """A row has a column for the name, so one that is no text cannot be written."""
+        instance = fields[b"i"].decode(errors="ignore") or None if b"i" in fields else None
         return self.write(
             "INSERT INTO ready (partition, instance, queued) VALUES (?, ?, ?)", partition, instance, self.now
         )

@@ -114,18 +114,19 @@ class MemoryStore:
     async def complete(
         self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
     ) -> Completed:
-        positions = {end.lease.task.instance: at for end, at in zip(ends, known, strict=True)}
+        positions = {(end.lease.partition, end.lease.task.instance): at for end, at in zip(ends, known, strict=True)}
         async with self._step() as hub:
             ended = [end_attempt(hub, end) for end in ends]
             received = turns.receive(hub, self.consumer, partitions, count)
-            ours = [entry for entry in received if entry.instance in positions]
+            ours = [entry for entry in received if (entry.partition, entry.instance) in positions]
             deliveries = tuple(
-                turns.checkout(hub, entry, positions[entry.instance], self.max_payload) for entry in ours
+                turns.checkout(hub, entry, positions[entry.partition, entry.instance], self.max_payload)
+                for entry in ours
             )
         return Completed(
             tuple(accepted for accepted, _ in ended),
             deliveries,
-            tuple(entry for entry in received if entry.instance not in positions),
+            tuple(entry for entry in received if (entry.partition, entry.instance) not in positions),
             tuple(timer for _, timer in ended if timer is not None),
         )
 

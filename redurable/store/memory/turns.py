@@ -18,7 +18,7 @@ from redurable.core.values import RuntimeStatus
 from redurable.store.memory.admission import bury
 from redurable.store.memory.letters import outbox_fields
 from redurable.store.memory.state import Instance, MemoryHub, Partition, Quarantine, timer_member
-from redurable.store.memory.streams import ZERO, Item, parse_id
+from redurable.store.memory.streams import ZERO, Fields, Item, parse_id
 from redurable.store.memory.tasks import close_call, limit_call, push_task, set_timer
 from redurable.store.port import DueTimer
 
@@ -41,13 +41,21 @@ def read_ready(partition: Partition, items: Sequence[Item], again: bool = False)
     """Ready entries as values; what a foreign client wrote there rings for nobody and goes to the dead letters."""
     entries: list[Entry] = []
     for entry_id, fields in items:
-        if b"i" in fields:
-            instance = fields[b"i"].decode(errors="replace")
+        instance = _instance_of(fields)
+        if instance is not None:
             entries.append(Entry(partition.number, entry_id, instance, again))
         else:
             partition.ready.acknowledge(entry_id)
             bury(partition, DeadLetter("a ready entry that names no instance", "", tuple(fields.items())))
     return entries
+
+
+def _instance_of(fields: Fields) -> str | None:
+    """The instance that a ready entry names in its first field; None when it names none."""
+    try:
+        return fields[b"i"].decode() if next(iter(fields), None) == b"i" else None
+    except UnicodeDecodeError:
+        return None
 
 
 def checkout(hub: MemoryHub, entry: Entry, known: Position | None, max_payload: int) -> Delivery:

@@ -19,6 +19,7 @@ from redurable.store.redis.wire import beat_field, fields_of, pack_fields, timer
 
 _MOST_ENDS = 500
 _MOST_BYTES = 1_000_000
+_NOWHERE: tuple[Argument, ...] = ("", 0, "")
 
 
 async def receive_tasks(
@@ -116,7 +117,7 @@ class _Ends:
             execution, body, member = end.retry.execution, encode(end.retry), _retry_member(end)
         self._size += len(body)
         self._args += (queue, ready, own, lease.id, task.instance, execution, body, member, end.delay_ms)
-        self._args += (position.length, position.commit) if position else (0, "")
+        self._args += (position.execution, position.length, position.commit) if position else _NOWHERE
         self._args.append(beat_field(lease))
 
     async def run(self, lane: Lane, consumer: str, count: int, partitions: Sequence[int]) -> Completed:

@@ -31,7 +31,8 @@ class TestBadEntries:
 
     async def test_a_ready_entry_that_names_nobody_is_dropped(self, store_factory: StoreFactory) -> None:
         one, two = await store_factory.store("w1"), await store_factory.store("w2")
-        await store_factory.xadd_ready(scenes.partition(one, "one"), {b"hello": b"world"})
+        for fields in ({b"hello": b"world"}, {b"i": b"\xff"}):
+            await store_factory.xadd_ready(scenes.partition(one, "one"), fields)
         await one.start(scenes.request())
         assert [entry.instance for entry in await scenes.receive(one)] == ["one"]
         taken = await scenes.take_over(store_factory, two)

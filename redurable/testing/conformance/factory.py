@@ -28,6 +28,10 @@ class StoreFactory(ABC):
         """A foreign client appends to a mailbox and tells nobody; returns the entry's id."""
 
     @abstractmethod
+    async def empty_mailbox(self, instance: str) -> None:
+        """A foreign client deletes the messages of a mailbox one by one; a stream stays behind, empty."""
+
+    @abstractmethod
     async def xadd_ready(self, partition: int, fields: Mapping[bytes, bytes]) -> str:
         """A foreign client appends to a ready stream; returns the entry's id."""
 

@@ -6,7 +6,7 @@ from redurable.core.delivery import Delivery, Outcome, Park, TurnCommit
 from redurable.core.messages import Resume, Suspend, Terminate
 from redurable.store.port import Hub, SendOutcome
 from redurable.testing.conformance import scenes
-from redurable.testing.conformance.factory import StoreFactory
+from redurable.testing.conformance.factory import EVENT, StoreFactory
 
 HOUR_MS = 3_600_000
 
@@ -35,6 +35,17 @@ class TestPark:
         await store_factory.advance(2)
         await scenes.fire(store)
         assert (await scenes.take(store)).parks == 2
+
+    async def test_an_emptied_mailbox_rings_no_more_when_the_time_comes(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await scenes.running(store)
+        await store_factory.xadd_mailbox("one", EVENT)
+        await scenes.sweep(store)
+        await _park(store, await scenes.take(store), "h2", retry_ms=1)
+        await store_factory.empty_mailbox("one")
+        await store_factory.advance(2)
+        assert await scenes.fire(store) == 1
+        assert await scenes.receive(store) == []
 
     async def test_control_messages_are_heard(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")

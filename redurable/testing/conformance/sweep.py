@@ -66,3 +66,10 @@ class TestSweep:
         await scenes.finished(store)
         await store_factory.xadd_mailbox("one", EVENT)
         assert await scenes.sweep(store) == 0
+
+    async def test_an_emptied_mailbox_holds_no_mail(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await scenes.running(store)
+        await store_factory.xadd_mailbox("one", EVENT)
+        await store_factory.empty_mailbox("one")
+        assert await scenes.sweep(store) == 0

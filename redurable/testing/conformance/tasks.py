@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redurable.core.delivery import Position
+from redurable.core.delivery import Outcome, Position
 from redurable.core.messages import ActivityFailure
 from redurable.core.values import Failure
 from redurable.store.port import Completed, TaskEnd
@@ -104,6 +104,32 @@ class TestComplete:
         assert over is not None
         assert over.unread == 0
         assert await scenes.receive(store) == []
+
+    async def test_a_position_is_the_callers_whatever_the_end_was_for(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        (late,) = await scenes.with_tasks(store, scenes.task(execution="x0"))
+        await scenes.send(store, "one", scenes.event())
+        await scenes.accept(store, scenes.turn(await scenes.take(store), "h2", scenes.raised()))
+        await scenes.send(store, "one", scenes.event())
+        for position, base in ((Position("x1", 2, "h2"), 2), (Position("x0", 2, "h2"), 0)):
+            completed = await store.complete([scenes.ended(late)], [position], 10, scenes.everywhere(store))
+            (delivery,) = completed.deliveries
+            assert (delivery.base, len(delivery.events)) == (base, 2 - base)
+            await store.hand_back([delivery.entry], [])
+
+    async def test_a_bell_in_another_partition_begins_no_turn_that_gets_lost(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        (lease,) = await scenes.with_tasks(store, scenes.task())
+        for number in scenes.everywhere(store):
+            await store_factory.xadd_ready(number, {b"i": b"one"})
+        completed = await store.complete([scenes.ended(lease)], [None], 100, scenes.everywhere(store))
+        deliveries = [*completed.deliveries, *await store.checkout(completed.entries, [None] * len(completed.entries))]
+        heads = ["h1"]
+        for number, delivery in enumerate(deliveries):
+            turn = scenes.turn(delivery, head := f"t{number}", scenes.raised())
+            if delivery.status is not None and await scenes.outcome(store, turn) is Outcome.ACCEPTED:
+                heads.append(head)
+        assert [event.commit for event in await store.history("one")] == heads
 
     async def test_the_next_turn_is_received_in_the_same_step(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")

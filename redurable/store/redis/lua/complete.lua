@@ -3,9 +3,10 @@
 --   also deletes, in the same step, so where fewer were acknowledged than asked, what is gone was ended by another.
 -- KEYS: per partition (once) ready, timers, retries, outbox, beats; task queues (once); per end hash, start, mailbox,
 --   history.
--- ARGV: number of ends, consumer, how many entries to receive, then per end 12: index of queue, of ready, of hash, task id,
---   instance, execution, body ('' = nothing), timer member of a retry ('' = an outcome), its delay in ms, known length,
---   known commit, field of stored heartbeat details ('' = none); last the indexes of the ready streams to receive from.
+-- ARGV: number of ends, consumer, how many entries to receive, then per end 13: index of queue, of ready, of hash, task id,
+--   instance, execution, body ('' = nothing), timer member of a retry ('' = an outcome), its delay in ms, known
+--   execution, known length, known commit, field of stored heartbeat details ('' = none); last the indexes of the ready
+--   streams to receive from.
 -- Returns: the server's time in ms, the positions of ends that came too late, {position of the ready stream, entry id,
 --   position of the end, row of _checkout}..., {position, entry}... of other instances.
 --@include _now
@@ -16,7 +17,7 @@
 local call = redis.call
 local clock = now()
 local count, wanted = tonumber(ARGV[1]), tonumber(ARGV[3])
-local acks, late, mine, STRIDE, FIRST = {}, {}, {}, 12, 4
+local acks, late, mine, STRIDE, FIRST = {}, {}, {}, 13, 4
 for i = 1, count do
   local a = (i - 1) * STRIDE + FIRST
   local ids = acks[ARGV[a]]
@@ -58,7 +59,7 @@ for i = 1, count do
     late[#late + 1] = i
   else
     if name then over[name] = true end
-    if ARGV[a + 11] ~= '' then redis.pcall('HDEL', KEYS[ARGV[a + 1] + 4], ARGV[a + 11]) end
+    if ARGV[a + 12] ~= '' then redis.pcall('HDEL', KEYS[ARGV[a + 1] + 4], ARGV[a + 12]) end
     if ARGV[a + 7] ~= '' then
       retry(a, ARGV[a + 1] + 0)
     elseif ARGV[a + 6] ~= '' then
@@ -73,11 +74,12 @@ for _, got in ipairs(take(ARGV[2], wanted, streams)) do
   for _, entry in ipairs(got[2]) do
     local instance = entry[2][1] == 'i' and entry[2][2]
     local i = mine[instance]
-    if i then
-      local a = (i - 1) * STRIDE + FIRST
+    local a = i and (i - 1) * STRIDE + FIRST
+    -- A foreign client may have written the name of an instance into the stream of another partition.
+    if i and KEYS[ARGV[a + 1] + 0] == streams[got[1]] then
       local k = ARGV[a + 2] + 0
       checked[#checked + 1] = { got[1], entry[1], i,
-        checkout(KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], ARGV[a + 5], ARGV[a + 9], ARGV[a + 10]) }
+        checkout(KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], ARGV[a + 9], ARGV[a + 10], ARGV[a + 11]) }
     else
       others[#others + 1] = { got[1], entry }
     end

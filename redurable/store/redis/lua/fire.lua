@@ -12,6 +12,7 @@
 --@include _now
 --@include _above
 --@include _group
+--@include _mail
 --@include _wait
 
 local time, STRIDE = now(), 12
@@ -34,7 +35,7 @@ local function unpark(p, k, at)
     if state[2] ~= ARGV[at + 6] and (tonumber(state[2]) or 0) > tonumber(time) then return end -- parked again, for longer
     redis.call('HDEL', KEYS[k], 'p')
   end
-  if (state[3] or '') == '' and redis.call('EXISTS', KEYS[k + 1], KEYS[k + 2]) > 0 then
+  if (state[3] or '') == '' and mail(KEYS[k + 1], KEYS[k + 2]) then
     announce(KEYS[p + 2], KEYS[k], ARGV[at + 5])
   end
 end

@@ -8,6 +8,7 @@
 --@include _now
 --@include _above
 --@include _group
+--@include _mail
 
 local ready, time = KEYS[1], tonumber(now())
 local handed_out = delivered(ready)
@@ -28,7 +29,7 @@ end
 local count = 0
 for n = 2, #ARGV do
   local k = (n - 2) * 3 + 1
-  if redis.call('EXISTS', KEYS[k + 2], KEYS[k + 3]) > 0 then
+  if mail(KEYS[k + 2], KEYS[k + 3]) then
     local state = redis.pcall('HMGET', KEYS[k + 1], 's', 'q', 'p')
     if state[1] and not sleeps(KEYS[k + 1], state[3]) and not rings(state[2] or '') then
       announce(ready, KEYS[k + 1], ARGV[n])
