@@ -103,6 +103,9 @@ class Pairs:
         """All that can be read of these instances is the same."""
         for instance in instances:
             await self.same(lambda store, instance=instance: _seen(store, instance))
+        one, two = await self.ask(lambda store, _: store.upcoming(scenes.everywhere(store), FAR_MS, 1000))
+        matched(_of(one.timers, "u"), _of(two.timers, "u"), _wait, _wait)
+        matched(_of(one.timers, "trcs"), _of(two.timers, "trcs"), _timer, _timer)
 
 
 def matched(one: Sequence[T], two: Sequence[T], order: Callable[[T], Any], seen: Callable[[T], Any]) -> list[Pair[T]]:

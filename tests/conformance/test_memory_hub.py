@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
+from redurable.core.limits import NO_START
+from redurable.core.messages import ActivityFailure
+from redurable.core.values import ActivityOptions, Timeouts
 from redurable.errors import InvalidName, StoreRefused
 from redurable.store.memory import MemoryHub, MemoryStore, memory_hub
 from redurable.store.port import SendOutcome
@@ -93,3 +97,15 @@ async def test_ids_compare_as_numbers() -> None:
     await scenes.accept(store, commit)
     left = await scenes.take(store)
     assert [message.name for message in scenes.events(left)] == ["10-0", "1800000000000-0", "last"]
+
+
+async def test_a_task_that_a_foreign_client_deleted_was_not_begun_in_time() -> None:
+    hub = MemoryHub("orders", partitions=1)
+    store = MemoryStore(hub, "w1")
+    options = ActivityOptions(timeouts=Timeouts(schedule_to_start=1))
+    task = replace(scenes.task(), options=options, waiting_since=1)
+    await scenes.running(store, tasks=(task,))
+    hub.partitions[0].queue("default").entries.clear()
+    assert await scenes.fire(store) == 1
+    failure = ActivityFailure(execution="x1", seq=1, failure=NO_START)
+    assert scenes.said(await scenes.take(store)) == [failure]

@@ -9,14 +9,14 @@ import anyio
 import pytest
 from fakeredis import FakeServer
 
-from redurable.store.port import Hub
+from redurable.store.port import Hub, TaskLease
 from redurable.store.redis.channel import ChannelFactory, channel_factory
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.store import RedisStore
 from redurable.store.redis.wire import fields_of
 from redurable.testing.conformance import *  # noqa: F403
-from redurable.testing.conformance import StoreFactory
+from redurable.testing.conformance import StoreFactory, scenes
 from tests.support.fake_server import fake_connections
 from tests.support.servers import KINDS, Server
 
@@ -86,6 +86,10 @@ class RedisFactory(StoreFactory):
         ttl = await self._lane.call("PTTL", self._keys.of(instance).mailbox(instance))
         return ttl if ttl >= 0 else None
 
+    async def delete_task(self, lease: TaskLease) -> None:
+        """A foreign client deletes a task, received or not."""
+        await self._lane.call("XDEL", self._keys.partition(lease.partition).queue(lease.queue), lease.id)
+
     async def _xadd(self, key: str, fields: Mapping[bytes, bytes], entry_id: str = "*") -> str:
         flat = [part for pair in fields.items() for part in pair]
         return (await self._lane.call("XADD", key, entry_id, *flat)).decode()
@@ -113,3 +117,16 @@ async def store_factory(connect: ChannelFactory) -> AsyncIterator[StoreFactory]:
     factory = RedisFactory(connect)
     yield factory
     await factory.close()
+
+
+class TestDeletedTasks:
+    async def test_an_outcome_is_never_lost_among_late_ends(self, store_factory: StoreFactory) -> None:
+        assert isinstance(store_factory, RedisFactory)
+        store = await store_factory.store("w1")
+        late, deleted, sound = await scenes.with_tasks(store, *[scenes.task(seq=seq) for seq in (1, 2, 3)])
+        await store.complete([scenes.ended(late)], [None])
+        await store_factory.delete_task(deleted)
+        ends = [scenes.ended(lease) for lease in (late, deleted, sound, sound)]
+        assert (await store.complete(ends, [None] * 4)).accepted[1:] == (True, True, False)
+        said = scenes.results(await scenes.take(store))
+        assert {result.seq for result in said} == {1, 2, 3}

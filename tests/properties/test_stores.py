@@ -218,12 +218,16 @@ class Stores(RuleBasedStateMachine):
         self.twins.xadd_task(number, queue, fields)
 
     @rule(instance=instances, which=st.integers(0, 5))
-    def foreign_delete(self, instance: str, which: int) -> None:
+    def delete_mail(self, instance: str, which: int) -> None:
         self.twins.xdel_mailbox(instance, which)
 
-    @rule(which=st.integers(0, 5))
-    def lose_ready(self, which: int) -> None:
-        self.twins.lose_ready(which)
+    @rule(which=st.integers(0, 5), acknowledge=st.booleans())
+    def delete_ready(self, which: int, acknowledge: bool) -> None:
+        self.twins.xdel_ready(which, acknowledge)
+
+    @rule(number=partitions, queue=st.sampled_from(QUEUES), which=st.integers(0, 5))
+    def delete_task(self, number: int, queue: str, which: int) -> None:
+        self.twins.xdel_task(number, queue, which)
 
     # -- comparison
 

@@ -94,17 +94,29 @@ class Twins:
             box.delete(format_id(list(box.entries)[which % len(ids)]))
             self.run(self.lane.call("XDEL", key, ids[which % len(ids)][0]))
 
-    def lose_ready(self, which: int) -> None:
-        """A ready entry vanishes together with its delivery, as after a failover."""
+    def xdel_ready(self, which: int, acknowledge: bool) -> None:
+        """Delete a ready entry that somebody has received, together with its delivery, as a failover does, or not."""
         entries = self.workers[0].entries
         if entries:
             one, two = entries[which % len(entries)]
-            ready = self.memory.partitions[one.partition].ready
-            ready.acknowledge(one.id)
+            ready, key = self.memory.partitions[one.partition].ready, self.layout.partition(two.partition).ready
+            if acknowledge:
+                ready.acknowledge(one.id)
+                self.run(self.lane.call("XACK", key, "w", two.id))
             ready.delete(one.id)
-            key = self.layout.partition(two.partition).ready
-            self.run(self.lane.call("XACK", key, "w", two.id))
             self.run(self.lane.call("XDEL", key, two.id))
+
+    def xdel_task(self, number: int, queue: str, which: int) -> None:
+        """Delete a task that nobody has received: when ends of several come, Redis cannot tell whether one that another
+        program deleted while it ran was ended before."""
+        tasks, key = self.memory.partitions[number].queue(queue), self.layout.partition(number).queue(queue)
+        ids: list[Any] = self.run(self.lane.call("XRANGE", key, "-", "+"))
+        assert len(ids) == len(tasks)
+        waiting = [at for at, entry_id in enumerate(tasks.entries) if tasks.is_undelivered(format_id(entry_id))]
+        if waiting:
+            at = waiting[which % len(waiting)]
+            tasks.delete(format_id(list(tasks.entries)[at]))
+            self.run(self.lane.call("XDEL", key, ids[at][0]))
 
     # -- what no answer shows
 

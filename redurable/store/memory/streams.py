@@ -148,10 +148,15 @@ class PeekLock(Stream):
         return {format_id(entry_id): held.consumer for entry_id, held in self.pending.items()}
 
     def renew(self, now: int, consumer: str, entry_id: str) -> bool:
-        """XCLAIM JUSTID by its holder: the lease starts anew. False when the consumer does not hold the entry."""
+        """XCLAIM JUSTID by its holder: the lease starts anew. False when the consumer does not hold the entry, or a
+        foreign client deleted it."""
+        key = parse_id(entry_id)
         if not self.is_held_by(consumer, entry_id):
             return False
-        self.pending[parse_id(entry_id)].since = now
+        if key not in self.entries:
+            del self.pending[key]
+            return False
+        self.pending[key].since = now
         return True
 
     def claim(self, now: int, consumer: str, lease_ms: int, count: int) -> list[Item]:

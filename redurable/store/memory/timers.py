@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from redurable.core.codec import decode_task
-from redurable.core.limits import NO_END, not_begun
+from redurable.core.limits import NO_END, NO_START, not_begun
 from redurable.core.messages import ActivityFailure, Message, TimerDue
 from redurable.store.memory.admission import put_or_bury
 from redurable.store.memory.state import MemoryHub, Partition, read_timer_member
@@ -76,14 +76,17 @@ def _message(partition: Partition, member: str, due: int) -> Message | None:
         case "c":
             return ActivityFailure(execution=execution, seq=int(key), failure=NO_END)
         case "s":
-            return _not_begun(partition, *partition.waits.pop(member))
+            return _not_begun(partition, execution, int(key), *partition.waits.pop(member))
         case _:
             return None
 
 
-def _not_begun(partition: Partition, queue: str, entry_id: str) -> Message | None:
+def _not_begun(partition: Partition, execution: str, seq: int, queue: str, entry_id: str) -> Message | None:
     """A task that somebody has received has begun, or its receiver sees that it is too late."""
     waiting = partition.queue(queue)
     if not waiting.is_undelivered(entry_id):
         return None
-    return not_begun(decode_task(waiting.entries[parse_id(entry_id)][BODY]))
+    entry = waiting.entries.get(parse_id(entry_id))
+    if entry is None:  # A foreign client deleted it.
+        return ActivityFailure(execution=execution, seq=seq, failure=NO_START)
+    return not_begun(decode_task(entry[BODY]))

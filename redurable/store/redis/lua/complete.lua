@@ -1,6 +1,7 @@
 -- Purpose: end attempts of tasks; then receive ready entries, checked out where they belong to these tasks' instances.
 -- Invariant: a task ends once: only whoever acknowledges it appends its outcome or puts it back. Whoever acknowledges
---   also deletes, in the same step, so where fewer were acknowledged than asked, what is gone was ended by another.
+--   also deletes, in the same step, so where fewer were acknowledged than asked, what is gone was ended by another. Where
+--   another program deleted a task that ran, this says too little: then an outcome may come twice rather than never.
 -- KEYS: per partition (once) ready, timers, retries, outbox, beats; task queues (once); per end hash, start, mailbox,
 --   history.
 -- ARGV: number of ends, consumer, how many entries to receive, then per end 13: index of queue, of ready, of hash, task id,
@@ -30,8 +31,16 @@ for q, ids in pairs(acks) do
   if type(taken) ~= 'number' then taken = 0 end
   if taken < #ids then
     partly = true
+    local there = 0
     for i = 1, #ids do
-      over[q .. ':' .. ids[i]] = taken == 0 or not call('XRANGE', queue, ids[i], ids[i])[1]
+      local name = q .. ':' .. ids[i]
+      if over[name] == nil then
+        over[name] = taken == 0 or not call('XRANGE', queue, ids[i], ids[i])[1]
+        if not over[name] then there = there + 1 end
+      end
+    end
+    if there < taken then
+      for i = 1, #ids do over[q .. ':' .. ids[i]] = false end
     end
   end
   if taken > 0 then call('XDEL', queue, unpack(ids)) end
