@@ -73,7 +73,7 @@ def test_what_lies_in_an_outbox_is_what_was_put_there(parcel: Outgoing | DeadLet
 @tried(100)
 @given(st.sampled_from(["t", "u", "r", "c", "s"]), TEXT, st.integers(0, 2**53) | TEXT, TEXT)
 def test_both_stores_write_and_read_the_same_timer_members(
-    kind: Literal["t", "u", "r", "c", "s"], execution: str, key: int | str, instance: str
+    kind: wire.TimerKind, execution: str, key: int | str, instance: str
 ) -> None:
     member = wire.timer_member(kind, execution, key, instance)
     assert member == memory_member(kind, execution, key, instance)

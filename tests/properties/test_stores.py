@@ -272,4 +272,6 @@ def test_both_stores_answer_the_same(lane: tuple[asyncio.AbstractEventLoop, Lane
     def stores() -> Stores:
         return Stores(*lane)
 
-    run_state_machine_as_test(cast("Any", stores), settings=bounds(200, stateful_step_count=40, report_multiple_bugs=False))
+    run_state_machine_as_test(
+        cast("Any", stores), settings=bounds(200, stateful_step_count=40, report_multiple_bugs=False)
+    )

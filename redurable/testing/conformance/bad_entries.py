@@ -6,7 +6,9 @@ import pytest
 
 from redurable.core.codec import encode
 from redurable.core.delivery import Position, Timer
+from redurable.core.events import ExecutionCompleted
 from redurable.core.messages import Malformed, RaiseEvent
+from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import EVENT, EXHAUSTED, StoreFactory
@@ -80,6 +82,20 @@ class TestBadEntries:
         assert letters.keys() == {b"one", b"two"}
         assert all(b"mailbox is unusable" in letter[b"reason"] for letter in letters.values())
         assert letters[b"one"][b"m"] == encode(scenes.result(lease))
+
+    async def test_an_outcome_that_found_no_room_does_not_vanish_with_its_instance(
+        self, store_factory: StoreFactory
+    ) -> None:
+        store = await store_factory.store("w1")
+        (lease,) = await scenes.with_tasks(store, scenes.task())
+        await store_factory.xadd_mailbox("one", EVENT, EXHAUSTED)
+        await store.complete([scenes.ended(lease)], [None])
+        await scenes.sweep(store)
+        end = scenes.turn(await scenes.take(store), "h2", ExecutionCompleted(at=2), status=RuntimeStatus.COMPLETED)
+        await scenes.accept(store, end)
+        await scenes.drain(store)
+        (letter,) = await store_factory.dead_letters()
+        assert letter[b"m"] == encode(scenes.result(lease))
 
     async def test_a_used_up_mailbox_is_usable_again_when_it_was_read(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")

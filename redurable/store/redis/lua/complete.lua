@@ -54,10 +54,13 @@ local function retry(a, r)
   redis.pcall('ZADD', KEYS[r + 1], string.format('%.0f', clock + delay), ARGV[a + 7])
 end
 
--- A mailbox that takes nothing: by way of the outbox, which is delivered or becomes a dead letter.
+-- What a mailbox does not take is a dead letter from this step on, whatever becomes of the instance.
 local function tell(a, r, k)
   local said = append(KEYS[r], KEYS[k], KEYS[k + 2], ARGV[a + 4], 'm', ARGV[a + 5], ARGV[a + 6])
-  if string.sub(said, 1, 1) == '!' then redis.pcall('XADD', KEYS[r + 3], '*', 'd', ARGV[a + 4], 'm', ARGV[a + 6]) end
+  if string.sub(said, 1, 1) == '!' then
+    redis.pcall('XADD', KEYS[r + 3], '*', 'dead', 'mailbox is unusable: ' .. string.sub(said, 2), 'i', ARGV[a + 4], 'm',
+      ARGV[a + 6])
+  end
 end
 
 for i = 1, count do
