@@ -5,4 +5,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.conformance.pairs", "tests.properties.lives", "tests.properties.twins")
+pytest.register_assert_rewrite("tests.properties.pairs", "tests.properties.lives", "tests.properties.twins")

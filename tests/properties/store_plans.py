@@ -13,12 +13,12 @@ from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew
 from redurable.core.messages import ActivityResult, Message, Resume, StartExecution, Suspend, Terminate, TimerDue
 from redurable.core.values import ABSENT, RuntimeStatus, Task, Timeouts
 from redurable.testing.conformance import scenes
-from tests.conformance.pairs import FAR_MS
+from tests.properties.pairs import FAR_MS
 from tests.properties.twins import CONSUMERS, INSTANCES, PARTITIONS, QUEUES, Fields
 
 HOUR_MS = 3_600_000
-
 """What waits, waits for so long: it never comes to an end here."""
+EVERYTHING = scenes.demand(100, *QUEUES)
 
 instances = st.sampled_from(INSTANCES)
 executions = st.sampled_from(["x1", "x2"])
@@ -27,6 +27,7 @@ workers = st.integers(0, len(CONSUMERS) - 1)
 picks = st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True)
 details = st.sampled_from([ABSENT, scenes.TRUE, Raw(b"[7]")])
 seqs = st.integers(0, 2)
+demands = st.sampled_from([None, EVERYTHING, scenes.demand(1, QUEUES[0])])
 
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(scenes.event, st.sampled_from(["A", "B"]), id=st.sampled_from(["", "1"])),

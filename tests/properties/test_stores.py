@@ -17,15 +17,17 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from redurable.core.delivery import Outgoing, Position, TurnCommit
-from redurable.store.port import StartRequest, TaskEnd
+from redurable.store.port import StartRequest, TaskDemand, TaskEnd
 from redurable.store.redis.lane import Lane, connection_factory
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import EXHAUSTED
-from tests.conformance.pairs import Pair
 from tests.properties.bounds import bounds, seeded
+from tests.properties.pairs import Pair
 from tests.properties.store_plans import (
+    EVERYTHING,
     HOUR_MS,
     Plan,
+    demands,
     details,
     executions,
     instances,
@@ -86,17 +88,18 @@ class Stores(RuleBasedStateMachine):
         picked = _pick(pairs.entries, chosen)
         self.twins.run(pairs.checkout(picked, known[: len(picked)]))
 
-    @rule(worker=workers, chosen=picks, wanted=st.lists(plans, min_size=3, max_size=3), tasks=st.booleans())
-    def commit(self, worker: int, chosen: list[int], wanted: list[Plan], tasks: bool) -> None:
+    @rule(worker=workers, chosen=picks, wanted=st.lists(plans, min_size=3, max_size=3), tasks=demands)
+    def commit(self, worker: int, chosen: list[int], wanted: list[Plan], tasks: TaskDemand | None) -> None:
         pairs = self.twins.workers[worker]
         turns: list[Pair[TurnCommit]] = []
         for (one, two), plan in zip(_pick(pairs.deliveries, chosen), wanted, strict=False):
             self.heads += 1
             turns.append((turn(plan, one, f"h{self.heads}"), turn(plan, two, f"h{self.heads}")))
-        self.twins.run(pairs.commit(turns, scenes.demand(100, *QUEUES) if tasks else None))
+        # Which partition's tasks come first is open, so after several turns all are asked for.
+        self.twins.run(pairs.commit(turns, EVERYTHING if tasks and len(turns) > 1 else tasks))
 
-    @rule(worker=workers, wanted=st.lists(plans, min_size=3, max_size=3), tasks=st.booleans())
-    def work(self, worker: int, wanted: list[Plan], tasks: bool) -> None:
+    @rule(worker=workers, wanted=st.lists(plans, min_size=3, max_size=3), tasks=demands)
+    def work(self, worker: int, wanted: list[Plan], tasks: TaskDemand | None) -> None:
         """What a worker does all day long."""
         for number in range(PARTITIONS):
             self.receive(worker, number, steal=False)
@@ -105,7 +108,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(worker=workers, wanted=st.lists(plans, min_size=3, max_size=3))
     def work_on(self, worker: int, wanted: list[Plan]) -> None:
-        self.work(worker, wanted, tasks=True)
+        self.work(worker, wanted, EVERYTHING)
 
     @rule(worker=workers, chosen=picks)
     def hand_back(self, worker: int, chosen: list[int]) -> None:

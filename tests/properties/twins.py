@@ -18,7 +18,7 @@ from redurable.store.port import Hub
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import RedisStore
 from redurable.store.redis.wire import fields_of
-from tests.conformance.pairs import Pairs
+from tests.properties.pairs import Pairs
 
 T = TypeVar("T")
 
