@@ -72,6 +72,10 @@ class Stores(RuleBasedStateMachine):
     def purge(self, instance: str) -> None:
         self.twins.same(lambda store: store.purge(instance))
 
+    @rule(instance=instances, keep=st.integers(0, 2))
+    def prune(self, instance: str, keep: int) -> None:
+        self.twins.same(lambda store: store.prune(instance, keep))
+
     # -- turns
 
     @rule(worker=workers, number=partitions, steal=st.booleans())
