@@ -62,15 +62,6 @@ async def test_a_task_deleted_by_hand_is_completed_all_the_same(store: RedisStor
     assert scenes.said(await scenes.take(store)) == [scenes.result(lease)]
 
 
-async def test_an_outcome_for_an_unusable_mailbox_waits_in_the_outbox(store: RedisStore, foreign: Lane) -> None:
-    (lease,) = await scenes.with_tasks(store, scenes.task())
-    await foreign.call("XADD", store.mailbox_key("one"), EXHAUSTED, "event", "Foreign")
-    await store.complete([scenes.ended(lease)], [None])
-    await foreign.call("DEL", store.mailbox_key("one"))
-    await scenes.drain(store)
-    assert scenes.said(await scenes.take(store)) == [scenes.result(lease)]
-
-
 async def test_the_fused_step_hands_out_its_own_instances_checked_out(store: RedisStore) -> None:
     leases: list[TaskLease] = []
     for name in ("a", "b", "c"):
