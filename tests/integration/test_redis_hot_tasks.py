@@ -12,7 +12,6 @@ from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import RedisStore
 from redurable.store.redis.wire import fields_of
 from redurable.testing.conformance import scenes
-from redurable.testing.conformance.factory import EXHAUSTED
 
 
 async def test_the_budget_holds_over_all_streams(store: RedisStore) -> None:
