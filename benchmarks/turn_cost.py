@@ -16,12 +16,13 @@ from benchmarks.app import app, chain
 from benchmarks.bench import Bench
 from benchmarks.errors import check
 from benchmarks.report import Figures
-from redurable.core.delivery import Delivery, Entry
+from redurable.core.delivery import Delivery, Entry, Parking
 from redurable.core.messages import ActivityResult, Mail, StartExecution
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
 from redurable.core.values import Arguments, RuntimeStatus
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+PARKING = Parking(1_000, 60_000)
 EXECUTION = "execution"
 EARLY = 10
 
@@ -45,7 +46,7 @@ class Instance:
 
     def take_turn(self) -> float:
         """Take the next turn; return the microseconds that it took."""
-        turn_input = TurnInput(self._delivery(), self._known, f"h{self._turns}", VERSION)
+        turn_input = TurnInput(self._delivery(), self._known, f"h{self._turns}", VERSION, PARKING)
         begin = time.perf_counter()
         turn = take_turn(self._definition, turn_input)
         seconds = time.perf_counter() - begin

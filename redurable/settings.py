@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_PARTITIONS = 16
 MAX_PAYLOAD_BYTES = 1024 * 1024
+MAX_TURN_BYTES = 64 * MAX_PAYLOAD_BYTES
 
 Ms = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
@@ -26,6 +27,7 @@ class PayloadSettings(BaseSettings):
 class WorkerSettings(PayloadSettings):
     """How a worker behaves. Times in milliseconds unless the name says otherwise."""
 
+    max_turn_bytes: Count = Field(default=MAX_TURN_BYTES, description="The payloads of one step together, in bytes.")
     instance_lease_ms: Ms = Field(default=5_000, description="A ready entry is taken over after such a silence.")
     task_lease_ms: Ms = Field(default=10_000, description="A task is taken over after such a silence.")
     renew_every_ms: Ms = Field(default=1_500, description="How often leases are renewed: well below the leases.")

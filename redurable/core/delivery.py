@@ -82,6 +82,17 @@ class Park(Struct, frozen=True):
     retry_ms: int
 
 
+class Parking(Struct, frozen=True):
+    """How long a parked instance waits: `min_ms` at first, doubled with every time in a row, at most `max_ms`."""
+
+    min_ms: int
+    max_ms: int
+
+    def wait_ms(self, parks: int) -> int:
+        """The wait after it was parked so often in a row."""
+        return min(self.min_ms * 2 ** min(parks, 20), self.max_ms)
+
+
 class TurnCommit(Struct, frozen=True, kw_only=True):
     """All that one turn makes true, or nothing of it. Accepted only while the instance's head is `expected`.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from redurable.core.commands import CancelTimer, Command, Complete, Fail
+from redurable.core.commands import CancelTimer, Command, Complete, ContinueAsNew, Fail
 from redurable.core.definition import Definition
 from redurable.core.events import (
     ActivityCompleted,
@@ -36,7 +36,7 @@ from redurable.core.loop import DurableHandle
 from redurable.core.match import match
 from redurable.core.messages import KeptEvent
 from redurable.core.scope import LiveScope
-from redurable.core.sizes import UNLIMITED
+from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.errors import InvalidPayload, TurnLimitExceeded
 from redurable.errors import SubOrchestrationFailed as SubOrchestrationError
 
@@ -48,10 +48,10 @@ class Replay:
     """One live execution. Belongs to the turn thread. Not usable after `evict`."""
 
     def __init__(
-        self, definition: Definition, instance: str, started: ExecutionStarted, max_payload: int = UNLIMITED
+        self, definition: Definition, instance: str, started: ExecutionStarted, bounds: Bounds = UNBOUNDED
     ) -> None:
         self.definition = definition
-        self.scope = LiveScope(instance, started, max_payload)
+        self.scope = LiveScope(instance, started, bounds)
         self.size = _BASE_SIZE
         self.concluded = False
         self._main: asyncio.Task[Raw] | None = None
@@ -59,6 +59,11 @@ class Replay:
         self._buffered: list[InputEvent] = []
         self._suspended = False
         self._fatal: BaseException | None = None
+
+    @property
+    def moved(self) -> int:
+        """How many bytes of payloads user code has been given and has made so far."""
+        return self.size + self.scope.made
 
     def catch_up(self, events: Iterable[Event]) -> None:
         """Feed what the history holds beyond this point. Raises `NondeterminismError` when the code disagrees."""
@@ -197,12 +202,20 @@ class Replay:
             return None
         error: Any = asyncio.CancelledError() if main.cancelled() else main.exception()
         if self.scope.continuation is not None:
-            return self.scope.continuation
+            return self._continue_as_new(self.scope.continuation)
         return self._complete(main.result()) if error is None else Fail(self.definition.failure(error))
 
     def _complete(self, result: Raw) -> Complete | Fail:
         try:
             self.scope.check_size(f"orchestrator {self.definition.name!r}", "result", memoryview(result).nbytes)
-        except InvalidPayload as error:
+        except (InvalidPayload, TurnLimitExceeded) as error:
             return Fail(self.definition.failure(error))
         return Complete(result)
+
+    def _continue_as_new(self, continuation: ContinueAsNew) -> ContinueAsNew | Fail:
+        try:
+            if continuation.keep_events:
+                self.scope.check_kept()
+        except TurnLimitExceeded as error:
+            return Fail(self.definition.failure(error))
+        return continuation

@@ -23,7 +23,7 @@ from redurable.core.events import ExecutionStarted
 from redurable.core.ids import MAX_INSTANCE_ID_BYTES, check_instance_id, check_name
 from redurable.core.issued import Awaited, Issued, Mailroom, settled_at
 from redurable.core.loop import DeterministicLoop, DurableHandle
-from redurable.core.sizes import UNLIMITED, call_size, check_size, tags_size
+from redurable.core.sizes import Bounds, call_size, check_size, check_turn_size, tags_size
 from redurable.core.values import ActivityOptions, Arguments, Child
 from redurable.errors import InvalidName, InvalidPayload, NotDeterministic, TurnLimitExceeded
 
@@ -43,7 +43,7 @@ class ContinuedAsNew(BaseException):
 class LiveScope:
     """Fulfils `core.definition.Scope`, and is the `TimerSink` of its loop."""
 
-    def __init__(self, instance: str, started: ExecutionStarted, max_payload: int = UNLIMITED) -> None:
+    def __init__(self, instance: str, started: ExecutionStarted, bounds: Bounds) -> None:
         self.instance = instance
         self.execution = started.execution
         self.number = started.number
@@ -57,8 +57,10 @@ class LiveScope:
         self.issued: list[Issued] = []
         self.continuation: ContinueAsNew | None = None
         self.custom_status: Raw | None = None
-        self.refused: InvalidPayload | None = None
-        self._max_payload = max_payload
+        self.refused: InvalidPayload | TurnLimitExceeded | None = None
+        self.made = 0
+        self._bounds = bounds
+        self._made_before = 0
         self._fresh_timers: dict[int, Issued] = {}
         self._unique = 0
 
@@ -69,6 +71,7 @@ class LiveScope:
         self.seen += 1
         self.clock = max(self.clock, at)
         self.issued = []
+        self._made_before = self.made
         self._fresh_timers.clear()
         self.loop.advance(self.clock)
 
@@ -117,7 +120,9 @@ class LiveScope:
         self._issue(SendEvent(check_instance_id(instance), check_name(name, "event"), data), None)
 
     def set_custom_status(self, data: Raw) -> None:
-        self._check_made("set_custom_status()", "status", memoryview(data).nbytes)
+        size = memoryview(data).nbytes
+        self._check_made("set_custom_status()", "status", size)
+        self.made -= size  # Only the last one is written, however many are set.
         self.custom_status = data
 
     def continue_as_new(self, call: Arguments, keep_events: bool) -> NoReturn:
@@ -130,7 +135,17 @@ class LiveScope:
     def check_size(self, owner: str, part: str, size: int) -> None:
         """Raise `InvalidPayload` for a payload over the limit, unless it is one that was accepted in the past."""
         if not self.replaying:
-            check_size(owner, part, size, self._max_payload)
+            check_size(owner, part, size, self._bounds.payload)
+            self._check_turn("the payloads of one step", size)
+
+    def check_kept(self) -> None:
+        """The same for the unread events that the next execution is given."""
+        if not self.replaying:
+            size = sum(memoryview(event.data).nbytes for event in self.mail.unread())
+            self._check_turn("the unread events that continue_as_new() keeps and the payloads of this step", size)
+
+    def _check_turn(self, what: str, size: int) -> None:
+        check_turn_size(self.instance, what, self.made - self._made_before + size, self._bounds.turn)
 
     def _check_made(self, owner: str, part: str, size: int) -> None:
         """The same amid user code. It is the end of the execution also where user code handles the error: a replay
@@ -138,9 +153,10 @@ class LiveScope:
         self._check()
         try:
             self.check_size(owner, part, size)
-        except InvalidPayload as error:
+        except (InvalidPayload, TurnLimitExceeded) as error:
             self.refused = error
             raise
+        self.made += size
 
     def _check_call(self, owner: str, call: Arguments) -> None:
         self._check_made(owner, "input", call_size(call))
@@ -204,3 +220,5 @@ class LiveScope:
             )
         if self.continuation:
             raise ContinuedAsNew
+        if self.refused is not None:
+            raise self.refused  # The execution ends with this step: what it still asks for does not happen.

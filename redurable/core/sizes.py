@@ -10,11 +10,14 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 
+from msgspec import Struct
+
 from redurable.core.values import ABSENT, Arguments
-from redurable.errors import InvalidPayload
+from redurable.errors import InvalidPayload, TurnLimitExceeded
 
 UNLIMITED = sys.maxsize
 SETTING = "max_payload_bytes (REDURABLE_MAX_PAYLOAD_BYTES)"
+TURN_SETTING = "max_turn_bytes (REDURABLE_MAX_TURN_BYTES)"
 
 MOST_NESTED = 200
 """Arrays and objects stand within each other at most so deep: what pydantic's reader takes. How deep the decoder of
@@ -27,6 +30,16 @@ _NESTING = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 """Strings, whose brackets do not count, and brackets."""
 
 Pairs = tuple[tuple[bytes, bytes], ...]
+
+
+class Bounds(Struct, frozen=True):
+    """What user code may make: bytes of one payload, and of all payloads of one step of an execution together."""
+
+    payload: int = UNLIMITED
+    turn: int = UNLIMITED
+
+
+UNBOUNDED = Bounds()
 
 
 def call_size(call: Arguments) -> int:
@@ -47,6 +60,15 @@ def check_size(owner: str, part: str, size: int, limit: int) -> None:
         raise InvalidPayload(
             f"{owner}: {size:,} bytes of {part} are more than {SETTING} allows, {limit:,}: "
             "keep the data elsewhere and pass a reference to it"
+        )
+
+
+def check_turn_size(instance: str, what: str, size: int, limit: int) -> None:
+    """Raise `TurnLimitExceeded` when the payloads of one step are together larger than the limit."""
+    if size > limit:
+        raise TurnLimitExceeded(
+            f"instance {instance!r}: {what} are {size:,} bytes together, more than {TURN_SETTING} allows, {limit:,}: "
+            "await some results in between, or keep the data elsewhere and pass references to it"
         )
 
 

@@ -11,18 +11,15 @@ from msgspec import Struct
 from redurable.core.admit import admit, begin
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
-from redurable.core.delivery import DeadLetter, Delivery, Park, Position, TurnCommit
+from redurable.core.delivery import DeadLetter, Delivery, Park, Parking, Position, TurnCommit
 from redurable.core.events import ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.messages import Mail, Malformed, RaiseEvent, Resume, StartExecution, Suspend, Terminate
 from redurable.core.replay import Replay
 from redurable.core.settle import Draft
-from redurable.core.sizes import UNLIMITED
+from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.core.state import State
 from redurable.errors import NondeterminismError
-
-PARK_MIN_MS = 1_000
-PARK_MAX_MS = 60_000
 
 
 class Known(Struct):
@@ -48,13 +45,14 @@ class Known(Struct):
 
 class TurnInput(Struct, frozen=True):
     """`known` is the cached replay, if any; `head` is freshly minted; `version` is the Python minor version;
-    `max_payload` bytes may have what user code makes in this turn."""
+    `bounds`: what user code may make in this turn; `parking`: how long the instance waits if it cannot take it."""
 
     delivery: Delivery
     known: Known | None
     head: str
     version: str
-    max_payload: int = UNLIMITED
+    parking: Parking
+    bounds: Bounds = UNBOUNDED
 
 
 class Turn(Struct, frozen=True):
@@ -74,7 +72,7 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
         known.evict()
         known = None
     if delivery.unreadable:
-        return _discard(known, _park(turn, "unreadable", delivery.unreadable), delivery.name)
+        return _discard(known, park(turn, "unreadable", delivery.unreadable), delivery.name)
     if delivery.status is None or delivery.status.finished:
         return _discard(known, _refuse_all(turn), delivery.name)
     state = known.state if known else State()
@@ -91,16 +89,18 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
 def _with_code(definition: Definition, turn: TurnInput, known: Known | None, draft: Draft) -> Turn:
     delivery, state = turn.delivery, draft.state
     started = state.started or begin(_start_of(delivery), max(delivery.now, state.clock), turn.version)
-    replay = known.replay if known else Replay(definition, draft.instance, started, turn.max_payload)
+    replay = known.replay if known else Replay(definition, draft.instance, started, turn.bounds)
     try:
         replay.catch_up(delivery.events)
     except NondeterminismError as error:
         replay.evict()
         return Turn(_without_code(draft, turn, "nondeterminism", str(error)), name=started.name)
+    # Who moves large payloads reads the rest of the mail in the next turn: a commit may be large, never huge.
+    enough = replay.moved + turn.bounds.turn
     if state.started is None:
         _step(draft, replay, started)
     for mail in delivery.mails:
-        if state.ended is not None:
+        if state.ended is not None or replay.moved >= enough:
             break
         _take(draft, replay, mail, delivery.now)
     draft.custom_status = replay.take_custom_status()
@@ -171,7 +171,7 @@ def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> Tu
     controls = [mail for mail in delivery.mails if isinstance(mail.message, wanted)]
     if state.started is None:
         if not controls:
-            return _park(turn, reason, detail)
+            return park(turn, reason, detail)
         draft.record(begin(_start_of(delivery), delivery.now, turn.version))
     terminate = next((mail for mail in controls if isinstance(mail.message, Terminate)), None)
     if terminate is not None:
@@ -181,7 +181,7 @@ def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> Tu
     if controls:
         _record_mail(draft, controls[0], delivery.now)
     if not state.suspended:
-        return _park(turn, reason, detail)
+        return park(turn, reason, detail)
     for mail in delivery.mails:
         if isinstance(mail.message, Resume):
             break
@@ -190,7 +190,7 @@ def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> Tu
         draft.consumed = mail.id
     if draft.consumed or draft.events:
         return draft.commit()
-    return _park(turn, reason, detail)
+    return park(turn, reason, detail)
 
 
 def _record_mail(draft: Draft, mail: Mail, now: int) -> None:
@@ -202,15 +202,15 @@ def _record_mail(draft: Draft, mail: Mail, now: int) -> None:
         draft.record(event)
 
 
-def _park(turn: TurnInput, reason: str, detail: str) -> TurnCommit:
+def park(turn: TurnInput, reason: str, detail: str) -> TurnCommit:
+    """Leave the mail where it is, and try again later; later and later."""
     delivery = turn.delivery
-    wait = min(PARK_MIN_MS * 2 ** min(delivery.parks, 16), PARK_MAX_MS)
     return TurnCommit(
         entry=delivery.entry,
         expected=delivery.head,
         head=turn.head,
         execution=delivery.execution,
-        park=Park(reason, detail, wait),
+        park=Park(reason, detail, turn.parking.wait_ms(delivery.parks)),
     )
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
-from redurable.core.delivery import Outcome, Receipt, TurnCommit
+from redurable.core.delivery import Outcome, Receipt
 from redurable.worker.activities import Activities
 from redurable.worker.common import Common, log
 from redurable.worker.outbox import Outbox
@@ -34,7 +32,7 @@ class Commits:
 
     async def apply(self, turns: Sequence[Taken]) -> tuple[Receipt, ...]:
         """Commit these turns; return the store's answers in their order."""
-        commits = [self._with_wait(taken) for taken in turns]
+        commits = [taken.turn.commit for taken in turns]
         if self._activities is None or not self._common.reception.open:
             committed = await self._common.store.commit(commits, None)
         else:
@@ -46,15 +44,6 @@ class Commits:
         if self._common.facts.listening:
             report_turns(self._common.facts, turns, committed.receipts)
         return committed.receipts
-
-    def _with_wait(self, taken: Taken) -> TurnCommit:
-        """How long a parked instance waits is this worker's setting; it doubles with every time in a row."""
-        commit = taken.turn.commit
-        if commit.park is None:
-            return commit
-        settings = self._common.settings
-        wait = min(settings.park_min_ms * 2 ** min(taken.delivery.parks, 20), settings.park_max_ms)
-        return replace(commit, park=replace(commit.park, retry_ms=wait))
 
     def _hand_on(self, turns: Sequence[Taken], receipts: Sequence[Receipt]) -> None:
         for taken, receipt in zip(turns, receipts, strict=True):

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 import anyio
 from msgspec import Struct
 
-from redurable.core.delivery import Delivery, Park, TurnCommit
-from redurable.core.sizes import UNLIMITED
-from redurable.core.turn import Known, Turn, TurnInput, take_turn
+from redurable.core.delivery import Delivery, Parking
+from redurable.core.sizes import Bounds
+from redurable.core.turn import Known, Turn, TurnInput, park, take_turn
+from redurable.settings import WorkerSettings
 from redurable.worker.code import Code
 from redurable.worker.hop import Hop
 
@@ -41,11 +42,13 @@ class Taken(Struct, frozen=True):
 
 
 class TurnThread:
-    """Takes batches of turns, one after the other. Payloads that their code makes have at most `max_payload` bytes."""
+    """Takes batches of turns, one after the other. The settings say what their code may make, and how long instances
+    are parked."""
 
-    def __init__(self, code: Code, max_payload: int = UNLIMITED) -> None:
+    def __init__(self, code: Code, settings: WorkerSettings) -> None:
         self._code = code
-        self._max_payload = max_payload
+        self._bounds = Bounds(settings.max_payload_bytes, settings.max_turn_bytes)
+        self._parking = Parking(settings.park_min_ms, settings.park_max_ms)
         self._hop = Hop("redurable-turns")
         # Unique among all workers by the random part, and within this one by the number.
         self._prefix = os.urandom(6).hex()
@@ -78,29 +81,19 @@ class TurnThread:
     def _take(self, delivery: Delivery, known: Known | None) -> Taken:
         started = known.state.started.at if known is not None and known.state.started is not None else 0
         head = f"{self._prefix}{next(self._numbers):x}"
+        given = TurnInput(delivery, known, head, VERSION, self._parking, self._bounds)
         begin = time.perf_counter()
         try:
-            definition = self._code.orchestrator(delivery.name)
-            turn = take_turn(definition, TurnInput(delivery, known, head, VERSION, self._max_payload))
+            turn = take_turn(self._code.orchestrator(delivery.name), given)
         except Exception as error:
             # The engine must not raise. If it does, one instance stands still, and not every worker that meets it.
             _evict([known] if known is not None else [])
-            turn = Turn(_stand_still(delivery, head, error), None, delivery.name)
+            detail = "".join(traceback.format_exception(error))
+            turn = Turn(park(given, "engine error", detail), None, delivery.name)
         seconds = time.perf_counter() - begin
         if known is not None:
             self._note(delivery.name, seconds)
         return Taken(delivery, started, turn, seconds)
-
-
-def _stand_still(delivery: Delivery, head: str, error: Exception) -> TurnCommit:
-    detail = "".join(traceback.format_exception(error))
-    return TurnCommit(
-        entry=delivery.entry,
-        expected=delivery.head,
-        head=head,
-        execution=delivery.execution,
-        park=Park("engine error", detail, 1),
-    )
 
 
 def _evict(replays: Sequence[Known]) -> None:

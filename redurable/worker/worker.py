@@ -147,7 +147,7 @@ class Worker:
             holdings=Holdings(),
             reception=Reception(),
         )
-        thread = TurnThread(self._code, self.settings.max_payload_bytes)
+        thread = TurnThread(self._code, self.settings)
         cache = ReplayCache(self.settings.cache_instances, self.settings.cache_bytes, self.facts)
         try:
             await self._work(common, thread, cache)

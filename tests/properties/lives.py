@@ -22,7 +22,7 @@ from redurable.core.state import State
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
 from redurable.core.values import RuntimeStatus, Task
 from tests.properties.programs import FIRST, Node, interpret
-from tests.support.story import T0
+from tests.support.story import PARKING, T0
 
 INSTANCE = "life"
 VERSION = "3.11"
@@ -108,7 +108,7 @@ class Life:
             base=base,
             events=tuple(decode_event(encode(event)) for event in self.history[base:]),
         )
-        return take_turn(interpret.definition if code else None, TurnInput(delivery, known, head, VERSION))
+        return take_turn(interpret.definition if code else None, TurnInput(delivery, known, head, VERSION, PARKING))
 
     def _base(self, known: Known | None) -> int:
         """How much of the history that replay has seen: none of it when it is of another execution."""

@@ -145,8 +145,9 @@ def test_a_payload_at_the_limit_is_accepted(how: str) -> None:
 def test_an_orchestrator_that_handles_the_error_ends_all_the_same(how: str) -> None:
     """Were it heard, a replay under another limit would take the other way, and disagree with the history."""
     story = AppStory(handle, how)
-    begun(story, LARGE)
+    commit = begun(story, LARGE)
     assert story.failure().type == "InvalidPayload"
+    assert commit.tasks == ()
 
 
 def test_what_was_accepted_once_replays_under_any_limit() -> None:

@@ -16,16 +16,18 @@ from msgspec import Raw
 
 from redurable.core.codec import decode_event, encode
 from redurable.core.definition import Scope
-from redurable.core.delivery import Delivery, Entry, TurnCommit
+from redurable.core.delivery import Delivery, Entry, Parking, TurnCommit
 from redurable.core.events import Event, ExecutionCompleted, TimerCanceled, TimerCreated, TimerFired
 from redurable.core.messages import ActivityResult, Mail, Malformed, Message, RaiseEvent, StartExecution, TimerDue
-from redurable.core.sizes import UNLIMITED
+from redurable.core.sizes import UNLIMITED, Bounds
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
 from redurable.core.values import ABSENT, ActivityOptions, Arguments, Child, Failure, RuntimeStatus, Task
 
 T = TypeVar("T")
 T0 = 1_700_000_000_000
 """The moment at which every story begins, in milliseconds of the Unix epoch."""
+
+PARKING = Parking(1_000, 60_000)
 
 Body = Callable[["Ctx"], Coroutine[Any, Any, Any]]
 
@@ -93,6 +95,7 @@ class Story:
         self.notes: tuple[str, ...] = ()
         self.parks = 0
         self.max_payload = UNLIMITED
+        self.max_turn = UNLIMITED
         self._heads = itertools.count(1)
         self._ids = itertools.count(1)
 
@@ -172,7 +175,8 @@ class Story:
             base=known.state.length if known else 0,
             events=() if known else tuple(decode_event(encode(event)) for event in self.history),
         )
-        return take_turn(self.definition, TurnInput(delivery, known, head, "3.11", self.max_payload))
+        bounds = Bounds(self.max_payload, self.max_turn)
+        return take_turn(self.definition, TurnInput(delivery, known, head, "3.11", PARKING, bounds))
 
     def _accept(self, commit: TurnCommit) -> None:
         assert commit.expected == self.head

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from redurable import App, OrchestrationContext
 from redurable.core.turn import TurnInput, take_turn
 from redurable.store.memory import MemoryHub, MemoryStore
+from tests.support.story import PARKING
 
 
 class Order(BaseModel):
@@ -54,7 +55,7 @@ class Bench:
         """Take turns until no instance has mail."""
         while entries := await self._worker.receive(range(4), 100, 0):
             deliveries = await self._worker.checkout(entries, [None] * len(entries))
-            inputs = [TurnInput(delivery, None, f"h{next(self._heads)}", "3.11") for delivery in deliveries]
+            inputs = [TurnInput(delivery, None, f"h{next(self._heads)}", "3.11", PARKING) for delivery in deliveries]
             turns = [take_turn(app.registry.orchestrator(i.delivery.name), i) for i in inputs]
             await self._worker.commit([turn.commit for turn in turns])
             for turn in turns:
