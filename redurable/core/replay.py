@@ -196,11 +196,13 @@ class Replay:
         main = self._main
         if self.concluded:
             return None
+        ended = main is not None and main.done()
+        # Asked for in any case: an error that ends the execution is none that nobody awaited.
+        error: Any = (asyncio.CancelledError() if main.cancelled() else main.exception()) if main and ended else None
         if self._fatal is not None:
             return Fail(self.definition.failure(self._fatal))
-        if main is None or not main.done():
+        if main is None or not ended:
             return None
-        error: Any = asyncio.CancelledError() if main.cancelled() else main.exception()
         if self.scope.continuation is not None:
             return self._continue_as_new(self.scope.continuation)
         return self._complete(main.result()) if error is None else Fail(self.definition.failure(error))

@@ -126,6 +126,7 @@ def test_a_payload_over_the_limit_ends_the_execution(how: str) -> None:
     story = AppStory(make, how, parent=Parent("boss", "b1", 7))
     commit = begun(story, LARGE)
     size = LIMIT + (7 if how == "arguments" else 1)
+    assert story.notes == ()
     assert_refused(story.failure(), MAKERS[how][1], size)
     assert story.status is RuntimeStatus.FAILED
     assert (commit.tasks, commit.custom_status, commit.next) == ((), None, None)
@@ -148,6 +149,7 @@ def test_an_orchestrator_that_handles_the_error_ends_all_the_same(how: str) -> N
     commit = begun(story, LARGE)
     assert story.failure().type == "InvalidPayload"
     assert commit.tasks == ()
+    assert story.notes == ()
 
 
 def test_what_was_accepted_once_replays_under_any_limit() -> None:

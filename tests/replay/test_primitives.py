@@ -1,36 +1,19 @@
-"""Every asyncio and anyio primitive that makes sense behaves as in asyncio and survives replay.
-
-Each program below runs to its end with its cached replay dropped every third turn, and each turn is also decided by a
-cold replay: `Story` fails when the two differ. Activities return their input, one after the other.
-"""
+"""Every asyncio primitive that makes sense behaves as in asyncio and survives replay: see `tests/support/programs`."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Any
 
-import anyio
 import pytest
 
 from redurable.core.messages import RaiseEvent
+from tests.support.programs import Program, Programs, check, name_of, number
 from tests.support.story import Ctx, Story, raw
 
-Program = Callable[[Ctx], Coroutine[Any, Any, Any]]
-programs: list[tuple[Program, Any]] = []
-
-
-def program(expected: Any) -> Callable[[Program], Program]:
-    def add(body: Program) -> Program:
-        programs.append((body, expected))
-        return body
-
-    return add
-
-
-async def number(ctx: Ctx, value: int) -> int:
-    return int(await ctx.activity("echo", str(value)))
+programs = Programs()
+program = programs.add
 
 
 @program([0, 10, 20])
@@ -229,71 +212,6 @@ async def barrier(ctx: Ctx) -> Any:
     return sorted(await asyncio.gather(*(worker(n) for n in range(3))))
 
 
-@program([4, 1])
-async def anyio_task_group(ctx: Ctx) -> Any:
-    results: list[int] = []
-
-    async def worker(n: int) -> None:
-        results.append(await number(ctx, n))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(worker, 4)
-        group.start_soon(worker, 1)
-    return results
-
-
-@program(["caught", "compensated", 8])
-async def anyio_cancel_scope_with_shielded_compensation(ctx: Ctx) -> Any:
-    log: list[Any] = []
-    with anyio.move_on_after(10) as scope:
-        try:
-            await ctx.event("never")
-        finally:
-            with anyio.CancelScope(shield=True):
-                log = ["compensated", await number(ctx, 8)]
-    return ["caught" if scope.cancelled_caught else "no", *log]
-
-
-@program("timeout")
-async def anyio_fail_after(ctx: Ctx) -> Any:
-    try:
-        with anyio.fail_after(10):
-            await anyio.sleep(100)
-    except TimeoutError:
-        return "timeout"
-    return "no"
-
-
-@program(["set", 3])
-async def anyio_event(ctx: Ctx) -> Any:
-    flag = anyio.Event()
-    seen: list[int] = []
-
-    async def setter() -> None:
-        seen.append(await number(ctx, 3))
-        flag.set()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(setter)
-        await flag.wait()
-    return ["set", *seen]
-
-
-@program([0, 1, 2])
-async def anyio_memory_streams(ctx: Ctx) -> Any:
-    send, receive = anyio.create_memory_object_stream[int](1)
-
-    async def producer() -> None:
-        async with send:
-            for n in range(3):
-                await send.send(await number(ctx, n))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(producer)
-        async with receive:
-            return [item async for item in receive]
-
-
 @program([0, 1, "closed", 9])
 async def async_generators(ctx: Ctx) -> Any:
     log: list[Any] = []
@@ -338,12 +256,9 @@ async def names_of_tasks_do_not_depend_on_the_process(ctx: Ctx) -> Any:
     return ["a", "b"]
 
 
-@pytest.mark.parametrize(("body", "expected"), programs, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("body", "expected"), programs, ids=name_of)
 def test_primitive(body: Program, expected: Any) -> None:
-    async def orchestrator(ctx: Ctx) -> str:
-        return json.dumps(await body(ctx))
-
-    assert json.loads(Story(orchestrator).play()) == expected
+    check(body, expected)
 
 
 def test_events_resolve_in_history_order_whoever_waits_first() -> None:
