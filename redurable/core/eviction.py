@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import sys
 import types
 from collections import deque
 from collections.abc import Generator, Iterable
@@ -34,6 +35,9 @@ _HOLDERS = (
     contextlib.AbstractAsyncContextManager,
     contextlib.ContextDecorator,
 )
+_FOLLOWED = _CODE + _HOLDERS
+_OPAQUE = (type, types.ModuleType, types.FunctionType, types.FrameType)
+"""Never followed: what they refer to belongs to others, too."""
 
 
 @types.coroutine
@@ -103,8 +107,8 @@ def _prove() -> bool:
 def abandon(roots: Iterable[Any]) -> None:
     """Mark all coroutines, generators and async generators that hang on `roots`, so that dropping them runs no code.
 
-    `roots` are coroutines and async generators. Followed are awaits, context managers and plain containers in local
-    variables.
+    `roots` are coroutines and async generators. Followed are awaits, context managers, plain containers, and all other
+    objects that nobody outside refers to: iterators, and instances of the user's own classes.
     """
     if PROVEN:
         _abandon(roots)
@@ -115,17 +119,35 @@ def abandon(roots: Iterable[Any]) -> None:
 
 
 def _abandon(roots: Iterable[Any]) -> None:
-    queue: deque[Any] = deque(roots)
-    seen: set[int] = set()
+    queue: deque[tuple[Any, bool]] = deque((root, True) for root in roots)
+    seen: set[tuple[int, bool]] = set()
+    met: dict[int, int] = {}
     while queue and len(seen) < _MOST_OBJECTS:
-        found = queue.popleft()
-        if id(found) in seen:
+        found, owned = queue.popleft()
+        if (id(found), owned) in seen:
             continue
-        seen.add(id(found))
+        seen.add((id(found), owned))
         referents = gc.get_referents(found)
         if isinstance(found, _CODE):
             _mark(found)
-        queue.extend(cast("Any", item) for item in referents if isinstance(item, _CODE + _HOLDERS))
+        while referents:
+            item = cast("Any", referents.pop())
+            followed, times = isinstance(item, _FOLLOWED), 0
+            if owned and (followed or (gc.is_tracked(item) and not isinstance(item, _OPAQUE))):
+                met[id(item)] = times = met.get(id(item), 0) + 1
+            # When all references to it were met on this walk, it goes, too. Else it lives on, with what only it holds.
+            goes = times > 0 and sys.getrefcount(item) - _REFERENCES_HERE == times
+            if followed or goes:
+                queue.append((item, goes))
+
+
+def _references_here() -> int:
+    """How many references `sys.getrefcount` counts for a local variable that is the only one."""
+    item: Any = [[]].pop()
+    return sys.getrefcount(item)
+
+
+_REFERENCES_HERE = _references_here()
 
 
 PROVEN = _PLACE is not None and _prove()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 from collections.abc import AsyncGenerator, Generator
+from typing import Any
 
 from redurable.core import eviction
 from tests.support.story import Ctx, Story
@@ -59,6 +61,59 @@ async def everything(ctx: Ctx) -> str:
     return "1"
 
 
+def generator(name: str) -> Generator[int, None, None]:
+    try:
+        yield 1
+        yield 2
+    finally:
+        ran.append(name)
+
+
+class Holder:
+    """An object of user code."""
+
+    def __init__(self, begun: Generator[int, None, None]) -> None:
+        next(begun)
+        self.begun = begun
+
+
+class Slotted:
+    """Another one; what holds it is itself in an iterator."""
+
+    __slots__ = ("begun",)
+
+    def __init__(self, begun: Generator[int, None, None]) -> None:
+        next(begun)
+        self.begun = begun
+
+
+class Awaits:
+    """An awaitable of user code."""
+
+    def __init__(self, ctx: Ctx) -> None:
+        self.ctx = ctx
+
+    def __await__(self) -> Generator[Any, Any, str]:
+        try:
+            return (yield from self.ctx.activity("A").__await__())
+        finally:
+            ran.append("__await__")
+
+
+async def begun_elsewhere(ctx: Ctx) -> str:
+    """Generators that hang on other objects than coroutines and containers."""
+    holder, others = Holder(generator("in an object")), iter([Slotted(generator("in an iterator"))])
+    queue: asyncio.Queue[Generator[int, None, None]] = asyncio.Queue()
+    queue.put_nowait(Holder(generator("in a queue")).begun)
+    step = functools.partial(next, Holder(generator("in a partial")).begun)
+    for _ in zip(map(str, generator("in map")), enumerate(generator("in enumerate")), strict=False):
+        with contextlib.ExitStack() as stack:
+            stack.callback(ran.append, "callback")
+            stack.enter_context(resource())
+            await Awaits(ctx)
+    return str((holder, others, queue, step))
+
+
 def test_this_interpreter_is_supported() -> None:
     assert eviction.PROVEN
 
@@ -70,4 +125,32 @@ def test_no_user_code_runs_on_eviction() -> None:
     story.forget()
     del story
     gc.collect()
+    assert ran == []
+
+
+def test_nor_does_any_generator_that_goes_with_it() -> None:
+    ran.clear()
+    story = Story(begun_elsewhere)
+    story.turn()
+    story.forget()
+    del story
+    gc.collect()
+    assert ran == []
+
+
+def test_what_somebody_else_refers_to_lives_on() -> None:
+    shared = Holder(generator("shared"))
+
+    async def body(ctx: Ctx) -> str:
+        mine = shared
+        await ctx.activity("A")
+        return str(mine)
+
+    ran.clear()
+    story = Story(body)
+    story.turn()
+    story.forget()
+    del story
+    gc.collect()
+    assert next(shared.begun) == 2
     assert ran == []
