@@ -131,7 +131,7 @@ def _abandon(roots: Iterable[Any]) -> None:
         if isinstance(found, _CODE):
             _mark(found)
         while referents:
-            item = cast("Any", referents.pop())
+            item = referents.pop()
             followed, times = isinstance(item, _FOLLOWED), 0
             if owned and (followed or (gc.is_tracked(item) and not isinstance(item, _OPAQUE))):
                 met[id(item)] = times = met.get(id(item), 0) + 1

@@ -280,9 +280,23 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._generators[generator] = None
 
 
+_OWNED = "this loop runs by its history, and is the worker's: leave it as it is, and await what you wait for"
+_OUTSIDE = "what comes from outside reaches an orchestrator as an event: await ctx.wait_for_external_event(…)"
+_INSTEAD = {
+    **dict.fromkeys(("add_signal_handler", "remove_signal_handler"), f"{_OUTSIDE}, and raise it where signals arrive"),
+    "call_soon_threadsafe": f"{_OUTSIDE}, and raise it in the other thread",
+    **dict.fromkeys(("close", "run_forever", "run_until_complete", "stop"), _OWNED),
+    **dict.fromkeys(("shutdown_asyncgens", "shutdown_default_executor"), _OWNED),
+    **dict.fromkeys(("set_debug", "set_default_executor", "set_exception_handler", "set_task_factory"), _OWNED),
+}
+"""What to do where an activity is no answer."""
+
+
 def _refuse(name: str) -> Callable[..., NoReturn]:
+    instead = _INSTEAD.get(name, "do this in an activity")
+
     def refused(self: DeterministicLoop, *args: Any, **options: Any) -> NoReturn:
-        raise NotDeterministic(f"loop.{name}() inside an orchestrator cannot be replayed: do this in an activity")
+        raise NotDeterministic(f"loop.{name}() inside an orchestrator cannot be replayed: {instead}")
 
     refused.__name__ = name
     return refused

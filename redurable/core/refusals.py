@@ -1,4 +1,5 @@
-"""What an orchestrator must not do although no loop method stands in its way: threads, sockets, processes.
+"""What an orchestrator must not do although no loop method stands in its way: threads, sockets, processes, signal
+handlers, sleeps that would hold up every other instance.
 
 An audit hook sees them wherever they happen in the process, and objects only while a deterministic loop runs in that
 thread. Files may be opened: imports and time zones open them, too.
@@ -6,9 +7,13 @@ thread. Files may be opened: imports and time zones open them, too.
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
+import time
 from asyncio import events
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from redurable.errors import NotDeterministic
@@ -28,6 +33,13 @@ _REFUSED = {
     "subprocess.Popen": "starting a process",
 }
 
+_REPLACED: tuple[tuple[Any, str, str, str], ...] = (
+    (signal, "signal", "signal.signal()", "set handlers where the worker is started, and let them raise an event"),
+    (threading.Thread, "start", "starting a thread", "do this in an activity"),
+    (time, "sleep", "time.sleep()", "await asyncio.sleep(…), which is a durable timer here and holds nobody up"),
+)
+"""(owner, function, what it is called, what to do instead): Python 3.11 has no audit events for them."""
+
 _installed: list[type] = []
 
 
@@ -42,19 +54,22 @@ def install(loop_type: type) -> None:
 
     def audit(event: str, _: tuple[Any, ...]) -> None:
         if event in _REFUSED and inside():
-            raise NotDeterministic(
-                f"{_REFUSED[event]} inside an orchestrator cannot be replayed: do this in an activity"
-            )
+            raise NotDeterministic(_refusal(_REFUSED[event], "do this in an activity"))
 
-    # Python 3.11 has no audit event for threads.
-    start = threading.Thread.start
-
-    def start_thread(self: threading.Thread) -> None:
-        if inside():
-            raise NotDeterministic(
-                f"starting thread {self.name!r} inside an orchestrator cannot be replayed: do this in an activity"
-            )
-        start(self)
-
-    threading.Thread.start = start_thread
+    for owner, name, what, instead in _REPLACED:
+        setattr(owner, name, _refusing(getattr(owner, name), inside, _refusal(what, instead)))
     sys.addaudithook(audit)
+
+
+def _refusing(call: Callable[..., Any], inside: Callable[[], bool], refusal: str) -> Callable[..., Any]:
+    @wraps(call)
+    def refuse_inside(*args: Any, **options: Any) -> Any:
+        if inside():
+            raise NotDeterministic(refusal)
+        return call(*args, **options)
+
+    return refuse_inside
+
+
+def _refusal(what: str, instead: str) -> str:
+    return f"{what} inside an orchestrator cannot be replayed: {instead}"

@@ -14,7 +14,7 @@ CODE = (".py", ".lua", ".sh")
 
 def files() -> Iterator[Path]:
     """Every text file of the project, none of what tools leave behind."""
-    yield from (path for path in sorted(ROOT.iterdir()) if path.is_file() and path.name != ".coverage")
+    yield from (path for path in sorted(ROOT.iterdir()) if path.is_file() and path.name not in (".coverage", ".git"))
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:

@@ -97,6 +97,7 @@ async def scopes_that_change_their_deadline(ctx: Ctx) -> Any:
 @program(["started with 7", ["child cancelled"], "ValueError"])
 async def task_groups_that_start_cancel_and_fail(ctx: Ctx) -> Any:
     log: list[Any] = []
+    said = ""
 
     async def child(value: int, *, task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED) -> None:
         task_status.started(await number(ctx, value))
@@ -158,6 +159,7 @@ async def locks_and_limits(ctx: Ctx) -> Any:
 @program([["0 a", "1 b"], "end", "broken"])
 async def memory_streams_with_clones(ctx: Ctx) -> Any:
     send, receive = anyio.create_memory_object_stream[str](0)
+    got: list[str] = []
 
     async def producer(n: int, name: str, end: MemoryObjectSendStream[str]) -> None:
         async with end:
@@ -167,7 +169,7 @@ async def memory_streams_with_clones(ctx: Ctx) -> Any:
         async with send:
             group.start_soon(producer, 0, "a", send.clone())
             group.start_soon(producer, 1, "b", send.clone())
-        got = [await receive.receive() for _ in range(2)]
+        got += [await receive.receive() for _ in range(2)]
     try:
         await receive.receive()
     except anyio.EndOfStream:

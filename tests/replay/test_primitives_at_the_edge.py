@@ -23,7 +23,7 @@ async def gather_that_fails_and_one_that_is_cancelled(ctx: Ctx) -> Any:
         await number(ctx, 1)
         raise KeyError
 
-    calls = [ctx.activity("a", "0"), asyncio.ensure_future(bad()), ctx.activity("c", "2")]
+    calls: list[asyncio.Future[Any]] = [ctx.activity("a", "0"), asyncio.ensure_future(bad()), ctx.activity("c", "2")]
     log: list[Any] = []
     try:
         await asyncio.gather(*calls)
