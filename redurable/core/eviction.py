@@ -16,7 +16,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Generator, Iterable
-from typing import Any, cast
+from typing import Any
 
 _COMPLETED = 1
 _CLEARED = 4
