@@ -112,17 +112,6 @@ def _inside() -> bool:
     return isinstance(events._get_running_loop(), DeterministicLoop)
 
 
-def _references_in_a_list() -> int:
-    only = [[]]
-    for item in only:
-        return sys.getrefcount(item)
-    raise AssertionError
-
-
-_ALONE = _references_in_a_list()
-"""How many references `sys.getrefcount` counts for what only the list refers to that is walked."""
-
-
 class DeterministicLoop(asyncio.AbstractEventLoop):
     """See the module. `identity` names the execution: numbers of different executions then differ, too."""
 
@@ -198,20 +187,17 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         pending = [task for task in self._tasks if not task.done()]
         for task in pending:
             task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
-        self.settle_errors(ended=True)
+        self.settle_errors()
         abandon([*(task.get_coro() for task in pending), *self._generators])
         self._tasks.clear()
         self._generators.clear()
 
-    def settle_errors(self, ended: bool = False) -> list[str]:
-        """Errors of tasks that nobody awaited, each reported once and in order of creation: when nothing refers to the
-        task any more, as asyncio does it, or when all has `ended`."""
+    def settle_errors(self) -> list[str]:
+        """Errors of tasks that nobody awaits so far, each reported once and in order of creation."""
         for task in self._tasks:
-            if not task.done() or not getattr(task, "_log_traceback", False):
-                continue
             # Beside exceptions there is only `continue_as_new`, which is no failure.
-            if (ended or sys.getrefcount(task) == _ALONE) and isinstance(task.exception(), Exception):
-                self.errors.append(f"task {task.get_name()} failed and nobody awaited it: {task.exception()!r}")
+            if task.done() and getattr(task, "_log_traceback", False) and isinstance(task.exception(), Exception):
+                self.errors.append(f"task {task.get_name()} failed, and nobody awaits it so far: {task.exception()!r}")
         errors, self.errors = self.errors, []
         return errors
 

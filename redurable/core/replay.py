@@ -108,8 +108,8 @@ class Replay:
         return status
 
     def take_errors(self) -> tuple[str, ...]:
-        """Errors of tasks that nobody awaited, or will."""
-        return tuple(self.scope.loop.settle_errors(ended=self.concluded))
+        """Errors of tasks that nobody awaits so far."""
+        return tuple(self.scope.loop.settle_errors())
 
     def evict(self) -> None:
         """Let go of user code without running any of it."""

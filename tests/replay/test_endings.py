@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import anyio
 import pytest
 
-from redurable.core.events import ExecutionCompleted, ExecutionFailed
+from redurable.core.events import ExecutionCompleted
 from redurable.core.messages import ActivityResult, RaiseEvent, Terminate
 from redurable.core.values import RuntimeStatus
 from tests.support.story import Ctx, Story, raw
@@ -98,46 +98,9 @@ def test_an_error_that_nobody_awaits_is_noted_and_stops_nobody() -> None:
     story.turn()
     noted = story.notes
     story.turn(ActivityResult(execution="x1", seq=1, result=raw("1")))
-    assert story.notes == ("task Task-2 failed and nobody awaited it: ValueError('lost')",)
+    assert story.notes == ("task Task-2 failed, and nobody awaits it so far: ValueError('lost')",)
     story.forget()
     story.turn(RaiseEvent(name="End", data=raw("1")))
     assert story.notes == (), "what happened in the past was told when it was new"
     assert isinstance(story.history[-1], ExecutionCompleted)
     assert noted == ("DurableFuture exception was never retrieved: KeyError('nobody asks')",)
-
-
-def test_an_error_that_is_awaited_later_is_no_news() -> None:
-    async def fails() -> None:
-        raise ValueError("later")
-
-    async def body(ctx: Ctx) -> str:
-        task = asyncio.create_task(fails())
-        await asyncio.wait([task])
-        await ctx.activity("A")
-        await task
-        return "never"
-
-    story = Story(body)
-    story.turn()
-    first = story.notes
-    story.turn(ActivityResult(execution="x1", seq=1, result=raw("1")))
-    assert isinstance(story.history[-1], ExecutionFailed)
-    assert story.history[-1].failure.message == "later"
-    assert (first, story.notes) == ((), ())
-
-
-def test_an_error_that_could_have_been_awaited_is_noted_at_the_end() -> None:
-    async def fails() -> None:
-        raise ValueError("kept")
-
-    async def body(ctx: Ctx) -> str:
-        task = asyncio.create_task(fails())
-        await ctx.activity("A")
-        return str(task.done())
-
-    story = Story(body)
-    story.turn()
-    first = story.notes
-    story.forget()
-    story.turn(ActivityResult(execution="x1", seq=1, result=raw("1")))
-    assert (first, story.notes) == ((), ("task Task-2 failed and nobody awaited it: ValueError('kept')",))

@@ -122,7 +122,7 @@ def test_errors_of_tasks_that_nobody_awaited_are_noted_once() -> None:
 
     story = Story(body)
     story.turn()
-    assert story.notes == ("task Task-2 failed and nobody awaited it: ValueError('lost')",)
+    assert story.notes == ("task Task-2 failed, and nobody awaits it so far: ValueError('lost')",)
     story.turn(ActivityResult(execution="x1", seq=1))
     assert story.notes == ()
 
