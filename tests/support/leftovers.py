@@ -26,7 +26,7 @@ async def assert_clean(store: RedisStore) -> None:
         return not left
 
     try:
-        await until(is_clean, "the hub is clean", 5)
+        await until(is_clean, "the hub is clean")
     except AssertionError:
         raise AssertionError(f"left over in hub {store.hub}: {'; '.join(left)}") from None
 
