@@ -8,7 +8,7 @@ from redurable.core.foreign import Intake, malformed, read_intake, read_mail
 from redurable.core.messages import Malformed, RaiseEvent
 from redurable.core.sizes import brief, call_size, tags_size
 from redurable.core.values import Arguments
-from redurable.settings import MAX_PAYLOAD_BYTES, PayloadSettings
+from redurable.settings import MAX_PAYLOAD_BYTES, PayloadSettings, WorkerSettings
 from tests.support.story import raw
 
 LIMIT = 1_000
@@ -28,6 +28,9 @@ def test_the_limit_is_one_mebibyte_unless_the_environment_says_more(monkeypatch:
     assert PayloadSettings().max_payload_bytes == MAX_PAYLOAD_BYTES == 1_048_576
     monkeypatch.setenv("REDURABLE_MAX_PAYLOAD_BYTES", "2000000")
     assert PayloadSettings().max_payload_bytes == 2_000_000
+    assert WorkerSettings().max_turn_bytes == 67_108_864
+    monkeypatch.setenv("REDURABLE_MAX_TURN_BYTES", "3000000")
+    assert WorkerSettings().max_turn_bytes == 3_000_000
 
 
 @pytest.mark.parametrize(
