@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from redurable.store.redis.keys import HubKeys, PartitionKeys, type_of
@@ -34,8 +36,7 @@ def test_a_mailbox_is_found_by_hub_partition_and_instance() -> None:
         (PartitionKeys.queue, "tasks:one", "stream"),
     ],
 )
-def test_the_keys_of_an_instance(key: object, name: str, kind: str) -> None:
-    assert callable(key)
+def test_the_keys_of_an_instance(key: Callable[[PartitionKeys, str], str], name: str, kind: str) -> None:
     made = key(PartitionKeys("orders", 7), "one")
     assert made == f"rd:{{orders:p7}}:{name}"
     assert type_of(made) == kind
