@@ -22,16 +22,19 @@ from redurable.authoring.app import App
 from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator, SyncActivity
 from redurable.authoring.policies import RetryPolicy
-from redurable.client import Client, Handle, Status
+from redurable.client import Client, Handle, PendingActivity, Status
 from redurable.core.values import Backoff, Failure, RuntimeStatus
 from redurable.errors import (
     ActivityCrashed,
     ActivityFailed,
     ActivityTimedOut,
+    AttemptNotFound,
     CallerError,
     CallFailed,
     DeterminismError,
+    ExecutionTimedOut,
     HeartbeatTimeout,
+    HistoryLimitExceeded,
     HubNotFound,
     InstanceAlreadyExists,
     InstanceFinished,
@@ -39,6 +42,7 @@ from redurable.errors import (
     InstanceNotFound,
     InvalidName,
     InvalidPayload,
+    InvalidToken,
     MissingExtra,
     NondeterminismError,
     NotBuilt,
@@ -49,6 +53,7 @@ from redurable.errors import (
     OrchestrationTerminated,
     RedurableError,
     RegistrationError,
+    RetryAfter,
     ScheduleToCloseTimeout,
     ScheduleToStartTimeout,
     StartToCloseTimeout,
@@ -85,6 +90,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "Client",
     "Handle",
     "Status",
+    "PendingActivity",
     "RuntimeStatus",
     "Failure",
     # Errors; see redurable.errors for the tree
@@ -93,6 +99,8 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "InvalidName",
     "InvalidPayload",
     "RegistrationError",
+    "InvalidToken",
+    "AttemptNotFound",
     "UnknownFunction",
     "HubNotFound",
     "InstanceNotFound",
@@ -102,6 +110,8 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "NotBuilt",
     "OrchestrationEnded",
     "OrchestrationFailed",
+    "ExecutionTimedOut",
+    "HistoryLimitExceeded",
     "OrchestrationCanceled",
     "OrchestrationTerminated",
     "CallFailed",
@@ -113,6 +123,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "ScheduleToCloseTimeout",
     "HeartbeatTimeout",
     "SubOrchestrationFailed",
+    "RetryAfter",
     "DeterminismError",
     "NondeterminismError",
     "NotDeterministic",

@@ -5,6 +5,8 @@ RedurableError
 │   ├── InvalidName                   a hub, instance, event, queue or function name that is not allowed
 │   ├── InvalidPayload                a value that cannot be encoded, or does not fit its type
 │   ├── RegistrationError             an App that cannot work as declared
+│   ├── InvalidToken                  no token of `complete_later()`, or one of another hub
+│   ├── AttemptNotFound               the attempt of a token is not under way any more
 │   ├── UnknownFunction               no orchestrator or activity of that name
 │   ├── HubNotFound                   nobody has created that hub yet
 │   ├── InstanceNotFound
@@ -14,6 +16,8 @@ RedurableError
 │   └── NotBuilt                      a documented feature that this version does not have
 ├── OrchestrationEnded                how an instance ended, raised by `result()`
 │   ├── OrchestrationFailed
+│   │   ├── ExecutionTimedOut         it did not end within its execution_timeout
+│   │   └── HistoryLimitExceeded      its history became too long
 │   ├── OrchestrationCanceled
 │   └── OrchestrationTerminated
 ├── CallFailed                        raised inside an orchestrator, by the call that failed
@@ -25,6 +29,7 @@ RedurableError
 │   │       ├── ScheduleToCloseTimeout    the call as a whole took too long
 │   │       └── HeartbeatTimeout          the last attempt was silent for too long
 │   └── SubOrchestrationFailed
+├── RetryAfter                        raised by activities: try again, but only then
 ├── DeterminismError                  code and history disagree, or code does what cannot be replayed
 │   ├── NondeterminismError           the commands of a replay are not the ones in the history
 │   ├── NotDeterministic              I/O, threads or subprocesses inside an orchestrator
@@ -43,6 +48,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from redurable.core.values import Failure
 
 
@@ -64,6 +71,14 @@ class InvalidPayload(CallerError, ValueError):
 
 class RegistrationError(CallerError, TypeError):
     """An App that cannot work as declared."""
+
+
+class InvalidToken(CallerError, ValueError):
+    """A text that is no token of an attempt, or one of another hub."""
+
+
+class AttemptNotFound(CallerError, LookupError):
+    """The attempt of a token is not under way: it was completed before, it timed out, or its execution is over."""
 
 
 class UnknownFunction(CallerError, LookupError):
@@ -118,6 +133,14 @@ class OrchestrationFailed(OrchestrationEnded):
     """The orchestrator raised an error."""
 
 
+class ExecutionTimedOut(OrchestrationFailed):
+    """The instance did not end within its `execution_timeout`."""
+
+
+class HistoryLimitExceeded(OrchestrationFailed):
+    """A turn would have made the history longer than it may be: call `continue_as_new` in time."""
+
+
 class OrchestrationCanceled(OrchestrationEnded):
     """The instance was cancelled."""
 
@@ -165,6 +188,19 @@ class HeartbeatTimeout(ActivityTimedOut):
 
 class SubOrchestrationFailed(CallFailed):
     """A sub-orchestration failed, was terminated, or could not be started."""
+
+
+class RetryAfter(RedurableError):
+    """Raised by an activity: this attempt failed, and the next one is to begin after `retry_after`, whatever the
+    back-off of its policy says. `raise RetryAfter(timedelta(seconds=30)) from error` keeps what happened as the cause.
+
+    It counts as an attempt, and the limits of the policy hold. Any error with such an attribute (a timedelta or a
+    number of seconds) is treated so. As the `next_retry_delay` of Temporal's `ApplicationError`.
+    """
+
+    def __init__(self, retry_after: timedelta, message: str = "") -> None:
+        super().__init__(message or f"try again after {retry_after}")
+        self.retry_after = retry_after
 
 
 class DeterminismError(RedurableError):

@@ -28,6 +28,10 @@ class WorkerSettings(PayloadSettings):
     """How a worker behaves. Times in milliseconds unless the name says otherwise."""
 
     max_turn_bytes: Count = Field(default=MAX_TURN_BYTES, description="The payloads of one step together, in bytes.")
+    max_history_events: Count = Field(default=50_000, description="The most events of an execution; then it fails.")
+    max_history_bytes: Count = Field(
+        default=50 * 1024 * 1024, description="The most bytes of an execution's history, about; then it fails."
+    )
     instance_lease_ms: Ms = Field(default=5_000, description="A ready entry is taken over after such a silence.")
     task_lease_ms: Ms = Field(default=10_000, description="A task is taken over after such a silence.")
     renew_every_ms: Ms = Field(default=1_500, description="How often leases are renewed: well below the leases.")

@@ -4,7 +4,7 @@
 # resolves annotations later would not find the types.
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,11 +24,11 @@ class Pulse:
     """Between an attempt's code, in whatever thread, and the worker that watches it. Every attribute has one writer.
 
     By the code: `last`, when it gave its last sign of life (seconds of the monotonic clock), and `details`, what it
-    said then. By the worker: `stored`, the details that it has handed to the store, and `cancelled`. What the code
-    says, and what it returns, may have `max_payload` bytes.
+    said then; `later`, that somebody else completes the attempt. By the worker: `stored`, the details that it has
+    handed to the store, and `cancelled`. What the code says, and what it returns, may have `max_payload` bytes.
     """
 
-    __slots__ = ("cancelled", "details", "last", "max_payload", "stored")
+    __slots__ = ("cancelled", "details", "last", "later", "max_payload", "stored")
 
     def __init__(self, max_payload: int = UNLIMITED) -> None:
         self.max_payload = max_payload
@@ -36,6 +36,7 @@ class Pulse:
         self.details: Raw = ABSENT
         self.stored: Raw = ABSENT
         self.cancelled = False
+        self.later = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,7 @@ class ActivityContext:
     idempotency_key: str
     last_heartbeat: Any = None
     pulse: Pulse = field(default_factory=Pulse, compare=False, repr=False)
+    make_token: Callable[[], str] = field(default=lambda: "a-token", compare=False, repr=False)
 
     @classmethod
     def current(cls) -> "ActivityContext":
@@ -67,8 +69,10 @@ class ActivityContext:
         return context
 
     @classmethod
-    def of(cls, task: Task, pulse: Pulse | None = None) -> "ActivityContext":
-        """The context of a task's attempt."""
+    def of(
+        cls, task: Task, pulse: Pulse | None = None, token: Callable[[], str] = lambda: "a-token"
+    ) -> "ActivityContext":
+        """The context of a task's attempt; `token` makes that of `complete_later`."""
         return cls(
             instance_id=task.instance,
             execution=task.execution,
@@ -76,6 +80,7 @@ class ActivityContext:
             idempotency_key=task.idempotency_key,
             last_heartbeat=None if task.heartbeat is ABSENT else decode_any(task.heartbeat),
             pulse=pulse or Pulse(),
+            make_token=token,
         )
 
     @property
@@ -97,6 +102,18 @@ class ActivityContext:
             check_size(call, "heartbeat details", memoryview(said).nbytes, self.pulse.max_payload)
             self.pulse.details = said
         self.pulse.last = time.monotonic()
+
+    def complete_later(self) -> str:
+        """Let somebody else complete this attempt, and return the token by which that is done.
+
+        When the function returns, what it returns means nothing, and the attempt goes on without a worker until
+        `Client.complete_activity` or `fail_activity` is called with the token, from anywhere; that may also be before
+        the function has returned. An error that the function raises ends the attempt as always. The timeouts of the
+        activity go on: see `Client.heartbeat_activity` where it has a `heartbeat_timeout`. As in Temporal's
+        asynchronous activity completion.
+        """
+        self.pulse.later = True
+        return self.make_token()
 
     @contextmanager
     def active(self) -> Generator["ActivityContext", None, None]:

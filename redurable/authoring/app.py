@@ -52,18 +52,36 @@ class App:
     @overload
     def activity(self, function: Callable[P, R], /) -> SyncActivity[P, R]: ...
     @overload
-    def activity(self, /, *, name: str | None = None, **options: Unpack[ActivityCallOptions]) -> ActivityDecorator: ...
-    def activity(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+    def activity(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        retry_if: Callable[[Exception], bool] | None = None,
+        **options: Unpack[ActivityCallOptions],
+    ) -> ActivityDecorator: ...
+    def activity(
+        self,
+        function: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        retry_if: Callable[[Exception], bool] | None = None,
+        **options: Any,
+    ) -> Any:
         """Register a function as an activity: any code, run at least once per call, retried by its policy.
 
-        `name` defaults to the function's own. The other options are the defaults of its calls: see
-        `ActivityCallOptions`. The decorated function can still be called directly. Raises `RegistrationError`, which
-        says what to change.
+        `name` defaults to the function's own. `retry_if` is a plain function that the worker which ran an attempt asks
+        whether its error is worth another one, beside the policy; it must be quick, and is not asked about attempts
+        that nobody ran to their end: those of workers that crashed, and those that are completed by token. What it
+        raises is how the call fails. As the `Handle` of Azure's .NET `RetryOptions`. The other options are the defaults
+        of its calls: see `ActivityCallOptions`. The decorated function can still be called directly. Raises
+        `RegistrationError`, which says what to change.
         """
         chosen = activity_options(options, self.registry.default_options, f"activity {name or ''}".strip())
 
         def register(function: Callable[..., Any]) -> Activity[..., Any]:
-            definition = ActivityDefinition(function, name, chosen)
+            definition = ActivityDefinition(function, name, chosen, retry_if)
             self.registry.add_activity(definition)
             kind = AsyncActivity[..., Any] if definition.is_async else SyncActivity[..., Any]
             return kind(function, definition)

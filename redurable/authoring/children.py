@@ -49,7 +49,8 @@ def call_child(scope: Scope, asked: StartCall) -> asyncio.Future[Any]:
 def child_of(options: OrchestratorOptions) -> Child:
     """What the options say of the child itself."""
     delay = milliseconds(options["delay"]) if "delay" in options else 0
-    return Child(options.get("instance_id", ""), options.get("tags", {}), delay)
+    limit = milliseconds(options["execution_timeout"]) if "execution_timeout" in options else 0
+    return Child(options.get("instance_id", ""), options.get("tags", {}), delay, execution_timeout=limit)
 
 
 def _following(first: Child, attempt: int) -> Child:
@@ -66,6 +67,7 @@ class _Attempts(Generic[T]):
         self._policy = policy
         self._call = call
         self._attempt = 1
+        self._begun = scope.clock
         first = call(1)
         self._waiting: asyncio.Future[Any] = first
         self.outcome: asyncio.Future[T] = first.get_loop().create_future()
@@ -113,7 +115,10 @@ class _Attempts(Generic[T]):
         if named and not named.isdisjoint(_types(failure)):
             return None
         # Where the failure stands in the history: the same on every replay, and on every version of Python.
-        return next_delay(self._policy, self._attempt, f"{self._scope.execution}:{self._scope.history_length}")
+        delay = next_delay(self._policy, self._attempt, f"{self._scope.execution}:{self._scope.history_length}")
+        limit = self._policy.retry_timeout_ms
+        late = delay is not None and limit and self._scope.clock + delay > self._begun + limit
+        return None if late else delay
 
     def _pass_on_cancellation(self, outcome: asyncio.Future[T]) -> None:
         if outcome.cancelled():

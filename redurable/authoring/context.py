@@ -79,6 +79,12 @@ class OrchestrationContext:
         """How many events the history of this execution holds; a reason to `continue_as_new`."""
         return self._scope.history_length
 
+    @property
+    def continue_as_new_suggested(self) -> bool:
+        """True from the turn on in which the history has reached a fifth of what it may become: `continue_as_new` soon.
+        The same on every replay. As Temporal's `is_continue_as_new_suggested`."""
+        return self._scope.long
+
     @cached_property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """The logger of the orchestrator's module, silent while replaying; binds `instance_id` and `execution`."""

@@ -54,11 +54,20 @@ class OrchestratorDefinition:
 class ActivityDefinition:
     """An activity: `bind` a task's call, call `function` (await it if `is_async`), `encode` what it returns.
 
-    `options` are the defaults of its calls.
+    `options` are the defaults of its calls; `retry_if` is asked whether an error is worth another attempt.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str | None, options: ActivityOptions) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str | None,
+        options: ActivityOptions,
+        retry_if: Callable[[Exception], bool] | None = None,
+    ) -> None:
         self.name, owner = _identify(function, name, "activity")
+        if retry_if is not None and (not callable(retry_if) or inspect.iscoroutinefunction(retry_if)):
+            raise RegistrationError(f"{owner}: retry_if={retry_if!r}: use a plain function of the error")
+        self.retry_if = retry_if
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise RegistrationError(f"{owner} yields: an activity has one result, so return a list")
         self.function = function

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import traceback
+from datetime import timedelta
 from types import TracebackType
 from typing import cast
 
 from msgspec.structs import replace
 
+from redurable.core.retry import LONGEST_MS
 from redurable.core.values import Failure
 from redurable.errors import CallFailed, OrchestrationEnded
 
@@ -27,6 +30,20 @@ def failure_of(error: BaseException) -> Failure:
     may be called inside a turn.
     """
     return _failure(error, _MAX_CAUSES)
+
+
+def retry_after_of(error: BaseException) -> int | None:
+    """Milliseconds that an error wants the next attempt to wait, if it says so: by an attribute `retry_after`, which is
+    a timedelta or a number of seconds, of the error itself. Anything else of that name is none of our business."""
+    try:
+        asked = getattr(error, "retry_after", None)
+    except Exception:  # somebody's property
+        return None
+    if isinstance(asked, timedelta):
+        asked = asked.total_seconds()
+    if isinstance(asked, bool) or not isinstance(asked, int | float) or not 0 <= asked < math.inf:
+        return None
+    return min(math.ceil(asked * 1000), LONGEST_MS)
 
 
 def _failure(error: BaseException, depth: int) -> Failure:

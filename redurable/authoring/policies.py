@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from redurable.core.ids import check_instance_id, check_name
 from redurable.core.values import ActivityOptions, Backoff, Retry, Timeouts
-from redurable.errors import InvalidPayload, NotBuilt, RegistrationError
+from redurable.errors import InvalidPayload, RegistrationError
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 """What a start does when its instance id is taken."""
@@ -23,11 +23,9 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 TIMEOUTS = tuple(f"{name}_timeout" for name in Timeouts.__struct_fields__)
 ACTIVITY_OPTIONS = frozenset({"task_queue", "retry", *TIMEOUTS})
-START_OPTIONS = frozenset({"instance_id", "on_conflict", "delay", "tags"})
-CHILD_OPTIONS = frozenset({"instance_id", "delay", "tags", "retry"})
-
-_NOT_BUILT = frozenset({"execution_timeout"})
-RESERVED = START_OPTIONS | CHILD_OPTIONS | {"execution_timeout"}
+START_OPTIONS = frozenset({"instance_id", "on_conflict", "delay", "tags", "execution_timeout"})
+CHILD_OPTIONS = frozenset({"instance_id", "delay", "tags", "execution_timeout", "retry"})
+RESERVED = START_OPTIONS | CHILD_OPTIONS
 """What no parameter of an orchestrator may be called: these keywords of a start are options, not inputs."""
 
 _CONFLICTS: tuple[OnConflict, ...] = get_args(OnConflict)
@@ -44,9 +42,11 @@ class RetryPolicy:
 
     The wait before attempt n+1 is `initial_interval` (FIXED), `initial_interval * n` (LINEAR) or
     `initial_interval * coefficient ** (n - 1)` (EXPONENTIAL), never more than `max_interval` (None: no limit), and
-    spread evenly by ± `jitter`, a fraction from 0 to 1. An error is not tried again when its type, or a base of it, is
-    in `non_retryable`: exception types or their names, bare (`"CardDeclined"`) or qualified (`"shop.CardDeclined"`).
-    A policy that makes no sense raises `RegistrationError`.
+    then spread evenly by ± `jitter`, a fraction from 0 to 1. No attempt begins later than `retry_timeout` after the
+    call was scheduled (None: no limit; a running attempt is not interrupted). An error is not tried again when its
+    type, or a base of it, is in `non_retryable`: exception types or their names, bare (`"CardDeclined"`) or qualified
+    (`"shop.CardDeclined"`). A policy that makes no sense raises `RegistrationError`. The fields are those of Azure's
+    .NET `RetryOptions`, and Temporal's jitter and names of non-retryable errors.
     """
 
     max_attempts: int = 3
@@ -55,6 +55,7 @@ class RetryPolicy:
     coefficient: float = 2.0
     max_interval: timedelta | None = None
     jitter: float = 0.0
+    retry_timeout: timedelta | None = None
     non_retryable: Sequence[str | type[BaseException]] = ()
 
     def __post_init__(self) -> None:
@@ -77,6 +78,10 @@ class RetryPolicy:
             yield f"max_interval={most!r}: use a timedelta of initial_interval ({first}) or more"
         if not _is(self.jitter, int | float) or not 0 <= self.jitter <= 1:
             yield f"jitter={self.jitter!r}: use a fraction from 0 to 1"
+        if self.retry_timeout is not None and (
+            not _is(self.retry_timeout, timedelta) or self.retry_timeout <= timedelta(0)
+        ):
+            yield f"retry_timeout={self.retry_timeout!r}: use a timedelta of more than nothing, or None"
         # A string is a sequence of names, of one letter each.
         if _is(self.non_retryable, str):
             yield f"non_retryable={self.non_retryable!r}: use a list"
@@ -96,6 +101,7 @@ class RetryPolicy:
             max_interval_ms=milliseconds(self.max_interval) if self.max_interval is not None else 0,
             jitter=float(self.jitter),
             non_retryable=tuple(dict.fromkeys(_names(self.non_retryable))),
+            retry_timeout_ms=milliseconds(self.retry_timeout) if self.retry_timeout is not None else 0,
         )
 
 
@@ -141,12 +147,15 @@ class StartOptions(TypedDict, total=False):
     `instance_id`: default a new unique one. `on_conflict`: when the id is taken, "fail" (default) raises
     `InstanceAlreadyExists`, "use-existing" returns the instance that is there, "replace-finished" purges it if it has
     finished. `delay`: how long to wait before the first turn. `tags`: labels that stay with the instance.
+    `execution_timeout`: how long after its first turn the instance must have ended, with all executions that it
+    continues as; else it has failed with `ExecutionTimedOut`. As Temporal's workflow execution timeout.
     """
 
     instance_id: str
     on_conflict: OnConflict
     delay: timedelta
     tags: dict[str, str]
+    execution_timeout: timedelta
 
 
 class OrchestratorOptions(StartOptions, total=False):
@@ -159,12 +168,14 @@ class DetachedOptions(TypedDict, total=False):
     """Options of a child that stand beside its inputs.
 
     `instance_id`: default `{parent}:{number}`; of a child that nobody waits for, a new unique one. `tags`: labels that
-    stay with the child; it inherits none. `delay`: how long to wait before its first turn.
+    stay with the child; it inherits none. `delay`: how long to wait before its first turn. `execution_timeout`: as in
+    `StartOptions`; with a retry policy, of each attempt.
     """
 
     instance_id: str | None
     tags: dict[str, str]
     delay: timedelta
+    execution_timeout: timedelta
 
 
 class ChildOptions(DetachedOptions, total=False):
@@ -175,10 +186,8 @@ class ChildOptions(DetachedOptions, total=False):
 
 
 def check_options(given: Mapping[str, object], allowed: frozenset[str], owner: str) -> None:
-    """Raise `NotBuilt` for an option of a later version, and `RegistrationError` for one that does not exist."""
+    """Raise `RegistrationError` for an option that does not exist."""
     for name in given:
-        if name in _NOT_BUILT:
-            raise NotBuilt(f"{owner}: the option {name!r} is not built in this version: leave it out")
         if name not in allowed:
             raise RegistrationError(f"{owner}: there is no option {name!r}; there are {', '.join(sorted(allowed))}")
 
@@ -215,6 +224,9 @@ def start_options(given: Mapping[str, Any], owner: str) -> OrchestratorOptions:
     delay = given.get("delay", timedelta(0))
     if not isinstance(delay, timedelta) or delay < timedelta(0):
         raise InvalidPayload(f"{owner}: delay={delay!r}: use a timedelta that is not negative")
+    limit = given.get("execution_timeout")
+    if limit is not None and (not isinstance(limit, timedelta) or limit <= timedelta(0)):
+        raise InvalidPayload(f"{owner}: execution_timeout={limit!r}: use a timedelta of more than nothing")
     tags: dict[Any, Any] = given.get("tags", {})
     if not all(isinstance(text, str) for item in tags.items() for text in item):
         raise InvalidPayload(f"{owner}: tags={tags!r}: use strings as names and values")

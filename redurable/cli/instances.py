@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
-from typing import Annotated
+from math import ceil
+from typing import Annotated, Any, cast
 from uuid import uuid4
 
 import typer
@@ -14,7 +15,7 @@ from redurable.cli.history import full_records, rows
 from redurable.cli.messages import IdArgument
 from redurable.cli.output import Output, Record, Value, print_record, print_records, print_value
 from redurable.cli.payloads import parse_arguments
-from redurable.client import Client, Status
+from redurable.client import Client, PendingActivity, Status
 from redurable.core.ids import check_instance_id, check_name
 from redurable.core.messages import StartExecution
 from redurable.core.sizes import call_size, check_size
@@ -40,13 +41,21 @@ async def start(
     args: Annotated[str | None, typer.Option("--args", metavar="JSON", help="Its arguments: an array.")] = None,
     kwargs: Annotated[str | None, typer.Option("--kwargs", metavar="JSON", help="Its keywords: an object.")] = None,
     instance_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="The instance; else a new id.")] = None,
+    execution_timeout: Annotated[
+        float, typer.Option("--execution-timeout", metavar="SECONDS", min=0, help="It fails then; 0: whenever.")
+    ] = 0.0,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end and print the result.")] = False,
 ) -> None:
     """Start an orchestration and print its instance id."""
     call = parse_arguments(input_, args, kwargs)
     check_size(f"orchestrator {name!r}", "input", call_size(call), PayloadSettings().max_payload_bytes)
     instance = check_instance_id(uuid4().hex if instance_id is None else instance_id)
-    message = StartExecution(execution=uuid4().hex, name=check_name(name, "orchestrator"), call=call)
+    message = StartExecution(
+        execution=uuid4().hex,
+        name=check_name(name, "orchestrator"),
+        call=call,
+        execution_timeout=ceil(execution_timeout * 1000),
+    )
     async with target.link(create=True) as link:
         if await link.call(lambda: link.store.start(StartRequest(instance, message))) is StartOutcome.REFUSED:
             raise InstanceAlreadyExists(f"instance {instance!r} exists in hub {link.store.hub!r}: choose another --id")
@@ -57,10 +66,22 @@ async def start(
     _print_word("instance_id", instance, target.output)
 
 
-async def status(target: Target, instance_id: IdArgument) -> None:
+async def status(
+    target: Target,
+    instance_id: IdArgument,
+    activities: Annotated[
+        bool, typer.Option("--activities", help="Show where its calls of activities stand, too.")
+    ] = False,
+) -> None:
     """Show where an instance stands."""
     async with target.client() as client:
-        print_record(_as_record(await client.get_status(instance_id)), target.output)
+        found = await client.get_status(instance_id, show_activities=activities)
+    if not activities or target.output is not Output.TABLE:
+        print_record(_as_record(found), target.output)
+        return
+    print_record(_as_record(replace(found, pending_activities=None)), target.output)
+    print()
+    print_records([_as_record(call) for call in found.pending_activities or ()], target.output)
 
 
 async def history(
@@ -109,11 +130,13 @@ async def key(target: Target, instance_id: IdArgument) -> None:
         _print_word("key", link.store.mailbox_key(check_instance_id(instance_id)), target.output)
 
 
-def _as_record(found: Status) -> Record:
+def _as_record(found: Status | PendingActivity) -> Record:
     return {field.name: _plain(getattr(found, field.name)) for field in fields(found) if field.name != "history"}
 
 
-def _plain(value: Value) -> Value:
+def _plain(value: Any) -> Value:
+    if isinstance(value, list):
+        return [_as_record(call) for call in cast("list[PendingActivity]", value)]
     return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 
 

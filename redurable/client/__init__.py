@@ -1,7 +1,8 @@
 """The client: a process that starts orchestrations, talks to them, and asks how they are."""
 
+from redurable.client.attempts import PendingActivity
 from redurable.client.client import Client
 from redurable.client.handle import Handle
 from redurable.client.status import Status
 
-__all__ = ["Client", "Handle", "Status"]
+__all__ = ["Client", "Handle", "PendingActivity", "Status"]

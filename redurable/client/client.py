@@ -9,21 +9,25 @@ from uuid import uuid4
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import Raw
 
 from redurable.authoring.calls import read_start_call
 from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.functions import Orchestrator
 from redurable.authoring.payloads import Codec, encode
 from redurable.authoring.policies import START_OPTIONS, StartOptions, check_fit, milliseconds
+from redurable.client.attempts import failed, pending_activities, settle, token_of
 from redurable.client.changes import Changes
 from redurable.client.handle import Handle
 from redurable.client.link import Link
 from redurable.client.status import Status, status_of
+from redurable.core.completion import Completion
 from redurable.core.events import HistoryRow
 from redurable.core.ids import check_hub_name, check_id, check_instance_id, check_name
 from redurable.core.messages import Control, RaiseEvent, Resume, StartExecution, Suspend, Terminate
 from redurable.core.rows import history_rows
 from redurable.core.sizes import call_size, check_size, tags_size
+from redurable.core.values import ABSENT, Failure
 from redurable.errors import (
     CallerError,
     InstanceAlreadyExists,
@@ -145,7 +149,11 @@ class Client:
         instance = options.get("instance_id") or uuid4().hex
         on_conflict = options.get("on_conflict", "fail")
         message = StartExecution(
-            execution=uuid4().hex, name=check_name(name, "orchestrator"), call=call, tags=options.get("tags", {})
+            execution=uuid4().hex,
+            name=check_name(name, "orchestrator"),
+            call=call,
+            tags=options.get("tags", {}),
+            execution_timeout=milliseconds(options["execution_timeout"]) if "execution_timeout" in options else 0,
         )
         delay = milliseconds(options["delay"]) if "delay" in options else 0
         link, changes = self._connection
@@ -173,8 +181,7 @@ class Client:
         An `event_id` that the instance has seen is dropped, so the caller may repeat the call. Raises
         `InstanceFinished`, and `InstanceNotFound` when 1,000 events wait for an instance that does not exist.
         """
-        payload = encode(data, f"event {name!r}", "data")
-        self._check_size(f"event {name!r}", "data", memoryview(payload).nbytes)
+        payload = self._payload(data, f"event {name!r}", "data")
         chosen_id = check_id(event_id, "event") if event_id else uuid4().hex
         message = RaiseEvent(name=check_name(name, "event"), data=payload, id=chosen_id)
         outcome, _ = await self._link.send(check_instance_id(instance_id), message)
@@ -192,6 +199,31 @@ class Client:
         """Let a suspended instance go on. Raises `InstanceNotFound`, `InstanceFinished`."""
         await self._control(instance_id, Resume(reason=reason))
 
+    async def complete_activity(self, token: str, result: object = None) -> None:
+        """Complete the attempt of an activity whose `ActivityContext.complete_later` returned this token, with any
+        value that has a JSON form.
+
+        Raises `AttemptNotFound` when it is not under way (any more), `InvalidToken`, `InvalidPayload`.
+        """
+        named = token_of(self._link, token)
+        payload = self._payload(result, "the activity of this token", "result")
+        await settle(self._link, Completion(named, result=payload))
+
+    async def fail_activity(self, token: str, error: BaseException | Failure, *, retryable: bool = True) -> None:
+        """Fail such an attempt, as if its function had raised this error: the next one follows as the policy says,
+        unless it is not `retryable`. An activity's `retry_if` is not asked. Raises as `complete_activity`."""
+        said = failed(token_of(self._link, token), error, retryable)
+        if said.failure is not None:
+            self._check_size("fail_activity()", "message", len(said.failure.message.encode(errors="replace")))
+        await settle(self._link, said)
+
+    async def heartbeat_activity(self, token: str, details: object = None) -> None:
+        """Say that such an attempt makes progress: its `heartbeat_timeout` begins anew. `details` (None: those of
+        before stay) are handed to the next attempt as `last_heartbeat`. Raises as `complete_activity`."""
+        named = token_of(self._link, token)
+        said = ABSENT if details is None else self._payload(details, "the activity of this token", "details")
+        await settle(self._link, Completion(named, details=said))
+
     async def purge(self, instance_id: str) -> None:
         """Delete all that is stored of a finished instance. Raises `InstanceNotFound`, `InstanceNotFinished`."""
         link = self._link
@@ -201,12 +233,15 @@ class Client:
         if answer == "missing" and not repeated:
             raise self._not_found(instance_id)
 
-    async def get_status(self, instance_id: str, show_history: bool = False) -> Status:
-        """How an instance is now; its history only if asked for. Raises `InstanceNotFound`."""
+    async def get_status(self, instance_id: str, show_history: bool = False, show_activities: bool = False) -> Status:
+        """How an instance is now; its history, and where its calls of activities stand, only if asked for: both read
+        the whole history. Raises `InstanceNotFound`."""
         link = self._link
         snapshot = await link.snapshot(check_instance_id(instance_id))
-        events = await link.history(instance_id, snapshot.execution) if show_history else None
-        return status_of(snapshot, None if events is None else history_rows(events))
+        wanted = show_history or show_activities
+        events = await link.history(instance_id, snapshot.execution) if wanted else []
+        pending = await pending_activities(link, instance_id, snapshot.execution, events) if show_activities else None
+        return status_of(snapshot, history_rows(events) if show_history else None, pending)
 
     async def list_executions(self, instance_id: str) -> list[str]:
         """The ids of all executions of an instance that are kept, oldest first: of those before the current one, the
@@ -237,6 +272,11 @@ class Client:
         if isinstance(message, Terminate) and repeated and outcome is SendOutcome.FINISHED:
             return
         self._check_sent(instance_id, outcome)
+
+    def _payload(self, value: object, owner: str, part: str) -> Raw:
+        payload = encode(value, owner, part)
+        self._check_size(owner, part, memoryview(payload).nbytes)
+        return payload
 
     def _check_size(self, owner: str, part: str, size: int) -> None:
         check_size(owner, part, size, self._max_payload)

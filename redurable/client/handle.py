@@ -13,6 +13,8 @@ from redurable.client.status import failure_in
 from redurable.core.events import ExecutionCompleted
 from redurable.core.values import RuntimeStatus
 from redurable.errors import (
+    ExecutionTimedOut,
+    HistoryLimitExceeded,
     InstanceNotFound,
     OrchestrationCanceled,
     OrchestrationFailed,
@@ -28,6 +30,7 @@ _ENDS = {
     RuntimeStatus.CANCELED: (OrchestrationCanceled, "was cancelled"),
     RuntimeStatus.TERMINATED: (OrchestrationTerminated, "was terminated"),
 }
+_LIMITS = {kind.__name__: kind for kind in (ExecutionTimedOut, HistoryLimitExceeded)}
 
 
 class Handle(Generic[R_co]):
@@ -94,6 +97,8 @@ class Handle(Generic[R_co]):
         error, verb = _ENDS[snapshot.status]
         what = f"{snapshot.name} {verb} (instance {self.instance_id!r})"
         reason = f"{failure.type}: {failure.message}" if error is OrchestrationFailed else failure.message
+        if error is OrchestrationFailed and not failure.stack:  # Said by the runtime, not by user code.
+            error = _LIMITS.get(failure.type, error)
         raise error(self.instance_id, f"{what}: {reason}" if reason else what, failure)
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Raw
 
 from redurable.authoring.payloads import decode_any
+from redurable.client.attempts import PendingActivity
 from redurable.core.events import Event, ExecutionCompleted, ExecutionFailed, ExecutionTerminated, HistoryRow
 from redurable.core.settle import TERMINATED
 from redurable.core.values import ABSENT, Arguments, Failure, RuntimeStatus
@@ -27,7 +28,7 @@ class Status:
     `failure` says why the instance failed or was terminated. `execution` is the id of the current execution.
     `unread_events` counts messages that no turn has read yet. `quarantined` says why no worker can take a turn now
     (empty: nothing is wrong). `history` holds the events of the current execution, and the rows of its activities'
-    attempts, when they were asked for.
+    attempts, and `pending_activities` the calls without outcome, when they were asked for.
     """
 
     instance_id: str
@@ -45,9 +46,12 @@ class Status:
     unread_events: int = 0
     quarantined: str = ""
     history: list[HistoryRow] | None = None
+    pending_activities: list[PendingActivity] | None = None
 
 
-def status_of(snapshot: Snapshot, history: list[HistoryRow] | None) -> Status:
+def status_of(
+    snapshot: Snapshot, history: list[HistoryRow] | None, pending: list[PendingActivity] | None = None
+) -> Status:
     """A snapshot in the user's terms."""
     begun = snapshot.first or snapshot.start
     call: Arguments | None = getattr(begun, "call", None)
@@ -68,6 +72,7 @@ def status_of(snapshot: Snapshot, history: list[HistoryRow] | None) -> Status:
         unread_events=snapshot.unread,
         quarantined=snapshot.quarantined,
         history=history,
+        pending_activities=pending,
     )
 
 

@@ -31,7 +31,7 @@ from redurable.core.messages import (
     Terminate,
     TimerDue,
 )
-from redurable.core.state import State
+from redurable.core.state import DEADLINE, State
 
 
 def begin(start: StartExecution, now: int, version: str) -> ExecutionStarted:
@@ -48,7 +48,13 @@ def begin(start: StartExecution, now: int, version: str) -> ExecutionStarted:
         kept_events=start.kept_events,
         event_ids=start.event_ids,
         python=version,
+        deadline=start.deadline or (now + start.execution_timeout if start.execution_timeout else 0),
     )
+
+
+def is_deadline(state: State, message: object) -> bool:
+    """Whether this says that the execution has run out of its time: the timer of no command, number `DEADLINE`."""
+    return isinstance(message, TimerDue) and message.seq == DEADLINE and message.execution == state.execution
 
 
 def admit(state: State, message: Message, now: int) -> InputEvent | None:

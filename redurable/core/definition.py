@@ -27,6 +27,11 @@ class Scope(Protocol):
     tags: dict[str, str]
 
     @property
+    def long(self) -> bool:
+        """True when the history says of itself that it has become long: it is time to continue as new."""
+        ...
+
+    @property
     def clock(self) -> int:
         """The history's clock, in milliseconds of the Unix epoch."""
         ...

@@ -1,7 +1,8 @@
 """What happened to an execution, past tense, append only: a closed union. Times are milliseconds of the Unix epoch.
 
 An *input event* is fed to user code; the *decision events* behind it record what user code asked for in answer.
-`commit` stands on the last event of every commit and holds that commit's head.
+`commit` stands on the last event of every commit and holds that commit's head. An input event that is `long` says that
+the history has become so: from there on user code is told to continue as new.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from redurable.core.values import NULL, Arguments, Attempt, Failure, Parent, Tim
 class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
     at: int
     commit: str = ""
+    long: bool = False
     v: int = 1
 
 
 class ExecutionStarted(_Event, frozen=True, kw_only=True):
-    """`number` counts the executions of the instance from 1; `python` is the minor version that took the first turn."""
+    """`number` counts the executions of the instance from 1; `python` is the minor version that took the first turn.
+    `deadline`: when the execution must have ended (0: whenever)."""
 
     name: str
     execution: str
@@ -31,6 +34,7 @@ class ExecutionStarted(_Event, frozen=True, kw_only=True):
     kept_events: tuple[KeptEvent, ...] = ()
     event_ids: tuple[str, ...] = ()
     python: str = ""
+    deadline: int = 0
 
 
 class ActivityCompleted(_Event, frozen=True, kw_only=True):

@@ -2,10 +2,12 @@
 
     event NAME [data JSON] [id ID]         terminate | suspend | resume REASON
     start NAME [input JSON | args JSON kwargs JSON] [id ID]        (intake only)
+    complete TOKEN [result JSON]           fail TOKEN [error TYPE] [message TEXT] [final 1]
+    heartbeat TOKEN [details JSON]                                 (these three: intake only, and without `instance`)
 
 The intake's entries also carry `instance ID`; in a mailbox that field is allowed and ignored. Payloads (`data`,
-`input`, `args` with `kwargs`, a REASON) have at most `limit` bytes; redurable's own entries were measured by who sent
-them.
+`input`, `args` with `kwargs`, a REASON, `result`, `message`, `details`) have at most `limit` bytes; redurable's own
+entries were measured by who sent them.
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from redurable.core.codec import Unreadable, decode_message
+from redurable.core.completion import Completion
 from redurable.core.ids import check_id, check_instance_id, check_name
 from redurable.core.messages import Malformed, Message, RaiseEvent, Resume, StartExecution, Suspend, Terminate
 from redurable.core.sizes import UNLIMITED, brief, check_nesting, check_size
-from redurable.core.values import NULL, Arguments
-from redurable.errors import InvalidName, InvalidPayload
+from redurable.core.tokens import read_token
+from redurable.core.values import ABSENT, NULL, Arguments, Failure
+from redurable.errors import InvalidName, InvalidPayload, InvalidToken
 
 INTERNAL = b"m"
 """The one field of entries that redurable writes itself: a message in its wire form."""
@@ -29,6 +33,7 @@ INTERNAL = b"m"
 T = TypeVar("T")
 
 _MAILBOX_KINDS = (b"event", b"terminate", b"suspend", b"resume")
+_TOKEN_KINDS = (b"complete", b"fail", b"heartbeat")
 _MOST_REASON = 500
 _args = msgspec.json.Decoder(tuple[Raw, ...])
 _kwargs = msgspec.json.Decoder(dict[str, Raw])
@@ -53,9 +58,13 @@ def read_mail(fields: Mapping[bytes, bytes], limit: int = UNLIMITED) -> Message 
         return malformed(str(error), fields, limit)
 
 
-def read_intake(entry_id: str, fields: Mapping[bytes, bytes], limit: int = UNLIMITED) -> Intake | Malformed:
+def read_intake(
+    entry_id: str, fields: Mapping[bytes, bytes], limit: int = UNLIMITED
+) -> Intake | Completion | Malformed:
     """Read an intake entry. A start without an `id` gets the entry's id, so that reading it twice starts it once."""
     try:
+        if any(kind in fields for kind in _TOKEN_KINDS):
+            return _completion(fields, limit)
         instance = fields.get(b"instance")
         if instance is None:
             raise Unreadable("no field 'instance': say which instance is meant")
@@ -66,7 +75,7 @@ def read_intake(entry_id: str, fields: Mapping[bytes, bytes], limit: int = UNLIM
         if isinstance(message, RaiseEvent) and not message.id:
             message = msgspec.structs.replace(message, id=f"intake:{entry_id}")
         return Intake(target, message)
-    except (Unreadable, InvalidName, InvalidPayload) as error:
+    except (Unreadable, InvalidName, InvalidPayload, InvalidToken) as error:
         return malformed(str(error), fields, limit)
 
 
@@ -90,6 +99,26 @@ def _start(entry_id: str, fields: Mapping[bytes, bytes], limit: int) -> StartExe
         args=_decode(_args, args, "args", "a JSON array"), kwargs=_decode(_kwargs, kwargs, "kwargs", "a JSON object")
     )
     return StartExecution(name=name, execution=execution, call=call)
+
+
+def _completion(fields: Mapping[bytes, bytes], limit: int) -> Completion:
+    kinds = [kind.decode() for kind in (*_TOKEN_KINDS, *_MAILBOX_KINDS, b"start") if kind in fields]
+    if len(kinds) != 1:
+        raise Unreadable(f"fields {kinds}: an entry has exactly one of them")
+    token = read_token(_text(fields[kinds[0].encode()], kinds[0]))
+    match kinds[0]:
+        case "complete":
+            return Completion(token, result=_json(fields.get(b"result", b"null"), "result", limit))
+        case "fail":
+            name = check_name(_text(fields.get(b"error", b"Error"), "error"), "error")
+            message = fields.get(b"message", b"")
+            check_size("field 'message'", "text", len(message), limit)
+            failure = Failure(name, _text(message, "message"))
+            return Completion(token, failure=failure, names=(name,), final=fields.get(b"final", b"") not in (b"", b"0"))
+        case _:
+            return Completion(
+                token, details=_json(fields[b"details"], "details", limit) if b"details" in fields else ABSENT
+            )
 
 
 def _message(fields: Mapping[bytes, bytes], limit: int) -> Message:

@@ -24,6 +24,8 @@ class StartExecution(_Message, frozen=True, kw_only=True):
     """Begin an execution. Lies in the instance's start slot, not in the mailbox stream, and is always read first.
 
     `not_before` is when a child may take its first turn, in milliseconds of the Unix epoch (0: at once).
+    `execution_timeout`: how many milliseconds after its first turn the instance must have ended (0: whenever); an
+    execution that continues another one has the `deadline` of that, in milliseconds of the Unix epoch.
     """
 
     name: str
@@ -35,6 +37,8 @@ class StartExecution(_Message, frozen=True, kw_only=True):
     kept_events: tuple[KeptEvent, ...] = ()
     event_ids: tuple[str, ...] = ()
     not_before: int = 0
+    execution_timeout: int = 0
+    deadline: int = 0
 
 
 class ActivityResult(_Message, frozen=True, kw_only=True):

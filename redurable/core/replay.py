@@ -124,6 +124,7 @@ class Replay:
     def _feed(self, event: InputEvent) -> list[Issued]:
         scope = self.scope
         scope.begin_step(event.at)
+        scope.long = scope.long or event.long
         try:
             self._receive(event)
         except (TurnLimitExceeded, SystemExit, KeyboardInterrupt) as error:

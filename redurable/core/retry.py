@@ -26,10 +26,12 @@ def next_delay(policy: Retry, attempt: int, key: str) -> int | None:
 
 def is_retryable(error: BaseException, policy: Retry) -> bool:
     """False when the type of `error`, or a base of it, is named in `policy.non_retryable`, bare or qualified."""
-    if not policy.non_retryable:
-        return True
-    names = {name for kind in type(error).__mro__ for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}")}
-    return names.isdisjoint(policy.non_retryable)
+    return not policy.non_retryable or names_of(type(error)).isdisjoint(policy.non_retryable)
+
+
+def names_of(error: type[BaseException]) -> set[str]:
+    """What `non_retryable` may call an error of this type: by that and the bases of it, bare and qualified."""
+    return {name for kind in error.__mro__ for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}")}
 
 
 def _interval(policy: Retry, attempt: int) -> float:

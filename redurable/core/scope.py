@@ -59,6 +59,7 @@ class LiveScope:
         self.custom_status: Raw | None = None
         self.refused: InvalidPayload | TurnLimitExceeded | None = None
         self.made = 0
+        self.long = False
         self._bounds = bounds
         self._made_before = 0
         self._fresh_timers: dict[int, Issued] = {}

@@ -30,6 +30,7 @@ from redurable.core.events import (
     ExecutionCompleted,
     ExecutionContinuedAsNew,
     ExecutionFailed,
+    ExecutionStarted,
     ExecutionTerminated,
     InputEvent,
     OrchestrationScheduled,
@@ -37,6 +38,7 @@ from redurable.core.events import (
     TimerCanceled,
     TimerCreated,
 )
+from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
 from redurable.core.issued import Issued
 from redurable.core.messages import (
     KeptEvent,
@@ -45,8 +47,11 @@ from redurable.core.messages import (
     SubOrchestrationFailure,
     SubOrchestrationResult,
 )
-from redurable.core.state import State
+from redurable.core.state import DEADLINE, State
 from redurable.core.values import Failure, Parent, Task
+
+TIMED_OUT = Failure("ExecutionTimedOut", "the orchestration did not end within its execution_timeout")
+"""Why an execution failed whose deadline has come."""
 
 TERMINATED = "OrchestrationTerminated"
 """The type of the failure that the parent of a terminated sub-orchestration sees."""
@@ -58,10 +63,12 @@ TAKEN = "InstanceAlreadyExists"
 class Draft:
     """What a turn has decided so far. `state` follows every event at once."""
 
-    def __init__(self, delivery: Delivery, state: State, head: str) -> None:
+    def __init__(self, delivery: Delivery, state: State, head: str, cap: HistoryCap = DEFAULT_CAP) -> None:
         self.delivery = delivery
         self.state = state
         self.head = head
+        self.cap = cap
+        self.decided = 0
         self.instance = delivery.entry.instance
         self.consumed = ""
         self.events: list[Event] = []
@@ -74,18 +81,46 @@ class Draft:
         self.custom_status: Raw | None = None
         self.next: StartExecution | None = None
 
-    def record(self, event: InputEvent) -> None:
-        """An input event was admitted."""
+    def record(self, event: InputEvent) -> InputEvent:
+        """An input event was admitted; return it as it is written: it says when the history has become long."""
+        state = self.state
+        if not state.long and self.cap.is_near(state.length, state.size):
+            event = msgspec.structs.replace(event, long=True)
         if isinstance(event, ActivityCompleted | ActivityFailed):
             self._close_call(event.seq)
         self._append(event)
         if isinstance(event, ExecutionTerminated):
             self._end(_report_failure(Failure(TERMINATED, event.reason)))
+        elif isinstance(event, ExecutionStarted) and event.deadline:
+            self.timers[DEADLINE] = event.deadline
+        return event
+
+    def expire(self, now: int) -> None:
+        """The execution has run out of its time: it has failed, whatever its code thinks of that."""
+        self._fail(TIMED_OUT, max(now, self.state.started.deadline if self.state.started else 0))
+
+    def refuse(self) -> None:
+        """Drop all that the turn decided, if that makes the history longer than it may be: then the execution has
+        failed instead. Nothing of a history is ever left out. What ends it from outside is not refused."""
+        state, ended = self.state, self.state.ended
+        from_outside = isinstance(ended, ExecutionTerminated) or getattr(ended, "failure", None) is TIMED_OUT
+        if from_outside or not self.cap.is_passed(state.length, state.size):
+            return
+        text = (
+            f"this turn makes a history of {state.length:,} events and about {state.size:,} bytes; max_history_events "
+            f"is {self.cap.events:,} and max_history_bytes {self.cap.size:,}: call ctx.continue_as_new() in time, when "
+            "ctx.continue_as_new_suggested is true"
+        )
+        self.events = [event for event in self.events if isinstance(event, ExecutionStarted)]
+        self.tasks, self.outbox, self.next, self.custom_status = [], [], None, None
+        self.dead, self.consumed = [], ""
+        self._fail(Failure("HistoryLimitExceeded", text), state.clock)
 
     def settle(
         self, issued: Sequence[Issued], unread: Callable[[], tuple[KeptEvent, ...]], bind: Callable[[int, Issued], None]
     ) -> None:
         """Number the commands of a step, write their events and note what follows from them."""
+        self.decided += len(issued)
         for item in issued:
             event = self._decide(item.command, unread)
             self._append(event)
@@ -211,6 +246,7 @@ class Draft:
             parent=parent,
             tags=child.tags,
             not_before=at + child.delay if child.delay else 0,
+            execution_timeout=child.execution_timeout,
         )
 
     def _conclude(
@@ -244,7 +280,12 @@ class Draft:
             first_seq=self.state.next_seq,
             kept_events=kept,
             event_ids=self.state.carried_event_ids(),
+            deadline=started.deadline,
         )
+
+    def _fail(self, failure: Failure, at: int) -> None:
+        self._append(ExecutionFailed(at=max(at, self.state.clock), failure=failure))
+        self._end(_report_failure(failure))
 
     def _end(self, report: Callable[[Parent], SubOrchestrationResult | SubOrchestrationFailure]) -> None:
         self._drop_timers()
@@ -255,8 +296,10 @@ class Draft:
     def _drop_timers(self) -> None:
         for seq in self.state.open_timers():
             self._cancel_timer(seq)
-        for seq in self.state.open:
-            self._close_call(seq)
+        if self.state.started is not None and self.state.started.deadline:
+            self._cancel_timer(DEADLINE)
+        # Their retries that wait, and attempts that somebody else was to complete, go too.
+        self.closed_calls += [seq for seq, made in self.state.open.items() if isinstance(made, ActivityScheduled)]
 
 
 def _report_failure(failure: Failure) -> Callable[[Parent], SubOrchestrationFailure]:

@@ -31,22 +31,29 @@ from redurable.core.events import (
     TimerCreated,
     TimerFired,
 )
+from redurable.core.history_cap import event_size
 from redurable.core.values import RuntimeStatus
+
+DEADLINE = 0
+"""The number of the timer of an execution's deadline; those of commands begin with 1."""
 
 CARRIED_EVENT_IDS = 1000
 """So many event ids are remembered across continue-as-new."""
 
 
 class State:
-    """The fold. `open` maps the seq of every call without an outcome to the decision event that made it."""
+    """The fold. `open` maps the seq of every call without an outcome to the decision event that made it. `size` counts
+    bytes as `event_size` does, `long` says that user code was told to continue as new."""
 
     __slots__ = (
         "clock",
         "ended",
         "event_ids",
         "length",
+        "long",
         "next_seq",
         "open",
+        "size",
         "started",
         "suspended",
         "tip",
@@ -56,6 +63,8 @@ class State:
         self.started: ExecutionStarted | None = None
         self.ended: EndEvent | None = None
         self.length = 0
+        self.size = 0
+        self.long = False
         self.clock = 0
         self.next_seq = 1
         self.tip = ""
@@ -99,6 +108,8 @@ class State:
     def apply(self, event: Event) -> None:
         """Apply the next event of the history."""
         self.length += 1
+        self.size += event_size(event)
+        self.long = self.long or event.long
         self.clock = max(self.clock, event.at)
         if event.commit:
             self.tip = event.commit

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from redurable.core.admit import admit, begin
+from redurable.core.admit import admit, begin, is_deadline
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
 from redurable.core.delivery import DeadLetter, Delivery, Park, Parking, Position, TurnCommit
 from redurable.core.events import ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
+from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
 from redurable.core.messages import Mail, Malformed, RaiseEvent, Resume, StartExecution, Suspend, Terminate
 from redurable.core.replay import Replay
 from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.core.state import State
 from redurable.errors import NondeterminismError
+
+ENOUGH_COMMANDS = 1_000
+"""A turn that has so many takes no further message."""
 
 
 class Known(Struct):
@@ -45,7 +49,8 @@ class Known(Struct):
 
 class TurnInput(Struct, frozen=True):
     """`known` is the cached replay, if any; `head` is freshly minted; `version` is the Python minor version;
-    `bounds`: what user code may make in this turn; `parking`: how long the instance waits if it cannot take it."""
+    `bounds`: what user code may make in this turn; `parking`: how long the instance waits if it cannot take it;
+    `cap`: how long its history may become."""
 
     delivery: Delivery
     known: Known | None
@@ -53,6 +58,7 @@ class TurnInput(Struct, frozen=True):
     version: str
     parking: Parking
     bounds: Bounds = UNBOUNDED
+    cap: HistoryCap = DEFAULT_CAP
 
 
 class Turn(Struct, frozen=True):
@@ -77,7 +83,7 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
         return _discard(known, _refuse_all(turn), delivery.name)
     state = known.state if known else State()
     state.fold(delivery.events)
-    draft = Draft(delivery, state, turn.head)
+    draft = Draft(delivery, state, turn.head, turn.cap)
     if state.started is None and delivery.start is None:
         return _discard(known, draft.commit(), delivery.name)
     if definition is None:
@@ -95,16 +101,21 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
     except NondeterminismError as error:
         replay.evict()
         return Turn(_without_code(draft, turn, "nondeterminism", str(error)), name=started.name)
-    # Who moves large payloads reads the rest of the mail in the next turn: a commit may be large, never huge.
+    was_long = state.long
+    # Who moves large payloads, or decides much, reads the rest of the mail in the next turn: a commit may be large,
+    # never huge.
     enough = replay.moved + turn.bounds.turn
     if state.started is None:
         _step(draft, replay, started)
     for mail in delivery.mails:
-        if state.ended is not None or replay.moved >= enough:
+        if state.ended is not None or replay.moved >= enough or draft.decided >= ENOUGH_COMMANDS:
             break
         _take(draft, replay, mail, delivery.now)
     draft.custom_status = replay.take_custom_status()
     notes = replay.take_errors()
+    if state.long and not was_long:
+        notes = (*notes, _long(started.name, state, turn.cap))
+    draft.refuse()
     if state.ended is None:
         return Turn(draft.commit(), Known(replay, state), started.name, notes)
     replay.evict()
@@ -118,14 +129,23 @@ def _take(draft: Draft, replay: Replay, mail: Mail, now: int) -> None:
     if isinstance(mail.message, Malformed):
         draft.dead.append(DeadLetter(mail.message.reason, draft.instance, mail.message.fields))
         return
+    if is_deadline(draft.state, mail.message):
+        draft.expire(now)
+        return
     event = admit(draft.state, mail.message, now)
     if event is not None:
         _step(draft, replay, event)
 
 
 def _step(draft: Draft, replay: Replay, event: InputEvent | ExecutionStarted) -> None:
-    draft.record(event)
-    draft.settle(replay.step(event), replay.unread, replay.bind)
+    draft.settle(replay.step(draft.record(event)), replay.unread, replay.bind)
+
+
+def _long(name: str, state: State, cap: HistoryCap) -> str:
+    return (
+        f"{name}: the history has {state.length:,} events and about {state.size:,} bytes, a fifth of "
+        f"max_history_events ({cap.events:,}) or max_history_bytes ({cap.size:,}): call ctx.continue_as_new() soon"
+    )
 
 
 def _consume_rest(draft: Draft) -> None:
@@ -168,12 +188,12 @@ def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> Tu
     delivery, state = turn.delivery, draft.state
     # Before its first turn an execution can only be ended: a start that is recorded but not fed could not be replayed.
     wanted = Terminate if state.started is None else (Terminate, Suspend)
-    controls = [mail for mail in delivery.mails if isinstance(mail.message, wanted)]
+    controls = [mail for mail in delivery.mails if isinstance(mail.message, wanted) or is_deadline(state, mail.message)]
     if state.started is None:
         if not controls:
             return park(turn, reason, detail)
         draft.record(begin(_start_of(delivery), delivery.now, turn.version))
-    terminate = next((mail for mail in controls if isinstance(mail.message, Terminate)), None)
+    terminate = next((mail for mail in controls if not isinstance(mail.message, Suspend)), None)
     if terminate is not None:
         _record_mail(draft, terminate, delivery.now)
         _consume_rest(draft)
@@ -189,13 +209,23 @@ def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> Tu
             _record_mail(draft, mail, delivery.now)
         draft.consumed = mail.id
     if draft.consumed or draft.events:
-        return draft.commit()
+        return _recorded(draft)
     return park(turn, reason, detail)
+
+
+def _recorded(draft: Draft) -> TurnCommit:
+    draft.refuse()
+    if draft.state.ended is not None:
+        _consume_rest(draft)
+    return draft.commit()
 
 
 def _record_mail(draft: Draft, mail: Mail, now: int) -> None:
     if isinstance(mail.message, Malformed):
         draft.dead.extend(_dead(draft.instance, mail))
+        return
+    if is_deadline(draft.state, mail.message):
+        draft.expire(now)
         return
     event = admit(draft.state, mail.message, now)
     if event is not None:

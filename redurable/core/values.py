@@ -61,13 +61,15 @@ class Parent(Struct, frozen=True):
 class Child(Struct, frozen=True):
     """What a parent decides about a child beside its arguments.
 
-    An empty `instance` means `{parent}:{seq}`; `delay` in milliseconds; `attempt` counts the calls of a retry policy.
+    An empty `instance` means `{parent}:{seq}`; `delay` and `execution_timeout` in milliseconds; `attempt` counts the
+    calls of a retry policy.
     """
 
     instance: str = ""
     tags: dict[str, str] = {}
     delay: int = 0
     attempt: int = 1
+    execution_timeout: int = 0
 
 
 class Backoff(StrEnum):
@@ -79,7 +81,10 @@ class Backoff(StrEnum):
 
 
 class Retry(Struct, frozen=True, omit_defaults=True):
-    """A retry policy on the wire; times in milliseconds, `jitter` as a fraction of the interval (0 to 1)."""
+    """A retry policy on the wire; times in milliseconds, `jitter` as a fraction of the interval (0 to 1).
+
+    `retry_timeout_ms` after a call was scheduled no further attempt begins; 0: whenever.
+    """
 
     max_attempts: int = 3
     initial_ms: int = 1000
@@ -88,6 +93,7 @@ class Retry(Struct, frozen=True, omit_defaults=True):
     max_interval_ms: int = 0
     jitter: float = 0.0
     non_retryable: tuple[str, ...] = ()
+    retry_timeout_ms: int = 0
 
 
 class Timeouts(Struct, frozen=True, omit_defaults=True):
@@ -138,11 +144,24 @@ class Attempt(Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
 
 
+class Held(Struct, frozen=True, omit_defaults=True):
+    """An attempt whose function has returned, and which whoever has its token completes: `key` is its secret.
+
+    `worker` began it, at `started`; `last` is its last sign of life (both in milliseconds of the Unix epoch).
+    """
+
+    key: str
+    worker: str = ""
+    started: int = 0
+    last: int = 0
+
+
 class Task(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"):
     """A piece of activity work, as it lies in a task queue.
 
     `log`: its earlier attempts. `heartbeat`: the newest details that one of them left. `waiting_since`: when the
-    attempt began to wait, where that was before the task came into its queue (milliseconds; 0: it was not).
+    attempt began to wait, where that was before the task came into its queue (milliseconds; 0: it was not). `held`: the
+    attempt is under way without a worker; a task that comes back into its queue so has run out of its time.
     """
 
     instance: str
@@ -156,6 +175,7 @@ class Task(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"):
     log: tuple[Attempt, ...] = ()
     heartbeat: Raw = ABSENT
     waiting_since: int = 0
+    held: Held | None = None
     v: int = 1
 
     @property

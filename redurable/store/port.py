@@ -12,12 +12,16 @@ from typing import Literal, Protocol
 
 from msgspec import Raw, Struct
 
+from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
 from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
+
+MOST_SEARCHED = 1_000
+"""So many tasks of a queue are looked at in search of one."""
 
 
 class StartRequest(Struct, frozen=True):
@@ -77,13 +81,23 @@ class TaskDemand(Struct, frozen=True):
 class TaskEnd(Struct, frozen=True):
     """How an attempt ended: `message` for a final outcome, else `retry` is put back into its queue after `delay_ms`.
 
-    Only timers count the wait of a retry in its queue: with `schedule_to_start`, `delay_ms` is 1 at least.
+    Only timers count the wait of a retry in its queue: with `schedule_to_start`, `delay_ms` is 1 at least. A call has
+    one retry that waits: a later one takes its place. A retry of an execution that is over is dropped.
     """
 
     lease: TaskLease
     message: ActivityResult | ActivityFailure | None = None
     retry: Task | None = None
     delay_ms: int = 0
+
+
+class Underway(Struct, frozen=True):
+    """What a store has of a call without outcome: its task, which waits to come back into its queue at `due` (0: it is
+    there), or is held by the consumer `holder`."""
+
+    task: Task
+    due: int = 0
+    holder: str = ""
 
 
 class DueTimer(Struct, frozen=True, order=True):
@@ -170,8 +184,8 @@ class Store(Protocol):
       `not_begun(task)`, but only while nobody has received that entry of the queue; else it does nothing. The entry
       stays: whoever receives it sees that it is too late. A call has one such timer: a later one takes its place.
 
-    Both go with `closed_calls`, and like all timers do nothing when the execution is gone. The names are those of
-    `core.limits`.
+    Both go with `closed_calls`, and like all timers do nothing when the execution is gone; so does a retry that waits.
+    The names are those of `core.limits`.
     """
 
     hub: str
@@ -223,6 +237,14 @@ class Store(Protocol):
         """End attempts: acknowledge and append the outcome, or schedule the retry; heartbeat details that lie in the
         store go with an end that is accepted. Then receive up to `count` ready entries of `partitions` in the same
         step, checked out where they belong to an instance of `ends`."""
+        ...
+
+    async def settle(self, said: Completion) -> bool:
+        """Do what is said of an attempt by token, in one step: take it away, where it is held (`is_held`: a retry that
+        waits) or lies in its queue (the entry of the token, received by somebody, with a task that `is_of` the token),
+        and put down what follows (`sequel`) as `complete` does. A sign of life of an attempt that lies in its queue
+        changes nothing. False, and nothing is written: it is in neither place, or its execution is over, or another hub
+        is meant. The rules are those of `core.completion`. What the intake says so and is late is a dead letter."""
         ...
 
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
@@ -327,6 +349,11 @@ class Inspect(Protocol):
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         """A page of the history of an execution (default: the current one)."""
+        ...
+
+    async def underway(self, instance: str, execution: str, calls: Sequence[tuple[int, str]]) -> list[Underway | None]:
+        """Of each call, by its seq and the name of its task queue, what there is; None: nothing, or its task is not
+        among the oldest `MOST_SEARCHED` of that queue."""
         ...
 
     async def executions(self, instance: str) -> list[str]:

@@ -28,7 +28,7 @@ from redurable.worker.common import Common, log
 from redurable.worker.ends import Ended, Ends
 from redurable.worker.holdings import TaskKey, task_key
 from redurable.worker.slots import Slots
-from redurable.worker.verdicts import Begun, Verdict, fell_silent, put_back, too_late
+from redurable.worker.verdicts import Begun, Verdict, fell_silent, not_completed, put_back, too_late
 
 CANCEL_SECONDS = 1.0
 """How long cancelled activities may take to clean up when the worker stops."""
@@ -93,7 +93,9 @@ class Activities:
                 continue
             self._common.holdings.tasks[key] = lease
             definition = self._code.activity(lease.task.name)
-            if definition is None:
+            if lease.task.held is not None:
+                self._report(not_completed(lease, self._common.clock.now()))
+            elif definition is None:
                 self._put_back(lease)
             elif self.slots.take(definition.is_async):
                 self._start(lease, definition)
@@ -170,7 +172,8 @@ class Activities:
             self.slots.give(definition.is_async)
             self._report(late)
             return
-        begun = Begun(lease, self._common.ownership.worker, round(clock.now()), Pulse(self._max_payload))
+        pulse = Pulse(self._max_payload)
+        begun = Begun(lease, self._common.ownership.worker, round(clock.now()), pulse, self._common.store.hub)
         running = _Running(begun, definition.is_async, time.perf_counter())
         task = asyncio.get_running_loop().create_task(attempt(definition, begun, self._threads, clock))
         self._attempts[task_key(lease)] = running, task

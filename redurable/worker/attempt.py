@@ -18,7 +18,9 @@ from msgspec import Raw
 from redurable.authoring.activity_context import ActivityContext, Pulse
 from redurable.authoring.definitions import ActivityDefinition
 from redurable.authoring.failures import failure_of
+from redurable.core.limits import timed_out
 from redurable.core.sizes import check_size
+from redurable.core.values import NULL
 from redurable.errors import (
     ActivityTimedOut,
     HeartbeatTimeout,
@@ -28,7 +30,7 @@ from redurable.errors import (
 )
 from redurable.store.port import TaskEnd
 from redurable.worker.clock import StoreClock
-from redurable.worker.verdicts import Begun, raised, ran_out, returned
+from redurable.worker.verdicts import Begun, Verdict, left_open, raised, ran_out, returned
 
 CLEANUP_SECONDS = 1.0
 """So long an async function that was cancelled by a timeout may clean up before the next attempt can begin."""
@@ -54,21 +56,34 @@ async def attempt(
     timeouts = begun.task.options.timeouts
     work = _outcome(definition, begun, threads)
     if not (timeouts.start_to_close or timeouts.schedule_to_close or timeouts.heartbeat):
-        return _judged(begun, await work, clock)
+        return _judged(definition, begun, await work, clock)
     return await _watched(definition, begun, work, clock)
 
 
-def _judged(begun: Begun, outcome: Outcome, clock: StoreClock) -> Finished:
+def _judged(definition: ActivityDefinition, begun: Begun, outcome: Outcome, clock: StoreClock) -> Finished:
     if not isinstance(outcome, BaseException):
-        return Finished(*returned(begun, outcome))
+        return Finished(*(left_open(begun, clock.now()) if begun.pulse.later else returned(begun, outcome)))
     if isinstance(outcome, _Unfit) and outcome.__cause__ is not None:
         return Finished(*raised(begun, outcome.__cause__, clock.now(), final=True))
-    return Finished(*raised(begun, outcome, clock.now()))
+    error, wanted = _asked(definition, outcome)
+    return Finished(*raised(begun, error, clock.now(), final=not wanted))
+
+
+def _asked(definition: ActivityDefinition, error: BaseException) -> tuple[BaseException, bool]:
+    """Whether the activity's own predicate wants another attempt; an error of the predicate takes the place of the one
+    that it was asked about, and is final."""
+    if definition.retry_if is None or not isinstance(error, Exception):
+        return error, True
+    try:
+        return error, bool(definition.retry_if(error))
+    except Exception as problem:
+        problem.__cause__ = error
+        return problem, False
 
 
 async def _outcome(definition: ActivityDefinition, begun: Begun, threads: CapacityLimiter) -> Outcome:
     try:
-        with ActivityContext.of(begun.task, begun.pulse).active():
+        with ActivityContext.of(begun.task, begun.pulse, begun.token).active():
             return await _run(definition, begun, threads)
     except asyncio.CancelledError as error:
         current = asyncio.current_task()
@@ -90,6 +105,8 @@ async def _run(definition: ActivityDefinition, begun: Begun, threads: CapacityLi
     else:
         call = partial(definition.function, *args, **kwargs)
         result = await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
+    if begun.pulse.later:
+        return NULL
     try:
         said = definition.encode(result)
         check_size(f"activity {definition.name!r}", "result", memoryview(said).nbytes, begun.pulse.max_payload)
@@ -111,7 +128,7 @@ async def _watched(
     try:
         kind = await deadlines.run_out(working)
         if kind is None:
-            return _judged(begun, working.result(), clock)
+            return _judged(definition, begun, working.result(), clock)
         begun.pulse.cancelled = True
         if definition.is_async:
             working.cancel()
@@ -121,8 +138,16 @@ async def _watched(
         working.cancel()
         await asyncio.wait([working])
         raise
-    end, outcome = ran_out(begun, kind, clock.now(), _said_in_the_end(working))
-    return Finished(end, outcome, None if working.done() else working)
+    return Finished(*_timed_out(definition, begun, kind, working, clock.now()), None if working.done() else working)
+
+
+def _timed_out(
+    definition: ActivityDefinition, begun: Begun, kind: type[ActivityTimedOut], working: Working, now: float
+) -> Verdict:
+    cause, task = _said_in_the_end(working), begun.task
+    error = kind(task.name, timed_out(kind, task, task.attempt, cause))
+    answer, wanted = _asked(definition, error)
+    return ran_out(begun, kind, now, cause, not wanted) if answer is error else raised(begun, answer, now, final=True)
 
 
 def _said_in_the_end(working: Working) -> Any:

@@ -72,4 +72,5 @@ class Completions:
 
 def _attempted(ended: Ended, accepted: bool) -> ActivityAttempted:
     outcome = ended.outcome if accepted else "lost"
-    return ActivityAttempted(ended.end.lease.task.name, outcome, ended.seconds, ended.end.retry is not None)
+    retried = ended.end.retry is not None and ended.outcome != "later"
+    return ActivityAttempted(ended.end.lease.task.name, outcome, ended.seconds, retried)

@@ -55,6 +55,11 @@ class PatientStore:
         self._down = False
         self._damages: set[str] = set()
 
+    @property
+    def hub(self) -> str:
+        """The name of the hub."""
+        return self._store.hub
+
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
         return await self._look("receive", lambda: self._store.receive(partitions, count, block_ms), [], block_ms)
 

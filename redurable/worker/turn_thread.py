@@ -18,6 +18,7 @@ import anyio
 from msgspec import Struct
 
 from redurable.core.delivery import Delivery, Parking
+from redurable.core.history_cap import HistoryCap
 from redurable.core.sizes import Bounds
 from redurable.core.turn import Known, Turn, TurnInput, park, take_turn
 from redurable.settings import WorkerSettings
@@ -42,12 +43,13 @@ class Taken(Struct, frozen=True):
 
 
 class TurnThread:
-    """Takes batches of turns, one after the other. The settings say what their code may make, and how long instances
-    are parked."""
+    """Takes batches of turns, one after the other. The settings say what their code may make, how long histories may
+    become, and how long instances are parked."""
 
     def __init__(self, code: Code, settings: WorkerSettings) -> None:
         self._code = code
         self._bounds = Bounds(settings.max_payload_bytes, settings.max_turn_bytes)
+        self._cap = HistoryCap(settings.max_history_events, settings.max_history_bytes)
         self._parking = Parking(settings.park_min_ms, settings.park_max_ms)
         self._hop = Hop("redurable-turns")
         # Unique among all workers by the random part, and within this one by the number.
@@ -81,7 +83,7 @@ class TurnThread:
     def _take(self, delivery: Delivery, known: Known | None) -> Taken:
         started = known.state.started.at if known is not None and known.state.started is not None else 0
         head = f"{self._prefix}{next(self._numbers):x}"
-        given = TurnInput(delivery, known, head, VERSION, self._parking, self._bounds)
+        given = TurnInput(delivery, known, head, VERSION, self._parking, self._bounds, self._cap)
         begin = time.perf_counter()
         try:
             turn = take_turn(self._code.orchestrator(delivery.name), given)

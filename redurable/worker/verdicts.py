@@ -13,10 +13,12 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from redurable.authoring.activity_context import Pulse
-from redurable.authoring.failures import failure_of
+from redurable.authoring.failures import failure_of, retry_after_of
 from redurable.core import limits
-from redurable.core.messages import ActivityFailure, ActivityResult
-from redurable.core.retry import is_retryable, next_delay
+from redurable.core.attempts import Sequel, after, call_failed, succeeded, wait_before_next
+from redurable.core.completion import hold, ran_out_of_time
+from redurable.core.retry import is_retryable
+from redurable.core.tokens import Token, write_token
 from redurable.core.values import ABSENT, Attempt, Ending, Failure, Task
 from redurable.errors import ActivityCrashed, ActivityTimedOut, ScheduleToCloseTimeout
 from redurable.store.port import TaskEnd, TaskLease
@@ -28,65 +30,89 @@ Verdict: TypeAlias = tuple[TaskEnd, str]
 
 
 class Begun(Struct, frozen=True):
-    """An attempt under way: its task, who runs it, since when (the store's milliseconds), and its signs of life."""
+    """An attempt under way: its task, who runs it, since when (the store's milliseconds), signs of life, hub."""
 
     lease: TaskLease
     worker: str
     started: int
     pulse: Pulse
+    hub: str = ""
 
     @property
     def task(self) -> Task:
         """What is attempted."""
         return self.lease.task
 
+    def token(self) -> str:
+        """By which somebody else completes the attempt."""
+        task, lease = self.task, self.lease
+        token = Token(
+            self.hub,
+            task.instance,
+            task.execution,
+            task.seq,
+            task.attempt,
+            lease.queue,
+            lease.id,
+            self.worker,
+            self.started,
+        )
+        return write_token(token)
+
 
 def returned(begun: Begun, result: Raw) -> Verdict:
     """The function returned, and its result has a JSON form."""
-    task = begun.task
-    message = ActivityResult(
-        execution=task.execution,
-        seq=task.seq,
-        result=result,
-        attempts=task.attempt,
-        worker=begun.worker,
-        started=begun.started,
-        log=task.log,
-    )
-    return TaskEnd(_with_stored(begun), message), "ok"
+    return _end(_with_stored(begun), succeeded(begun.task, result, begun.worker, begun.started)), "ok"
+
+
+def left_open(begun: Begun, now: float) -> Verdict:
+    """The function returned, and has handed out a token by which the attempt is completed later."""
+    task, pulse = begun.task, begun.pulse
+    if pulse.details is not ABSENT:
+        task = replace(task, heartbeat=pulse.details)
+    return _end(_with_stored(begun), hold(task, begun.lease.id, begun.worker, begun.started, round(now))), "later"
 
 
 def raised(begun: Begun, error: BaseException, now: float, final: bool = False) -> Verdict:
-    """The function raised an error. `final`: the next attempt would find the same."""
+    """The function raised an error. `final`: there is no use in another attempt."""
     task = begun.task
     retryable = not final and is_retryable(error, task.options.retry)
     failure = replace(failure_of(error), attempts=task.attempt)
-    end = _again_or_over(begun, Ending.FAILED, failure, retryable, now)
+    end = _failed(begun, Ending.FAILED, failure, retryable, now, retry_after_of(error))
     return end, "error" if retryable else "non_retryable"
 
 
-def ran_out(begun: Begun, kind: type[ActivityTimedOut], now: float, cause: Failure | None = None) -> Verdict:
-    """A timeout of the running attempt ran out; `cause` is what the function raised when it was cancelled."""
+def ran_out(
+    begun: Begun, kind: type[ActivityTimedOut], now: float, cause: Failure | None = None, final: bool = False
+) -> Verdict:
+    """A timeout of the running attempt ran out; `cause` is what the function raised when it was cancelled. `final`:
+    there is no use in another attempt."""
     task = begun.task
     failure = limits.timed_out(kind, task, task.attempt, cause)
-    retryable = kind is not ScheduleToCloseTimeout and is_retryable(kind(task.name, failure), task.options.retry)
-    return _again_or_over(begun, Ending.TIMED_OUT, failure, retryable, now), "timeout"
+    final = final or kind is ScheduleToCloseTimeout
+    retryable = not final and is_retryable(kind(task.name, failure), task.options.retry)
+    return _failed(begun, Ending.TIMED_OUT, failure, retryable, now), "timeout"
+
+
+def not_completed(lease: TaskLease, now: float) -> Verdict:
+    """Nobody has completed the attempt by its token in time: it came back into its queue."""
+    return _end(lease, ran_out_of_time(lease.task, round(now))), "timeout"
 
 
 def fell_silent(lease: TaskLease, now: float) -> Verdict:
     """The worker that ran the attempt let its lease run out. After the first time the next attempt follows at once."""
+    if lease.task.held is not None:
+        return not_completed(lease, now)
     task, policy = lease.task, lease.task.options.retry
     failure = limits.crashed(task, lease.holder)
-    delay = next_delay(policy, task.attempt, task.idempotency_key)
+    delay = wait_before_next(task)
     if delay is not None and all(attempt.outcome is not Ending.CRASHED for attempt in task.log):
         delay = 0
     if not is_retryable(ActivityCrashed(task.name, failure), policy):
         delay = None
     attempt = Attempt(task.attempt, Ending.CRASHED, lease.holder, lease.queued_at, round(now))
     details = task.heartbeat if lease.heartbeat is ABSENT else lease.heartbeat
-    if delay is not None:
-        return _again(lease, attempt, failure, delay, details), "crashed"
-    return TaskEnd(lease, _failure(task, failure, log=limits.logged(task.log, attempt))), "crashed"
+    return _end(lease, after(task, attempt, failure, delay, details)), "crashed"
 
 
 def too_late(lease: TaskLease, now: float) -> Verdict | None:
@@ -98,7 +124,7 @@ def too_late(lease: TaskLease, now: float) -> Verdict | None:
         return TaskEnd(lease, limits.not_begun(task)), "timeout"
     if task.close_by and now >= task.close_by:
         failure = limits.timed_out(ScheduleToCloseTimeout, task, task.attempt - 1)
-        return TaskEnd(lease, _failure(task, failure, log=task.log)), "timeout"
+        return TaskEnd(lease, call_failed(task, failure, task.log)), "timeout"
     return None
 
 
@@ -121,34 +147,18 @@ def _waits_since(lease: TaskLease) -> int:
     return lease.task.waiting_since or lease.queued_at
 
 
-def _again_or_over(begun: Begun, ending: Ending, failure: Failure, retryable: bool, now: float) -> TaskEnd:
-    task, lease, pulse = begun.task, _with_stored(begun), begun.pulse
-    delay = next_delay(task.options.retry, task.attempt, task.idempotency_key) if retryable else None
-    if delay is None:
-        return TaskEnd(lease, _failure(task, failure, begun.worker, begun.started, task.log))
+def _failed(
+    begun: Begun, ending: Ending, failure: Failure, retryable: bool, now: float, asked: int | None = None
+) -> TaskEnd:
+    task, pulse = begun.task, begun.pulse
+    delay = wait_before_next(task, asked) if retryable else None
     attempt = Attempt(task.attempt, ending, begun.worker, begun.started, round(now), failure)
-    return _again(lease, attempt, failure, delay, task.heartbeat if pulse.details is ABSENT else pulse.details)
+    details = task.heartbeat if pulse.details is ABSENT else pulse.details
+    return _end(_with_stored(begun), after(task, attempt, failure, delay, details))
 
 
-def _again(lease: TaskLease, attempt: Attempt, failure: Failure, delay: int, details: Raw) -> TaskEnd:
-    """The next attempt, if there is time for it."""
-    task = lease.task
-    log = limits.logged(task.log, attempt)
-    if task.close_by and attempt.ended + delay >= task.close_by:
-        over = limits.timed_out(ScheduleToCloseTimeout, task, task.attempt, failure)
-        return TaskEnd(lease, _failure(task, over, log=log))
-    if task.options.timeouts.schedule_to_start:
-        delay = max(delay, 1)
-    following = replace(task, attempt=task.attempt + 1, log=log, heartbeat=details, waiting_since=0)
-    return TaskEnd(lease, retry=following, delay_ms=delay)
-
-
-def _failure(
-    task: Task, failure: Failure, worker: str = "", started: int = 0, log: tuple[Attempt, ...] = ()
-) -> ActivityFailure:
-    return ActivityFailure(
-        execution=task.execution, seq=task.seq, failure=failure, worker=worker, started=started, log=log
-    )
+def _end(lease: TaskLease, sequel: Sequel) -> TaskEnd:
+    return TaskEnd(lease, sequel.message, sequel.retry, sequel.delay_ms)
 
 
 def _with_stored(begun: Begun) -> TaskLease:

@@ -26,7 +26,7 @@ SOURCE = """
 import asyncio
 from pathlib import Path
 
-from redurable import App, OrchestrationContext
+from redurable import ActivityContext, App, OrchestrationContext
 
 app = App("shop")
 GREETING = "Hello"
@@ -56,6 +56,16 @@ async def hello(ctx: OrchestrationContext, name: str, excited: bool = False) -> 
 async def wait_for(ctx: OrchestrationContext, event: str) -> object:
     ctx.set_custom_status({"waiting_for": event})
     return await ctx.wait_for_external_event(event)
+
+
+@app.activity
+async def ask(question: str) -> object:
+    Path("token").write_text(ActivityContext.current().complete_later())
+
+
+@app.orchestrator
+async def hand_over(ctx: OrchestrationContext, question: str) -> object:
+    return await ctx.call_activity(ask, question)
 
 
 @app.orchestrator
@@ -176,6 +186,33 @@ def server(shop: Shop) -> Iterator[Running]:
     with shop.process("worker", "shop_app:app", "--metrics-port", "0") as worker:
         worker.line("is ready")
         yield worker
+
+
+@pytest.mark.usefixtures("server")
+def test_an_activity_is_completed_by_token(shop: Shop) -> None:
+    shop.run("start", "hand_over", "--input", '"Really?"', "--id", "order-43")
+    until(lambda: "handed-over" in shop.run("status", "order-43", "--activities"), "the call is open")
+    (pending,) = shop.json("status", "order-43", "--activities")["pending_activities"]
+    assert (pending["name"], pending["state"], pending["attempt"]) == ("ask", "handed-over", 1)
+    token = (shop.directory / "token").read_text()
+
+    shop.run("heartbeat-activity", token, "--details", "[1]")
+    assert "is no token" in shop.run("complete-activity", "nonsense", code=1)
+    shop.run("fail-activity", token, "--error", "Busy", "--message", "later", "--final", "--hub", "other", code=1)
+    shop.run("fail-activity", token, "--error", "Busy", "--message", "later")
+    until(lambda: shop.json("status", "order-43", "--activities")["pending_activities"][0]["attempt"] == 2, "again")
+    until(lambda: "handed-over" in shop.run("status", "order-43", "--activities"), "the call is open again")
+    again = (shop.directory / "token").read_text()
+    assert shop.json("complete-activity", again, "--result", '{"sum": 12345678901234567890}')["done"] == "completed"
+    assert json.loads(shop.run("result", "order-43")) == {"sum": 12345678901234567890}
+    assert "no attempt with this token" in shop.run("complete-activity", again, code=1)
+    assert "Busy" in shop.run("history", "order-43")
+
+
+@pytest.mark.usefixtures("server")
+def test_an_execution_timeout_ends_an_instance(shop: Shop) -> None:
+    shop.run("start", "wait_for", "--input", '"Godot"', "--id", "order-44", "--execution-timeout", "0.2")
+    assert "ExecutionTimedOut" in shop.run("result", "order-44", "--timeout", "20", code=1)
 
 
 @pytest.mark.usefixtures("server")

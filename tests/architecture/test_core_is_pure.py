@@ -16,6 +16,7 @@ from tests.architecture.checkout import PACKAGE, name
 
 PURE = {
     "__future__",
+    "base64",
     "binascii",
     "bisect",
     "collections",

@@ -24,7 +24,7 @@ from redurable.core.messages import (
 )
 from redurable.core.values import Failure
 from redurable.errors import StoreFull
-from redurable.store.redis.relay import Burial, Parcel, bury, deliver, read_outbox_entry, split
+from redurable.store.redis.relay import Burial, Parcel, bury, deliver, split
 from redurable.store.redis.store import RedisStore
 from redurable.store.redis.wire import LAST_ID, outbox_fields
 from tests.support.redis_state import letters, living_in, mails, relay_all, set_field, start
@@ -50,7 +50,7 @@ async def put_out(store: RedisStore, partition: int, item: Outgoing | DeadLetter
 async def read_out(store: RedisStore, partition: int) -> tuple[list[Parcel], list[Burial]]:
     """The first step of a relay."""
     entries = await store.lane.call("XRANGE", store.layout.partition(partition).outbox, "-", "+")
-    return split(entries, read_outbox_entry)
+    return split(entries)
 
 
 async def test_a_relay_dies_after_delivering_and_another_repeats_it(store: RedisStore, other: RedisStore) -> None:

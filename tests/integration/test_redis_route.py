@@ -12,10 +12,13 @@ from anyio import lowlevel
 from redis import Redis
 
 from redurable.core.messages import Malformed, RaiseEvent, StartExecution, Terminate
+from redurable.core.tokens import Token, write_token
 from redurable.errors import StoreDamaged
 from redurable.store.port import Routed, TaskDemand
-from redurable.store.redis.relay import INTAKE, bury, deliver, read_intake_entry, split
+from redurable.store.redis.relay import INTAKE, bury, deliver, split_intake
 from redurable.store.redis.store import RedisStore, redis_store
+from redurable.store.redis.tokens import settle_from_intake
+from redurable.testing.conformance import scenes
 from tests.support.redis_state import letters, mails, relay_all, set_field, start
 from tests.support.servers import Server
 
@@ -74,7 +77,7 @@ async def test_routers_that_die_between_steps_deliver_each_entry_once(store: Red
         foreign.xadd(store.layout.hub.intake, {"event": "E", "instance": "o-1", "id": f"n{number}"})
     foreign.xadd(store.layout.hub.intake, {"nonsense": "1"})
     entries = await store.lane.call("XRANGE", store.layout.hub.intake, "-", "+")
-    parcels, burials = split(entries, read_intake_entry)
+    parcels, burials, _ = split_intake(entries)
     assert await deliver(store.lane, store.layout, INTAKE, parcels[:2]) == [b"sent"] * 2
     assert await bury(store.lane, store.layout, INTAKE, burials) == 1
     assert await store.route(100, 0) == Routed(1, 0)
@@ -85,6 +88,21 @@ async def test_routers_that_die_between_steps_deliver_each_entry_once(store: Red
         "n2",
     ]
     assert len(await letters(store)) == 1
+
+
+async def test_routers_that_die_amid_tokens_do_what_is_said_once(store: RedisStore, foreign: Redis) -> None:
+    (lease,) = await scenes.with_tasks(store, scenes.task())
+    token = Token(store.hub, "one", "x1", 1, 1, "default", lease.id)
+    for text in (write_token(token), write_token(msgspec.structs.replace(token, seq=2))):
+        foreign.xadd(store.layout.hub.intake, {"complete": text, "result": "7"})
+    _, _, sayings = split_intake(await store.lane.call("XRANGE", store.layout.hub.intake, "-", "+"))
+    assert [await settle_from_intake(store.lane, store.layout, saying) for saying in sayings] == [b"done", b"dead"]
+    assert await store.route(100, 0) == Routed(0, 0)
+    assert await store.lane.call("XLEN", store.layout.hub.intake) == 0
+    await relay_all(store)
+    (letter,) = await letters(store)
+    assert b"no attempt with this token is under way" in letter[b"reason"]
+    assert len(await mails(store, "one")) == 1
 
 
 async def test_route_wakes_up_for_the_first_entry(store: RedisStore, foreign: Redis) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from redurable.core.codec import Unreadable, decode_event, decode_message, decode_start, decode_task, encode
+from redurable.core.completion import Completion
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.events import Event
 from redurable.core.foreign import INTERNAL, Intake, read_intake, read_mail
@@ -24,6 +25,7 @@ from redurable.core.messages import (
     Suspend,
     Terminate,
 )
+from redurable.core.tokens import Token, read_token, write_token
 from redurable.core.values import Arguments, Task
 from redurable.store.memory import letters
 from redurable.store.memory.state import read_timer_member as read_memory_member
@@ -100,11 +102,11 @@ def test_what_a_foreign_client_writes_is_read_as_it_is_meant(name: str, data: Ra
 
 
 _names = st.sampled_from([b"event", b"data", b"id", b"m", b"terminate", b"suspend", b"resume", b"instance", b"start",
-                          b"input", b"args", b"kwargs"])  # fmt: skip
+                          b"input", b"args", b"kwargs", b"complete", b"fail", b"result", b"error"])  # fmt: skip
 _quoted = st.binary(max_size=5).map(lambda text: b'"' + text + b'"')
-_bodies = st.one_of(
-    st.binary(max_size=40), _quoted, payloads.map(bytes), values(Message).map(encode), TEXT.map(str.encode)
-)
+_token = write_token(Token("orders", "one", "x1", 1, 1, "default", "1-1")).encode()
+_texts = TEXT.map(str.encode) | st.just(_token)
+_bodies = st.one_of(st.binary(max_size=40), _quoted, payloads.map(bytes), values(Message).map(encode), _texts)
 
 
 @tried(400)
@@ -120,6 +122,8 @@ def test_whatever_a_foreign_client_writes_is_a_message_or_malformed(fields: dict
     intake = read_intake("1-1", fields)
     if isinstance(intake, Malformed):
         assert intake.fields == tuple(fields.items())
+    elif isinstance(intake, Completion):
+        assert read_token(write_token(intake.token)) == intake.token
     elif isinstance(intake.message, StartExecution):
         assert decode_start(encode(intake.message)) == intake.message
     else:

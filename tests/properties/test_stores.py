@@ -16,8 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from msgspec import Raw
 from msgspec.structs import replace
 
+from redurable.core.completion import Completion, hold
 from redurable.core.delivery import Outgoing, Position, TurnCommit
-from redurable.store.port import StartRequest, TaskDemand, TaskEnd
+from redurable.core.tokens import Token
+from redurable.core.values import Failure
+from redurable.store.port import StartRequest, TaskDemand, TaskEnd, TaskLease, Underway
 from redurable.store.redis.channel import channel_factory
 from redurable.store.redis.lane import Lane
 from redurable.testing.conformance import scenes
@@ -44,6 +47,10 @@ from tests.properties.store_plans import (
 )
 from tests.properties.twins import PARTITIONS, QUEUES, Fields, Twins
 from tests.support.servers import Server
+
+SAYINGS = ("result", "failure", "details", "nothing")
+FORGED: list[dict[str, Any]] = [{}, {}, {}, {"seq": 2}, {"attempt": 2}, {"execution": "x2"}, {"entry": "9-9"}]
+"""How a token may differ from a true one."""
 
 
 class Stores(RuleBasedStateMachine):
@@ -150,6 +157,33 @@ class Stores(RuleBasedStateMachine):
                 ends.append((scenes.ended(one), scenes.ended(two)))
         if ends:
             self.twins.run(pairs.complete(ends, [known] * len(ends), count))
+
+    @rule(worker=workers, chosen=picks)
+    def leave_open(self, worker: int, chosen: list[int]) -> None:
+        """Attempts that somebody else completes."""
+        pairs = self.twins.workers[worker]
+        ends = [(_left_open(one), _left_open(two)) for one, two in _pick(pairs.leases, chosen)]
+        if ends:
+            self.twins.run(pairs.complete(ends, [None] * len(ends), 0))
+
+    @rule(
+        chosen=picks, said=st.sampled_from(["result", "failure", "details", "nothing"]), forged=st.sampled_from(FORGED)
+    )
+    def settle(self, chosen: list[int], said: str, forged: dict[str, Any]) -> None:
+        pairs = self.twins.workers[0]
+        for pair in _pick(pairs.leases, chosen):
+            one, two = self.twins.run(
+                pairs.ask(lambda store, at, pair=pair: store.settle(_completion(store.hub, pair[at], said, forged)))
+            )
+            assert one == two
+
+    @rule(instance=instances, execution=executions, queue=st.sampled_from(QUEUES))
+    def underway(self, instance: str, execution: str, queue: str) -> None:
+        calls = [(seq, queue) for seq in range(3)]
+        one, two = self.twins.run(
+            self.twins.workers[0].ask(lambda store, _: store.underway(instance, execution, calls))
+        )
+        assert [_stands(call) for call in one] == [_stands(call) for call in two]
 
     # -- leases
 
@@ -258,6 +292,29 @@ class Stores(RuleBasedStateMachine):
             self.receive(0, number, steal=False)
         self.checkout(0, list(range(3)), [None] * 3)
         self.twins.look()
+
+
+def _left_open(lease: TaskLease) -> TaskEnd:
+    return TaskEnd(lease, retry=hold(lease.task, lease.id, "w1", 5, 10).retry, delay_ms=HOUR_MS)
+
+
+def _completion(hub: str, lease: TaskLease, said: str, forged: dict[str, Any]) -> Completion:
+    """What is said of the attempt by its token, or by one that somebody changed."""
+    task = lease.task
+    token = Token(hub, task.instance, task.execution, task.seq, task.attempt, lease.queue, lease.id, "w1", 5)
+    fields: dict[str, dict[str, Any]] = {
+        "result": {"result": scenes.TRUE},
+        "failure": {"failure": Failure("Broken", "it broke"), "final": True},
+        "details": {"details": Raw(b"[7]")},
+    }
+    return Completion(replace(token, **forged), **fields.get(said, {}))
+
+
+def _stands(call: Underway | None) -> object:
+    """Where a call stands; times and ids are the store's own."""
+    if call is None:
+        return None
+    return call.task.attempt, call.task.heartbeat, call.task.held is None, call.due > 0, call.holder
 
 
 def _pick(items: Sequence[Pair[Any]], chosen: Sequence[int]) -> list[Pair[Any]]:

@@ -55,6 +55,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 
 
 _SCALARS: dict[Any, st.SearchStrategy[Any]] = {
+    bool: st.booleans(),
     int: st.integers(-(2**70), 2**70),
     float: st.floats(allow_nan=False, allow_infinity=False),
     str: TEXT,

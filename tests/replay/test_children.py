@@ -257,3 +257,30 @@ def test_ids_that_later_attempts_would_not_fit_into_are_refused_at_once() -> Non
 
     story = AppStory(parent)
     assert list(starts(story.turn())) == ["x" * 254]
+
+
+def test_a_retry_timeout_ends_a_policy_that_does_not() -> None:
+    policy = RetryPolicy(
+        max_attempts=99,
+        initial_interval=timedelta(seconds=10),
+        backoff=Backoff.FIXED,
+        retry_timeout=timedelta(seconds=25),
+    )
+
+    @app.orchestrator(name="patient")
+    async def patient(ctx: OrchestrationContext) -> str:
+        try:
+            await ctx.call_sub_orchestrator(child, 1, retry=policy, execution_timeout=timedelta(seconds=5))
+        except SubOrchestrationFailed as error:
+            return f"{error.type} {error.attempts}"
+        return "?"
+
+    story = AppStory(patient)
+    (first,) = starts(story.turn()).values()
+    assert first.execution_timeout == 5_000
+    for seq in (1, 3):
+        story.turn(failed(seq, "ExecutionTimedOut", stack=""), after=1)
+        (again,) = starts(story.turn(story.due(seq + 1))).values()
+        assert again.execution_timeout == 5_000
+    story.turn(failed(5, "ExecutionTimedOut", stack=""), after=1)
+    assert json.loads(story.result()) == "ExecutionTimedOut 3"

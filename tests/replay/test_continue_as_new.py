@@ -52,7 +52,7 @@ def test_what_is_open_is_closed_and_what_comes_of_it_is_dropped() -> None:
     story.turn()
     story.turn(SubOrchestrationFailure(execution="x1", seq=5, failure=Failure("Boom", "5", "stack")))
     last = story.turn(RaiseEvent(name="Later", data=raw('"early"')), RaiseEvent(name="Go"))
-    assert (last.canceled_timers, last.closed_calls) == ((3, 6), (1,))
+    assert (last.canceled_timers, last.closed_calls) == ((3, 6), (1, 2))
     assert (last.outbox, last.tasks, last.timers) == ((), (), ())
     assert last.next is not None
     assert (last.next.parent, last.next.number, last.next.first_seq) == (BOSS, 2, 7)

@@ -85,7 +85,7 @@ def test_an_execution_that_ends_closes_its_calls() -> None:
     story = Story(leave)
     story.turn()
     commit = story.turn(Terminate())
-    assert (commit.status, commit.closed_calls) == (RuntimeStatus.TERMINATED, (1,))
+    assert (commit.status, commit.closed_calls) == (RuntimeStatus.TERMINATED, (1, 2))
 
     async def hurry(ctx: Ctx) -> str:
         call(ctx)

@@ -18,6 +18,7 @@ from redurable.core.codec import decode_event, encode
 from redurable.core.definition import Scope
 from redurable.core.delivery import Delivery, Entry, Parking, TurnCommit
 from redurable.core.events import Event, ExecutionCompleted, TimerCanceled, TimerCreated, TimerFired
+from redurable.core.history_cap import HistoryCap
 from redurable.core.messages import ActivityResult, Mail, Malformed, Message, RaiseEvent, StartExecution, TimerDue
 from redurable.core.sizes import UNLIMITED, Bounds
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
@@ -96,6 +97,7 @@ class Story:
         self.parks = 0
         self.max_payload = UNLIMITED
         self.max_turn = UNLIMITED
+        self.cap = HistoryCap()
         self._heads = itertools.count(1)
         self._ids = itertools.count(1)
 
@@ -176,7 +178,7 @@ class Story:
             events=() if known else tuple(decode_event(encode(event)) for event in self.history),
         )
         bounds = Bounds(self.max_payload, self.max_turn)
-        return take_turn(self.definition, TurnInput(delivery, known, head, "3.11", PARKING, bounds))
+        return take_turn(self.definition, TurnInput(delivery, known, head, "3.11", PARKING, bounds, self.cap))
 
     def _accept(self, commit: TurnCommit) -> None:
         assert commit.expected == self.head

@@ -125,7 +125,7 @@ async def main(client: Client, order: Order) -> None:
     assert_type(await handle.result(follow=False), Receipt | None)
     assert_type(await client.start(process, order, True, instance_id="x"), Handle[Receipt])
     assert_type(await client.start(process.options(instance_id="x"), order, fast=True), Handle[Receipt])
-    assert_type(await client.start(tick, instance_id="t"), Handle[None])
+    assert_type(await client.start(tick, instance_id="t", execution_timeout=timedelta(days=1)), Handle[None])
     assert_type(await client.start("process", order, result_type=Receipt, instance_id="x"), Handle[Receipt])
     assert_type(await client.start("process", order), Handle[object])
     assert_type(client.get_handle("x", result_type=Receipt), Handle[Receipt])

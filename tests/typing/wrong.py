@@ -6,8 +6,6 @@ Which rule refuses a line is pyright's business and changes with its version, so
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from redurable import App, Client, OrchestrationContext, RetryPolicy
 from tests.typing.right import Order, charge, import_file, process
 
@@ -41,7 +39,7 @@ async def starts(client: Client, order: Order) -> None:
     await client.start(process, "x", instance_id="x")  # pyright: ignore
     await client.start(process, order, instance_idd="x")  # pyright: ignore
     await client.start(process, order, on_conflict="nope")  # pyright: ignore
-    await client.start(process, order, execution_timeout=timedelta(1))  # pyright: ignore
+    await client.start(process, order, execution_timeout=5)  # pyright: ignore
     await client.start(process, order, retry=RetryPolicy())  # pyright: ignore
     await client.start(process, instance_id="x")  # pyright: ignore
     await client.start(charge, order)  # pyright: ignore

@@ -103,9 +103,9 @@ def test_calls_that_make_no_sense_are_refused_at_once() -> None:
         "activity 'count': parameter 'x' of type object cannot be encoded as JSON",
         "<orchestrator 'process'> is no activity: decorate it with @app.activity, or pass its name",
         "<activity 'count'> is no orchestrator: decorate it with @app.orchestrator, or pass its name",
-        "orchestrator 'process': the call of a child takes no 'on_conflict'; its options are delay, instance_id, re",
+        "orchestrator 'process': the call of a child takes no 'on_conflict'; its options are delay, execution_timeo",
         "orchestrator 'process': retry=3: use a RetryPolicy",
-        "orchestrator 'process': the call of a child takes no 'retry'; its options are delay, instance_id, tags",
+        "orchestrator 'process': the call of a child takes no 'retry'; its options are delay, execution_timeout, i",
         "create_timer(datetime.datetime(2030, 1, 1, 0, 0)): a time without a zone is ambiguous: use ctx.current",
         "select() got nothing to wait for: pass at least one awaitable",
     ]

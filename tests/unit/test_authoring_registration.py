@@ -19,7 +19,6 @@ from redurable import (
     CallerError,
     InvalidName,
     InvalidPayload,
-    NotBuilt,
     OrchestrationContext,
     RegistrationError,
     RetryPolicy,
@@ -196,8 +195,8 @@ def test_options_that_do_not_exist_are_refused() -> None:
     with pytest.raises(RegistrationError, match="no option 'task_queue'; there are name"):
         app.orchestrator(task_queue="x")
     orchestrator = app.orchestrator(process)
-    with pytest.raises(NotBuilt, match="execution_timeout"):
-        orchestrator.options(execution_timeout=timedelta(days=1))
+    with pytest.raises(InvalidPayload, match=r"execution_timeout=.*0.*: use a timedelta of more than nothing"):
+        orchestrator.options(execution_timeout=timedelta(0))
     with pytest.raises(InvalidPayload, match="on_conflict='nope': use fail, use-existing, replace-finished"):
         orchestrator.options(on_conflict="nope")
     with pytest.raises(InvalidPayload, match=r"delay=.*-1.*: use a timedelta that is not negative"):

@@ -124,8 +124,8 @@ def _send_out(db: Database, record: Row, turn: TurnCommit) -> list[DueTimer]:
     for seq in turn.canceled_timers:
         cancel(db, "timer", instance, turn.execution, seq)
     for seq in turn.closed_calls:
-        cancel(db, "close", instance, turn.execution, seq)
-        cancel(db, "start", instance, turn.execution, seq)
+        for kind in ("close", "start", "retry"):
+            cancel(db, kind, instance, turn.execution, seq)
     return timers
 
 

@@ -7,6 +7,7 @@ and in order. A store whose partitions cannot share a transaction needs a waterm
 from __future__ import annotations
 
 from redurable.core.codec import encode
+from redurable.core.completion import LATE, Completion
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL, read_intake
 from redurable.core.messages import Malformed, RaiseEvent, StartExecution
@@ -17,6 +18,7 @@ from .database import Database
 from .fields import Fields, read_fields
 from .letters import bury, push_outbox, read_outbox
 from .mailboxes import UNUSABLE, MailboxExhausted
+from .tokens import settle
 
 
 def relay(db: Database, partition: int, count: int) -> int:
@@ -34,23 +36,29 @@ def relay(db: Database, partition: int, count: int) -> int:
     return len(rows)
 
 
-def route(db: Database, count: int) -> Routed | None:
+def route(db: Database, hub: str, count: int) -> Routed | None:
     """Deliver up to `count` entries of the intake. None when it is empty."""
     rows = db.execute("SELECT * FROM intake ORDER BY id LIMIT ?", count)
     dead = 0
     for row in rows:
         db.execute("DELETE FROM intake WHERE id = ?", row["id"])
-        dead += not _route(db, str(row["id"]), read_fields(row["fields"]))
+        dead += not _route(db, hub, str(row["id"]), read_fields(row["fields"]))
     return Routed(len(rows) - dead, dead) if rows else None
 
 
-def _route(db: Database, entry_id: str, fields: Fields) -> bool:
+def _route(db: Database, hub: str, entry_id: str, fields: Fields) -> bool:
     """Deliver one entry of the intake. False when it became a dead letter."""
     item = read_intake(entry_id, fields)
     if isinstance(item, Malformed):
         instance = fields.get(b"instance", b"").decode(errors="replace")
         bury(db, DeadLetter(item.reason, instance, item.fields), position=entry_id)
         return False
+    if isinstance(item, Completion):
+        settled = settle(db, hub, item)
+        if not settled:
+            instance = item.token.instance
+            push_outbox(db, db.partition_of(instance), DeadLetter(LATE, instance, tuple(fields.items())))
+        return settled
     outgoing = Outgoing(item.instance, item.message)
     failed = _deliver(db, outgoing)
     if failed is not None:

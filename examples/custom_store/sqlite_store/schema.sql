@@ -81,10 +81,10 @@ CREATE TABLE IF NOT EXISTS timers (
     due       INTEGER NOT NULL,
     kind      TEXT NOT NULL CHECK (kind IN ('timer', 'close', 'start', 'wait', 'retry')),
     instance  TEXT NOT NULL,
-    execution TEXT,                             -- timer, close, start: which call of which execution
+    execution TEXT,                             -- all but wait: which call of which execution
     seq       INTEGER,
     entry     INTEGER,                          -- start: the task that has to be received until then
-    task      BLOB                              -- retry: what goes back into its queue
+    task      BLOB                              -- retry: what goes back into its queue; an attempt that is held
 ) STRICT;
 CREATE INDEX IF NOT EXISTS timers_due ON timers (partition, due);
 CREATE UNIQUE INDEX IF NOT EXISTS timers_of_calls ON timers (instance, execution, seq, kind);

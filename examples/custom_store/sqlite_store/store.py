@@ -11,6 +11,7 @@ from typing import Concatenate, Literal, ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 
+from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCommit
 from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
@@ -32,10 +33,11 @@ from redurable.store.port import (
     TaskDemand,
     TaskEnd,
     TaskLease,
+    Underway,
     Upcoming,
 )
 
-from . import admission, commits, inspect, leases, relay, turns, upkeep
+from . import admission, commits, inspect, leases, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
 from .tasks import end_attempt, take_tasks
 from .timers import fire, upcoming
@@ -104,6 +106,9 @@ class SqliteStore:
         positions = {end.lease.task.instance: at for end, at in zip(ends, known, strict=True)}
         return await self._write(_complete, self.consumer, ends, positions, (count, partitions))
 
+    async def settle(self, said: Completion) -> bool:
+        return await self._write(tokens.settle, self.hub, said)
+
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         await self._write(leases.give_back, self.consumer, entries, tasks)
 
@@ -131,7 +136,7 @@ class SqliteStore:
         return await self._write(relay.relay, partition, count)
 
     async def route(self, count: int, block_ms: int) -> Routed:
-        return await self._wait(block_ms, lambda: self._write(relay.route, count)) or Routed()
+        return await self._wait(block_ms, lambda: self._write(relay.route, self.hub, count)) or Routed()
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         return await self._write(upkeep.sweep, partition, cursor, count)
@@ -156,6 +161,9 @@ class SqliteStore:
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         return await self._read(inspect.history, instance, execution, start, count)
+
+    async def underway(self, instance: str, execution: str, calls: Sequence[tuple[int, str]]) -> list[Underway | None]:
+        return await self._read(tokens.underway, instance, execution, calls)
 
     async def executions(self, instance: str) -> list[str]:
         return await self._read(inspect.executions, instance)

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from redurable.core.attempts import Sequel
 from redurable.core.codec import Unreadable, decode_task, encode
 from redurable.core.delivery import DeadLetter
 from redurable.core.limits import GRACE_MS
-from redurable.core.messages import ActivityFailure, ActivityResult
 from redurable.core.values import ABSENT, Task
 from redurable.store.port import DueTimer, TaskDemand, TaskEnd, TaskLease
 
@@ -69,25 +69,28 @@ def end_attempt(db: Database, end: TaskEnd) -> tuple[bool, DueTimer | None]:
     lease = end.lease
     if not TASKS.acknowledge(db, lease.id):
         return False, None
-    if end.retry is not None:
-        return True, _retry(db, lease.partition, end.retry, end.delay_ms)
-    if end.message is not None:
-        _report(db, lease.task.instance, end.message)
-    return True, None
+    return True, put_down(db, lease.task, Sequel(end.message, end.retry, end.delay_ms))
 
 
-def _report(db: Database, instance: str, message: ActivityResult | ActivityFailure) -> None:
-    """Tell the execution that asked, if it is still there to hear it."""
-    record = find(db, instance)
-    if record is not None and record["execution"] == message.execution and not finished(record):
-        put_or_bury(db, record, message)
+def put_down(db: Database, task: Task, sequel: Sequel) -> DueTimer | None:
+    """What follows from the end of an attempt, if the execution that asked is still there. Returns the timer of a retry
+    that waits."""
+    record = find(db, task.instance)
+    if record is None or record["execution"] != task.execution or finished(record):
+        return None
+    if sequel.retry is not None:
+        return _retry(db, record["partition"], sequel.retry, sequel.delay_ms)
+    if sequel.message is not None:
+        put_or_bury(db, record, sequel.message)
+    return None
 
 
 def _retry(db: Database, partition: int, task: Task, delay_ms: int) -> DueTimer | None:
     if delay_ms <= 0:
         push_task(db, partition, task)
         return None
-    return plan(db, partition, Planned("retry", db.now + delay_ms, task.instance, task=encode(task)))
+    timer = Planned("retry", db.now + delay_ms, task.instance, task.execution, task.seq, task=encode(task))
+    return plan(db, partition, timer)
 
 
 def put_back(db: Database, consumer: str, lease: TaskLease) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from redurable.core.codec import encode
+from redurable.core.completion import LATE, Completion
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL, read_intake
 from redurable.core.messages import Malformed, RaiseEvent, StartExecution
@@ -19,6 +20,7 @@ from redurable.store.memory.admission import UNUSABLE, Undeliverable, bury, deli
 from redurable.store.memory.letters import dead_fields, read_outbox
 from redurable.store.memory.state import MemoryHub
 from redurable.store.memory.streams import ZERO, Fields, Stream, StreamExhausted, StreamId, parse_id
+from redurable.store.memory.tokens import settle
 from redurable.store.port import Routed, SendOutcome
 
 INTAKE = "in"
@@ -55,8 +57,11 @@ def route(hub: MemoryHub, count: int, max_payload: int) -> Routed:
             instance = fields.get(b"instance", b"").decode(errors="replace")
             _to_dead(hub, source, DeadLetter(item.reason, instance, item.fields))
             dead += 1
+            continue
+        original, _ = brief(fields.items(), max_payload)
+        if isinstance(item, Completion):
+            dead += _to_attempt(hub, source, item, original)
         else:
-            original, _ = brief(fields.items(), max_payload)
             dead += _to_instance(hub, source, Outgoing(item.instance, item.message), original)
     _delete(hub.intake, entries)
     return Routed(len(entries) - dead, dead)
@@ -99,6 +104,16 @@ def _to_instance(hub: MemoryHub, source: Source, item: Outgoing, original: Pairs
         reason = outcome.reason
     fields = original or ((INTERNAL, encode(item.message)),)
     bury(partition, DeadLetter(reason, item.instance, fields))
+    return True
+
+
+def _to_attempt(hub: MemoryHub, source: Source, said: Completion, original: Pairs) -> bool:
+    """Do what is said of an attempt by token. True when it became a dead letter."""
+    instance = said.token.instance
+    partition = hub.of(instance)
+    if not _passes(partition.marks, source) or settle(hub, said):
+        return False
+    bury(partition, DeadLetter(LATE, instance, original))
     return True
 
 

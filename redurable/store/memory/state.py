@@ -225,8 +225,8 @@ def memory_hub(name: str, partitions: int = DEFAULT_PARTITIONS, clock: Clock = r
 
 def timer_member(kind: str, execution: str, key: int | str, instance: str) -> str:
     """The member of a timer set. t: a timer of an execution (key: its seq); u: a parked or delayed instance may go on
-    (key: when); r: a task goes back to its queue (key: seq.attempt); c, s: a call of an activity (key: its seq) was not
-    closed, or not started, in time."""
+    (key: when); r: a task goes back to its queue; c, s: a call of an activity was not closed, or not started, in time
+    (key of all three: the seq of the call)."""
     return msgspec.json.encode((kind, execution, key, instance)).decode()
 
 

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import anyio
 import anyio.lowlevel
 
+from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
 from redurable.core.events import Event
 from redurable.errors import StoreRefused
@@ -20,6 +21,7 @@ from redurable.store.memory import admission, inspect, leases, relay, turns, upk
 from redurable.store.memory.state import FORMAT, MemoryHub
 from redurable.store.memory.tasks import end_attempt, put_back, take_tasks
 from redurable.store.memory.timers import fire, upcoming
+from redurable.store.memory.tokens import settle, underway
 from redurable.store.port import (
     Change,
     Committed,
@@ -37,6 +39,7 @@ from redurable.store.port import (
     TaskDemand,
     TaskEnd,
     TaskLease,
+    Underway,
     Upcoming,
 )
 
@@ -130,6 +133,10 @@ class MemoryStore:
             tuple(timer for _, timer in ended if timer is not None),
         )
 
+    async def settle(self, said: Completion) -> bool:
+        async with self._step() as hub:
+            return settle(hub, said)
+
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         async with self._step() as hub:
             for entry in entries:
@@ -204,6 +211,10 @@ class MemoryStore:
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         async with self._step() as hub:
             return inspect.history(hub, instance, execution, slice(start, start + count))
+
+    async def underway(self, instance: str, execution: str, calls: Sequence[tuple[int, str]]) -> list[Underway | None]:
+        async with self._step() as hub:
+            return underway(hub, instance, execution, calls)
 
     async def executions(self, instance: str) -> list[str]:
         async with self._step() as hub:

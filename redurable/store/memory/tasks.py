@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from redurable.core.attempts import Sequel
 from redurable.core.codec import Unreadable, decode_task, encode
 from redurable.core.delivery import DeadLetter
 from redurable.core.limits import GRACE_MS
-from redurable.core.messages import ActivityFailure, ActivityResult
 from redurable.core.values import ABSENT, Task
 from redurable.store.memory.admission import bury, put_or_bury
 from redurable.store.memory.state import MemoryHub, Partition, timer_member
@@ -42,17 +42,23 @@ def limit_call(partition: Partition, task: Task) -> list[DueTimer]:
 
 
 def close_call(partition: Partition, execution: str, seq: int, instance: str) -> None:
-    """The timers of a call go."""
-    for kind in ("c", "s"):
+    """The timers of a call go, and its retry that waits."""
+    for kind in ("c", "s", "r"):
         member = timer_member(kind, execution, seq, instance)
         partition.timers.pop(member, None)
         partition.waits.pop(member, None)
+        partition.retries.pop(member, None)
 
 
 def set_timer(partition: Partition, member: str, due: int) -> DueTimer:
     """A member of the timer set, from now on due then."""
     partition.timers[member] = due
     return DueTimer(due, partition.number, member)
+
+
+def retry_member(execution: str, seq: int, instance: str) -> str:
+    """The timer of a call's retry that waits."""
+    return timer_member("r", execution, seq, instance)
 
 
 def beat_key(task: Task) -> str:
@@ -93,25 +99,32 @@ def end_attempt(hub: MemoryHub, end: TaskEnd) -> tuple[bool, DueTimer | None]:
         return False, None
     if lease.heartbeat is not ABSENT:
         partition.beats.pop(beat_key(lease.task), None)
-    if end.retry is not None:
-        return True, _retry(partition, end.retry, end.delay_ms)
-    if end.message is not None:
-        _report(partition, lease.task.instance, end.message)
-    return True, None
+    return True, put_down(partition, lease.task, Sequel(end.message, end.retry, end.delay_ms))
 
 
-def _report(partition: Partition, instance: str, message: ActivityResult | ActivityFailure) -> None:
-    """Tell the execution that asked, if it is still there to hear it."""
+def goes_on(partition: Partition, instance: str, execution: str) -> bool:
+    """Whether this execution is there, and is not over."""
     record = partition.instances.get(instance)
-    if record is not None and record.execution == message.execution and not record.status.finished:
-        put_or_bury(partition, instance, message)
+    return record is not None and record.execution == execution and not record.status.finished
+
+
+def put_down(partition: Partition, task: Task, sequel: Sequel) -> DueTimer | None:
+    """What follows from the end of an attempt, if the execution that asked is still there. Returns the timer of a retry
+    that waits."""
+    if not goes_on(partition, task.instance, task.execution):
+        return None
+    if sequel.retry is not None:
+        return _retry(partition, sequel.retry, sequel.delay_ms)
+    if sequel.message is not None:
+        put_or_bury(partition, task.instance, sequel.message)
+    return None
 
 
 def _retry(partition: Partition, task: Task, delay_ms: int) -> DueTimer | None:
     if delay_ms <= 0:
         push_task(partition, task)
         return None
-    member = timer_member("r", task.execution, f"{task.seq}.{task.attempt}", task.instance)
+    member = retry_member(task.execution, task.seq, task.instance)
     partition.retries[member] = encode(task)
     return set_timer(partition, member, partition.clock() + delay_ms)
 

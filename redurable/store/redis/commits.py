@@ -37,7 +37,7 @@ _MOST_COMMITS: Final = 500
 _MOST_ARGUMENTS: Final = 1_000
 """Lua unpacks so many at once."""
 _FEED_LENGTH: Final = 1_000
-_LIMITS: Final[tuple[TimerKind, ...]] = ("c", "s")
+_OF_CALLS: Final[tuple[TimerKind, ...]] = ("c", "s", "r")
 
 _GONE: Final = 3
 _OUTCOMES: Final = {
@@ -158,9 +158,9 @@ class _Batch:
         if item.canceled_timers:
             yield from _sliced("ZREM", ready + 1, [_member(item, seq) for seq in item.canceled_timers])
         if item.closed_calls:
-            gone = {kind: [_member(item, seq, kind) for seq in item.closed_calls] for kind in _LIMITS}
-            yield from _sliced("ZREM", ready + 1, [*gone["c"], *gone["s"]])
-            yield from _sliced("HDEL", ring.shared(keys.retries), [*gone["s"]])
+            gone = {kind: [_member(item, seq, kind) for seq in item.closed_calls] for kind in _OF_CALLS}
+            yield from _sliced("ZREM", ready + 1, [*gone["c"], *gone["s"], *gone["r"]])
+            yield from _sliced("HDEL", ring.shared(keys.retries), [*gone["s"], *gone["r"]])
         if item.outbox or item.dead:
             outbox = ring.shared(keys.outbox)
             for sent in (*item.outbox, *item.dead):

@@ -7,13 +7,14 @@ twice, and what one source sends to one instance keeps its order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from redurable.core.codec import encode
+from redurable.core.completion import Completion
 from redurable.core.delivery import DeadLetter
 from redurable.core.foreign import malformed, read_intake
 from redurable.core.messages import Malformed
@@ -22,6 +23,7 @@ from redurable.store.port import Routed
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redis.tokens import Saying, settle_from_intake
 from redurable.store.redis.wire import Fields, fields_of, json_text, pack_fields
 
 INTAKE: Final = "in"
@@ -76,7 +78,7 @@ async def relay(lane: Lane, layout: Layout, consumer: str, partition: int, count
     if not entries:
         return 0
     source = f"p{partition}"
-    parcels, burials = split(entries, read_outbox_entry, layout.max_payload)
+    parcels, burials = split(entries, layout.max_payload)
     await deliver(lane, layout, source, parcels)
     await bury(lane, layout, source, burials)
     return await _delete(lane, outbox, entries)
@@ -88,8 +90,9 @@ async def route(lane: Lane, layout: Layout, consumer: str, count: int, block_ms:
     entries = await _read_intake(lane, intake, count, block_ms)
     if not entries:
         return Routed()
-    parcels, burials = split(entries, read_intake_entry, layout.max_payload)
+    parcels, burials, sayings = split_intake(entries, layout.max_payload)
     outcomes = await deliver(lane, layout, INTAKE, parcels)
+    outcomes += [await settle_from_intake(lane, layout, saying) for saying in sayings]
     buried = await bury(lane, layout, INTAKE, burials)
     await _delete(lane, intake, entries)
     delivered = sum(outcome not in (b"seen", b"dead") for outcome in outcomes)
@@ -134,17 +137,21 @@ async def _delete(lane: Lane, stream: str, entries: Sequence[Any]) -> int:
     return await lane.call("XDEL", stream, *(entry[0] for entry in entries))
 
 
-Reader = Callable[[str, Fields, int], Parcel | Burial]
+def split(entries: Iterable[Any], max_payload: int = UNLIMITED) -> tuple[list[Parcel], list[Burial]]:
+    """Raw entries of an outbox by what is to become of them, each list in order."""
+    items = [read_outbox_entry(entry_id.decode(), fields_of(flat), max_payload) for entry_id, flat in entries]
+    parcels = [item for item in items if isinstance(item, Parcel)]
+    return parcels, [item for item in items if isinstance(item, Burial)]
 
 
-def split(entries: Iterable[Any], read: Reader, max_payload: int = UNLIMITED) -> tuple[list[Parcel], list[Burial]]:
-    """Raw entries of a source by what is to become of them, each list in order."""
-    parcels: list[Parcel] = []
-    burials: list[Burial] = []
-    for entry_id, flat in entries:
-        item = read(entry_id.decode(), fields_of(flat), max_payload)
-        parcels.append(item) if isinstance(item, Parcel) else burials.append(item)
-    return parcels, burials
+def split_intake(
+    entries: Iterable[Any], max_payload: int = UNLIMITED
+) -> tuple[list[Parcel], list[Burial], list[Saying]]:
+    """The same of the intake, and what it says of attempts by token."""
+    items = [read_intake_entry(entry_id.decode(), fields_of(flat), max_payload) for entry_id, flat in entries]
+    parcels = [item for item in items if isinstance(item, Parcel)]
+    burials = [item for item in items if isinstance(item, Burial)]
+    return parcels, burials, [item for item in items if isinstance(item, Saying)]
 
 
 def read_outbox_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel | Burial:
@@ -170,14 +177,16 @@ def _read_letter(fields: Fields) -> DeadLetter:
     return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), original)
 
 
-def read_intake_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel | Burial:
+def read_intake_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel | Burial | Saying:
     """An intake entry."""
     item = read_intake(entry_id, fields, max_payload)
+    original, _ = brief(fields.items(), max_payload)
+    if isinstance(item, Completion):
+        return Saying(entry_id, item, pack_fields(original))
     if isinstance(item, Malformed):
         instance = fields.get(b"instance", b"").decode(errors="replace")
         return Burial(entry_id, DeadLetter(item.reason, instance, item.fields), entry_id)
     body = encode(item.message)
-    original, _ = brief(fields.items(), max_payload)
     return Parcel(entry_id, item.instance, body, _head.decode(body), original=pack_fields(original))
 
 

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 from redis.exceptions import ResponseError
 
+from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCommit
 from redurable.core.events import Event
 from redurable.errors import StoreDamaged
@@ -19,6 +20,7 @@ from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import relay as _relay
 from redurable.store.redis import tasks as _tasks
 from redurable.store.redis import timers as _timers
+from redurable.store.redis import tokens as _tokens
 from redurable.store.redis.channel import ChannelFactory, channel_factory
 from redurable.store.redis.lane import BeforeConnect, Lane
 from redurable.store.redis.layout import Layout
@@ -99,6 +101,10 @@ class RedisStore:
         """End attempts; then receive ready entries in the same step."""
         return await _answer(_tasks.complete(self.lane, self.layout, self.consumer, ends, known, count, partitions))
 
+    async def settle(self, said: Completion) -> bool:
+        """Do what is said of an attempt by token."""
+        return await _answer(_tokens.settle(self.lane, self.layout, self.consumer, said))
+
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         """Give up what was received but not begun."""
         await turns.hand_back(self.lane, self.layout, self.consumer, entries, tasks)
@@ -165,6 +171,12 @@ class RedisStore:
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         """A page of the history of an execution."""
         return await _answer(_inspect.history(self.lane, self.layout, self.consumer, instance, execution, start, count))
+
+    async def underway(
+        self, instance: str, execution: str, calls: Sequence[tuple[int, str]]
+    ) -> list[port.Underway | None]:
+        """Of each call, what there is."""
+        return await _answer(_tokens.underway(self.lane, self.layout, self.consumer, instance, execution, calls))
 
     async def executions(self, instance: str) -> list[str]:
         """The ids of all executions, oldest first."""

@@ -152,4 +152,4 @@ class _Ends:
 
 def _retry_member(end: TaskEnd) -> str:
     task = end.retry or end.lease.task
-    return timer_member("r", task.execution, f"{task.seq}.{task.attempt}", task.instance)
+    return timer_member("r", task.execution, task.seq, task.instance)

@@ -65,7 +65,7 @@ def kind_of(message: Message) -> Literal["e", "c", "m"]:
 
 
 def timer_member(kind: TimerKind, execution: str, key: int | str, instance: str) -> str:
-    """The member of a partition's timer set. `key`: t, c, s the seq, u the time in ms, r `{seq}.{attempt}`."""
+    """The member of a partition's timer set. `key`: u the time in ms, of all others the seq."""
     return _json.encode((kind, execution, key, instance)).decode()
 
 

@@ -25,6 +25,7 @@ _TOPICS = (
     "heartbeats",
     "timers",
     "timeouts",
+    "tokens",
     "outbox_relay",
     "intake",
     "sweep",
@@ -54,6 +55,7 @@ from redurable.testing.conformance.sweep import TestSweep
 from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
 from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
 from redurable.testing.conformance.timers import TestTimers
+from redurable.testing.conformance.tokens import TestTokens, TestUnderway
 
 __all__ = [
     "StoreFactory",
@@ -88,4 +90,6 @@ __all__ = [
     "TestSteal",
     "TestSweep",
     "TestTimers",
+    "TestTokens",
+    "TestUnderway",
 ]

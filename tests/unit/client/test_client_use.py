@@ -17,7 +17,6 @@ from redurable import (
     InstanceNotFound,
     InvalidName,
     InvalidPayload,
-    NotBuilt,
     OrchestrationFailed,
     OrchestrationTerminated,
     RegistrationError,
@@ -167,7 +166,7 @@ async def test_calls_that_make_no_sense(client: Client) -> None:
     for call, error, text in (
         (lambda: loose.start(process), InvalidPayload, "orchestrator 'process': no input for 'order'"),
         (lambda: loose.start(process, order, instance_idd="x"), InvalidPayload, "there is no parameter 'instance_idd'"),
-        (lambda: loose.start(process, order, execution_timeout=timedelta(1)), NotBuilt, "execution_timeout"),
+        (lambda: loose.start(process, order, execution_timeout=5), InvalidPayload, "execution_timeout=5: use a"),
         (lambda: loose.start(process.options(retry=RetryPolicy()), order), RegistrationError, "start takes no 'retry'"),
         (lambda: loose.start(process.definition.function, order), CallerError, "is no orchestrator: decorate it"),
         (lambda: loose.start("", order), InvalidName, "orchestrator name ''"),

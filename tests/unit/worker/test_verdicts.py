@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from redurable import HeartbeatTimeout, ScheduleToCloseTimeout, StartToCloseTimeout
+from redurable import Backoff, HeartbeatTimeout, RetryAfter, ScheduleToCloseTimeout, StartToCloseTimeout
 from redurable.authoring.activity_context import Pulse
 from redurable.core.messages import ActivityFailure, ActivityResult
-from redurable.core.values import ABSENT, ActivityOptions, Arguments, Attempt, Ending, Failure, Retry, Task, Timeouts
+from redurable.core.retry import LONGEST_MS
+from redurable.core.values import (
+    ABSENT,
+    ActivityOptions,
+    Arguments,
+    Attempt,
+    Ending,
+    Failure,
+    Held,
+    Retry,
+    Task,
+    Timeouts,
+)
 from redurable.errors import ActivityTimedOut
 from redurable.store.port import TaskEnd, TaskLease
-from redurable.worker.verdicts import Begun, fell_silent, put_back, raised, ran_out, returned, too_late
+from redurable.worker.verdicts import (
+    Begun,
+    fell_silent,
+    left_open,
+    not_completed,
+    put_back,
+    raised,
+    ran_out,
+    returned,
+    too_late,
+)
 
 SCHEDULED = 1_000_000
 NOW = 1_010_000
@@ -193,3 +216,76 @@ def test_what_nobody_here_knows_goes_back_and_goes_on_waiting() -> None:
     assert again(put_back(later, NOW + 5_000)[0]).waiting_since == SCHEDULED + 5
     end, outcome = put_back(later, SCHEDULED + 20_005)
     assert (outcome, failed(end).failure.type) == ("timeout", "ScheduleToStartTimeout")
+
+
+@pytest.mark.parametrize(("ended", "tried_again"), [(9_000, True), (9_001, False)])
+def test_no_attempt_begins_after_the_retry_timeout(ended: int, tried_again: bool) -> None:
+    policy = Retry(max_attempts=9, initial_ms=1_000, backoff=Backoff.FIXED, retry_timeout_ms=10_000)
+    end, outcome = raised(begun(lease(retry=policy)), ValueError("no"), SCHEDULED + ended)
+    assert (end.retry is not None, outcome) == (tried_again, "error")
+    if not tried_again:
+        message = failed(end)
+        assert (message.failure.type, message.failure.attempts, message.worker) == ("ValueError", 1, "w1")
+
+
+def test_an_error_may_say_when_to_try_again() -> None:
+    policy = Retry(max_attempts=3, initial_ms=1_000, retry_timeout_ms=60_000)
+    held = lease(retry=policy)
+    assert raised(begun(held), RetryAfter(timedelta(seconds=7)), NOW)[0].delay_ms == 7_000
+    assert failed(raised(begun(held), RetryAfter(timedelta(seconds=70)), NOW)[0]).failure.type == "RetryAfter"
+    assert failed(raised(begun(lease(retry=Retry(max_attempts=1))), RetryAfter(timedelta(0)), NOW)[0])
+
+    class Busy(OSError):
+        retry_after: object = None
+
+    busy = Busy("busy")
+    for asked, delay in ((2, 2_000), (0.0004, 1), (0, 0), (timedelta(minutes=1), 60_000)):
+        busy.retry_after = asked
+        assert raised(begun(lease()), busy, NOW)[0].delay_ms == delay
+    for nonsense in (None, "5", -1, True, float("inf"), float("nan"), busy.args):
+        busy.retry_after = nonsense
+        assert raised(begun(lease()), busy, NOW)[0].delay_ms == 1_000
+
+
+def test_an_attempt_that_is_left_open_is_held_for_as_long_as_it_may_take() -> None:
+    cases: list[tuple[dict[str, Any], int]] = [
+        ({"start_to_close": 20_000}, 10_007),
+        ({"heartbeat": 500}, 500),
+        ({}, LONGEST_MS),
+    ]
+    for limits, delay in cases:
+        end, outcome = left_open(begun(lease(attempt=2, log=(crash(),), **limits), details=DETAILS), NOW)
+        task = again(end)
+        assert (outcome, end.delay_ms, task.attempt, task.log, task.heartbeat) == (
+            "later",
+            delay,
+            2,
+            (crash(),),
+            DETAILS,
+        )
+        assert task.held == Held("1-1", "w1", SCHEDULED + 7, NOW)
+
+
+@pytest.mark.parametrize(
+    ("limits", "name"),
+    [
+        ({"start_to_close": 10, "heartbeat": 9_000}, "StartToCloseTimeout"),
+        ({"start_to_close": 90_000, "heartbeat": 10}, "HeartbeatTimeout"),
+    ],
+)
+def test_one_that_nobody_has_completed_in_time_has_failed(limits: dict[str, Any], name: str) -> None:
+    held = Held("1-1", "w0", SCHEDULED, SCHEDULED + 1)
+    for judge in (not_completed, fell_silent):
+        end, outcome = judge(lease(held=held, **limits), NOW)
+        task = again(end)
+        (attempt,) = task.log
+        assert (outcome, end.delay_ms, task.attempt, task.held) == ("timeout", 1_000, 2, None)
+        assert (attempt.outcome, attempt.worker, attempt.failure and attempt.failure.type) == (
+            Ending.TIMED_OUT,
+            "w0",
+            name,
+        )
+    message = failed(
+        not_completed(lease(held=held, retry=Retry(non_retryable=("ActivityTimedOut",)), **limits), NOW)[0]
+    )
+    assert (message.failure.type, message.worker, message.started) == (name, "w0", SCHEDULED)

@@ -1,7 +1,8 @@
 -- Purpose: end attempts of tasks; then receive ready entries, checked out where they belong to these tasks' instances.
--- Invariant: a task ends once: only whoever acknowledges it appends its outcome or puts it back. Whoever acknowledges
---   also deletes, in the same step, so where fewer were acknowledged than asked, what is gone was ended by another. Where
---   another program deleted a task that ran, this says too little: then an outcome may come twice rather than never.
+-- Invariant: a task ends once: only whoever acknowledges it appends its outcome or puts it back, which is not done when
+--   its execution is over. Whoever acknowledges also deletes, in the same step, so where fewer were acknowledged than
+--   asked, what is gone was ended by another. Where another program deleted a task that ran, this says too little: then an
+--   outcome may come twice rather than never.
 -- KEYS: per partition (once) ready, timers, retries, outbox, beats; task queues (once); per end hash, start, mailbox,
 --   history.
 -- ARGV: number of ends, consumer, how many entries to receive, then per end 13: index of queue, of ready, of hash, task id,
@@ -17,6 +18,7 @@
 --@include _checkout
 local call = redis.call
 local clock = now()
+--@include _end
 local count, wanted = tonumber(ARGV[1]), tonumber(ARGV[3])
 local acks, late, mine, STRIDE, FIRST = {}, {}, {}, 13, 4
 for i = 1, count do
@@ -46,23 +48,6 @@ for q, ids in pairs(acks) do
   if taken > 0 then call('XDEL', queue, unpack(ids)) end
 end
 
--- A queue that takes nothing: by way of the timers, whose firing makes it a dead letter.
-local function retry(a, r)
-  local delay = ARGV[a + 8]
-  if delay == '0' and type(redis.pcall('XADD', KEYS[ARGV[a] + 0], '*', 't', ARGV[a + 6])) == 'string' then return end
-  redis.pcall('HSET', KEYS[r + 2], ARGV[a + 7], ARGV[a + 6])
-  redis.pcall('ZADD', KEYS[r + 1], string.format('%.0f', clock + delay), ARGV[a + 7])
-end
-
--- What a mailbox does not take is a dead letter from this step on, whatever becomes of the instance.
-local function tell(a, r, k)
-  local said = append(KEYS[r], KEYS[k], KEYS[k + 2], ARGV[a + 4], 'm', ARGV[a + 5], ARGV[a + 6])
-  if string.sub(said, 1, 1) == '!' then
-    redis.pcall('XADD', KEYS[r + 3], '*', 'dead', 'mailbox is unusable: ' .. string.sub(said, 2), 'i', ARGV[a + 4], 'm',
-      ARGV[a + 6])
-  end
-end
-
 for i = 1, count do
   local a = (i - 1) * STRIDE + FIRST
   mine[ARGV[a + 4]] = i
@@ -72,10 +57,11 @@ for i = 1, count do
   else
     if name then over[name] = true end
     if ARGV[a + 12] ~= '' then redis.pcall('HDEL', KEYS[ARGV[a + 1] + 4], ARGV[a + 12]) end
-    if ARGV[a + 7] ~= '' then
-      retry(a, ARGV[a + 1] + 0)
-    elseif ARGV[a + 6] ~= '' then
-      tell(a, ARGV[a + 1] + 0, ARGV[a + 2] + 0)
+    local r, k = ARGV[a + 1] + 0, ARGV[a + 2] + 0
+    if ARGV[a + 7] == '' then
+      if ARGV[a + 6] ~= '' then tell(r, k, ARGV[a + 4], ARGV[a + 5], ARGV[a + 6]) end
+    elseif goes_on(k, ARGV[a + 5]) then
+      put_back(r, KEYS[ARGV[a] + 0], ARGV[a + 6], ARGV[a + 7], ARGV[a + 8])
     end
   end
 end
