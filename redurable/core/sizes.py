@@ -45,8 +45,11 @@ UNBOUNDED = Bounds()
 def call_size(call: Arguments) -> int:
     """The size of all arguments of a call together."""
     size = 0 if call.input is ABSENT else memoryview(call.input).nbytes
-    size += sum(memoryview(value).nbytes for value in call.args)
-    return size + sum(len(name) + memoryview(value).nbytes for name, value in call.kwargs.items())
+    for value in call.args:
+        size += memoryview(value).nbytes
+    if call.kwargs:
+        size += sum(len(name) + memoryview(value).nbytes for name, value in call.kwargs.items())
+    return size
 
 
 def tags_size(tags: Mapping[str, str]) -> int:
