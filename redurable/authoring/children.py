@@ -20,7 +20,7 @@ from redurable.core.definition import Scope
 from redurable.core.ids import check_instance_id
 from redurable.core.retry import next_delay
 from redurable.core.settle import TAKEN, TERMINATED
-from redurable.core.values import Child, Failure, Retry
+from redurable.core.values import Child, Failure, ParentClose, Retry
 from redurable.errors import CallFailed, OrchestrationCanceled, SubOrchestrationFailed
 
 T = TypeVar("T")
@@ -50,7 +50,13 @@ def child_of(options: OrchestratorOptions) -> Child:
     """What the options say of the child itself."""
     delay = milliseconds(options["delay"]) if "delay" in options else 0
     limit = milliseconds(options["execution_timeout"]) if "execution_timeout" in options else 0
-    return Child(options.get("instance_id", ""), options.get("tags", {}), delay, execution_timeout=limit)
+    return Child(
+        options.get("instance_id", ""),
+        options.get("tags", {}),
+        delay,
+        execution_timeout=limit,
+        parent_close=ParentClose(options.get("parent_close", "terminate")),
+    )
 
 
 def _following(first: Child, attempt: int) -> Child:

@@ -120,11 +120,18 @@ class OrchestrationContext:
     ) -> asyncio.Future[R]: ...
     @overload
     def call_sub_orchestrator(
-        self, orchestrator: Callable[[OrchestrationContext], Awaitable[R]], /, **options: Unpack[ChildOptions]
+        self,
+        orchestrator: Callable[[OrchestrationContext], Awaitable[R]],
+        /,
+        **options: Unpack[ChildOptions],
     ) -> asyncio.Future[R]: ...
     @overload
     def call_sub_orchestrator(
-        self, orchestrator: Callable[[OrchestrationContext, A], Awaitable[R]], a: A, /, **options: Unpack[ChildOptions]
+        self,
+        orchestrator: Callable[[OrchestrationContext, A], Awaitable[R]],
+        a: A,
+        /,
+        **options: Unpack[ChildOptions],
     ) -> asyncio.Future[R]: ...
     @overload
     def call_sub_orchestrator(
@@ -158,7 +165,7 @@ class OrchestrationContext:
 
         Options (see `ChildOptions`) stand beside positional inputs, or go through `orchestrator.options(…)`. By name,
         the result is plain JSON unless `result_type` says more. The future fails with `SubOrchestrationFailed`, also
-        when the instance id is taken; with a retry policy when no attempt is left.
+        when the instance id is taken; with a retry policy when no attempt is left. Cancelling it asks the child to end.
         """
         return call_child(self._scope, self._read_child(orchestrator, args, kwargs, CHILD_OPTIONS))
 
@@ -244,11 +251,16 @@ class OrchestrationContext:
             return event
         return waiting.with_deadline(event, self.create_timer(timeout), f"no event {name!r} came within {timeout}")
 
-    def select(self, *awaitables: Awaitable[T]) -> asyncio.Future[tuple[int, T]]:
-        """The index and result of the awaitable that was done first in the history; the others are cancelled."""
+    def select(self, *awaitables: Awaitable[T], cancel_losers: bool = True) -> asyncio.Future[tuple[int, T]]:
+        """The index and result of the awaitable that was done first in the history.
+
+        The losers are cancelled: a wait for an event gives its slot back (and the event, if it has one already), a
+        timer is removed, an activity or a sub-orchestration is asked to end. With `cancel_losers=False` they go on.
+        Fails as the first one fails.
+        """
         if not awaitables:
             raise CallerError("select() got nothing to wait for: pass at least one awaitable")
-        return waiting.select(awaitables)
+        return waiting.select(awaitables, cancel_losers)
 
     def join(self, *awaitables: Awaitable[T]) -> asyncio.Future[list[T]]:
         """All results, in the order in which they were done; fails with the first error."""

@@ -13,18 +13,21 @@ from typing import Any, Literal, TypedDict, TypeGuard, get_args
 from msgspec.structs import replace
 
 from redurable.core.ids import check_instance_id, check_name
-from redurable.core.values import ActivityOptions, Backoff, Retry, Timeouts
+from redurable.core.values import ActivityOptions, Backoff, ParentClose, Retry, Timeouts
 from redurable.errors import InvalidPayload, RegistrationError
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 """What a start does when its instance id is taken."""
+
+ParentCloseName = Literal["terminate", "cancel", "abandon"]
+"""What becomes of a sub-orchestration when its parent ends first."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
 TIMEOUTS = tuple(f"{name}_timeout" for name in Timeouts.__struct_fields__)
 ACTIVITY_OPTIONS = frozenset({"task_queue", "retry", *TIMEOUTS})
 START_OPTIONS = frozenset({"instance_id", "on_conflict", "delay", "tags", "execution_timeout"})
-CHILD_OPTIONS = frozenset({"instance_id", "delay", "tags", "execution_timeout", "retry"})
+CHILD_OPTIONS = frozenset({"instance_id", "delay", "tags", "execution_timeout", "retry", "parent_close"})
 RESERVED = START_OPTIONS | CHILD_OPTIONS
 """What no parameter of an orchestrator may be called: these keywords of a start are options, not inputs."""
 
@@ -162,6 +165,7 @@ class OrchestratorOptions(StartOptions, total=False):
     """What `orchestrator.options(…)` takes: options of a start, and of a sub-orchestration. See `ChildOptions`."""
 
     retry: RetryPolicy
+    parent_close: ParentCloseName
 
 
 class DetachedOptions(TypedDict, total=False):
@@ -180,9 +184,12 @@ class DetachedOptions(TypedDict, total=False):
 
 class ChildOptions(DetachedOptions, total=False):
     """Options of a sub-orchestration. `retry`: call it again when it has failed, each time as a new instance, which is
-    called `{instance_id}:{attempt}` from the second one on when an id is given. Default: it is called once."""
+    called `{instance_id}:{attempt}` from the second one on when an id is given. Default: it is called once.
+    `parent_close`: what becomes of it when its parent ends first: "terminate" (default), "cancel" (its own code cleans
+    up), or "abandon" (it goes on)."""
 
     retry: RetryPolicy
+    parent_close: ParentCloseName
 
 
 def check_options(given: Mapping[str, object], allowed: frozenset[str], owner: str) -> None:
@@ -232,6 +239,9 @@ def start_options(given: Mapping[str, Any], owner: str) -> OrchestratorOptions:
         raise InvalidPayload(f"{owner}: tags={tags!r}: use strings as names and values")
     if not isinstance(given.get("retry", RetryPolicy()), RetryPolicy):
         raise RegistrationError(f"{owner}: retry={given['retry']!r}: use a RetryPolicy")
+    if given.get("parent_close", "terminate") not in tuple(ParentClose):
+        names = ", ".join(ParentClose)
+        raise InvalidPayload(f"{owner}: parent_close={given['parent_close']!r}: use one of {names}")
     return OrchestratorOptions(**given)
 
 

@@ -1,17 +1,21 @@
 """Futures made of futures: a wait with a deadline, the first of several, all in the order in which they were done.
 
 Everything is wired by done callbacks, without tasks. The loop feeds one event of the history at a time, so callbacks
-run in history order. Futures of the engine that were done before they came here carry `position`, the place in the
-history of the event that settled them; without it, the order of the arguments decides.
+run in history order. Futures and tasks that were done before they came here carry `position`, their place in the order
+in which everything was done (of an event: in which it came); without it, the order of the arguments decides.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_JUST_NOW = math.inf
+"""The place of a task that ended in this very moment, and of what no engine made."""
 
 
 def with_deadline(event: asyncio.Future[T], timer: asyncio.Future[None], text: str) -> asyncio.Future[T]:
@@ -38,8 +42,9 @@ def with_deadline(event: asyncio.Future[T], timer: asyncio.Future[None], text: s
     return outcome
 
 
-def select(awaitables: Sequence[Awaitable[T]]) -> asyncio.Future[tuple[int, T]]:
-    """The index and the result of the first that is done; the others are cancelled. `awaitables` must not be empty."""
+def select(awaitables: Sequence[Awaitable[T]], cancel_losers: bool = True) -> asyncio.Future[tuple[int, T]]:
+    """The index and the result of the first that is done. `awaitables` must not be empty. With `cancel_losers` the
+    others are cancelled, and so are all when the answer itself is cancelled."""
     futures: list[asyncio.Future[T]] = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     outcome: asyncio.Future[tuple[int, T]] = asyncio.get_running_loop().create_future()
 
@@ -51,14 +56,25 @@ def select(awaitables: Sequence[Awaitable[T]]) -> asyncio.Future[tuple[int, T]]:
             outcome.set_result((futures.index(future), future.result()))
         else:
             outcome.set_exception(error)
+        if cancel_losers:
+            _give_up(other for other in futures if other is not future)
 
-    def cancel_losers(_: asyncio.Future[tuple[int, T]]) -> None:
-        for future in futures:
-            future.cancel()
+    def cancel_all(_: asyncio.Future[tuple[int, T]]) -> None:
+        if outcome.cancelled():
+            _give_up(futures)
 
-    outcome.add_done_callback(cancel_losers)
+    if cancel_losers:
+        outcome.add_done_callback(cancel_all)
     _listen(futures, on_done)
     return outcome
+
+
+def _give_up(futures: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel these. A wait that has an event already, which nobody will read, gives it back."""
+    for future in futures:
+        give_back = None if future.cancel() else getattr(future, "give_back", None)
+        if give_back is not None:
+            give_back()
 
 
 def join(awaitables: Sequence[Awaitable[T]]) -> asyncio.Future[list[T]]:
@@ -92,7 +108,7 @@ def join(awaitables: Sequence[Awaitable[T]]) -> asyncio.Future[list[T]]:
 
 def _listen(futures: Sequence[asyncio.Future[T]], on_done: Callable[[asyncio.Future[T]], None]) -> None:
     done = [future for future in futures if future.done()]
-    for future in sorted(done, key=lambda future: getattr(future, "position", 0)):
+    for future in sorted(done, key=lambda future: getattr(future, "position", _JUST_NOW)):
         future.add_done_callback(on_done)
     for future in futures:
         if not future.done():

@@ -1,4 +1,4 @@
-"""Commands that send a message to an instance: raise-event, terminate, suspend, resume."""
+"""Commands that send a message to an instance: raise-event, terminate, cancel, suspend, resume."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     command(app, "raise-event")(raise_event)
     command(app, "terminate")(terminate)
+    command(app, "cancel")(cancel)
     command(app, "suspend")(suspend)
     command(app, "resume")(resume)
 
@@ -43,6 +44,13 @@ async def terminate(target: Target, instance_id: IdArgument, reason: ReasonArgum
     async with target.client() as client:
         await client.terminate(instance_id, reason)
     _confirm(target.output, instance_id, "termination sent")
+
+
+async def cancel(target: Target, instance_id: IdArgument, reason: ReasonArgument = "") -> None:
+    """Ask an instance to end; its own code cleans up."""
+    async with target.client() as client:
+        await client.cancel(instance_id, reason)
+    _confirm(target.output, instance_id, "cancellation sent")
 
 
 async def suspend(target: Target, instance_id: IdArgument, reason: ReasonArgument = "") -> None:

@@ -24,20 +24,19 @@ from redurable.client.status import Status, status_of
 from redurable.core.completion import Completion
 from redurable.core.events import HistoryRow
 from redurable.core.ids import check_hub_name, check_id, check_instance_id, check_name
-from redurable.core.messages import Control, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.messages import Cancel, RaiseEvent, Resume, StartExecution, Suspend, Terminate
 from redurable.core.rows import history_rows
 from redurable.core.sizes import call_size, check_size, tags_size
 from redurable.core.values import ABSENT, Failure
 from redurable.errors import (
     CallerError,
     InstanceAlreadyExists,
-    InstanceFinished,
     InstanceNotFinished,
     InstanceNotFound,
 )
 from redurable.settings import PayloadSettings
 from redurable.store.address import open_hub, where
-from redurable.store.port import Hub, SendOutcome, StartOutcome, StartRequest
+from redurable.store.port import Hub, StartOutcome, StartRequest
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -84,7 +83,7 @@ class Client:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as exits:
             store = self._open()
-            link = Link(store, self._timeout, self._where, joined=not self._owned)
+            link = Link(store, self._timeout, self._where, joined=not self._owned, max_payload=self._max_payload)
             if self._owned:
                 exits.push_async_callback(_close, store)
                 await link.connect()
@@ -185,19 +184,24 @@ class Client:
         chosen_id = check_id(event_id, "event") if event_id else uuid4().hex
         message = RaiseEvent(name=check_name(name, "event"), data=payload, id=chosen_id)
         outcome, _ = await self._link.send(check_instance_id(instance_id), message)
-        self._check_sent(instance_id, outcome)
+        self._link.check_sent(instance_id, outcome)
 
     async def terminate(self, instance_id: str, reason: str = "") -> None:
         """End an instance at once, without running its code. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._control(instance_id, Terminate(reason=reason))
+        await self._link.control(instance_id, Terminate(reason=reason))
+
+    async def cancel(self, instance_id: str, reason: str = "") -> None:
+        """Ask an instance to end: its orchestrator is cancelled at its next await, and its own code cleans up. Once it
+        lets the `CancelledError` out, the status is Canceled. Raises `InstanceNotFound`, `InstanceFinished`."""
+        await self._link.control(instance_id, Cancel(reason=reason, id=uuid4().hex))
 
     async def suspend(self, instance_id: str, reason: str = "") -> None:
         """Let an instance only record what arrives, until `resume`. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._control(instance_id, Suspend(reason=reason))
+        await self._link.control(instance_id, Suspend(reason=reason))
 
     async def resume(self, instance_id: str, reason: str = "") -> None:
         """Let a suspended instance go on. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._control(instance_id, Resume(reason=reason))
+        await self._link.control(instance_id, Resume(reason=reason))
 
     async def complete_activity(self, token: str, result: object = None) -> None:
         """Complete the attempt of an activity whose `ActivityContext.complete_later` returned this token, with any
@@ -231,7 +235,7 @@ class Client:
         if answer == "running":
             raise InstanceNotFinished(f"instance {instance_id!r} has not finished: terminate it first")
         if answer == "missing" and not repeated:
-            raise self._not_found(instance_id)
+            raise self._link.not_found(instance_id)
 
     async def get_status(self, instance_id: str, show_history: bool = False, show_activities: bool = False) -> Status:
         """How an instance is now; its history, and where its calls of activities stand, only if asked for: both read
@@ -250,7 +254,7 @@ class Client:
         link = self._link
         executions = await link.call(lambda: link.store.executions(check_instance_id(instance_id)))
         if not executions:
-            raise self._not_found(instance_id)
+            raise self._link.not_found(instance_id)
         return executions
 
     async def get_history(self, instance_id: str, execution: str | None = None) -> list[HistoryRow]:
@@ -266,13 +270,6 @@ class Client:
                 )
         return history_rows(events)
 
-    async def _control(self, instance_id: str, message: Control) -> None:
-        self._check_size(f"{type(message).__name__.lower()}()", "reason", len(message.reason.encode(errors="replace")))
-        outcome, repeated = await self._link.send(check_instance_id(instance_id), message)
-        if isinstance(message, Terminate) and repeated and outcome is SendOutcome.FINISHED:
-            return
-        self._check_sent(instance_id, outcome)
-
     def _payload(self, value: object, owner: str, part: str) -> Raw:
         payload = encode(value, owner, part)
         self._check_size(owner, part, memoryview(payload).nbytes)
@@ -280,17 +277,6 @@ class Client:
 
     def _check_size(self, owner: str, part: str, size: int) -> None:
         check_size(owner, part, size, self._max_payload)
-
-    def _check_sent(self, instance_id: str, outcome: SendOutcome) -> None:
-        if outcome is SendOutcome.MISSING:
-            raise self._not_found(instance_id)
-        if outcome is SendOutcome.FINISHED:
-            raise InstanceFinished(f"instance {instance_id!r} has finished and takes no more messages")
-
-    def _not_found(self, instance_id: str) -> InstanceNotFound:
-        return InstanceNotFound(
-            f"no instance {instance_id!r} in hub {self._link.store.hub!r}: check the id and the hub"
-        )
 
     @property
     def _connection(self) -> tuple[Link, Changes]:

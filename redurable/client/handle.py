@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Generic, Literal, TypeVar, overload
+from uuid import uuid4
 
 import anyio
 
@@ -11,6 +12,7 @@ from redurable.client.changes import Changes
 from redurable.client.link import Link
 from redurable.client.status import failure_in
 from redurable.core.events import ExecutionCompleted
+from redurable.core.messages import Cancel
 from redurable.core.values import RuntimeStatus
 from redurable.errors import (
     ExecutionTimedOut,
@@ -58,6 +60,10 @@ class Handle(Generic[R_co]):
             snapshot = await self._end(follow)
             return None if snapshot is None else self._conclude(snapshot)
         raise TimeoutError(f"instance {self.instance_id!r} has not finished within {timeout} s")
+
+    async def cancel(self, reason: str = "") -> None:
+        """Ask the instance to end, as `Client.cancel` does. Raises `InstanceNotFound`, `InstanceFinished`."""
+        await self._link.control(self.instance_id, Cancel(reason=reason, id=uuid4().hex))
 
     async def _end(self, follow: bool) -> Snapshot | None:
         """The finished instance; None when its execution has continued as new and is not followed."""

@@ -9,8 +9,11 @@ import anyio
 
 from redurable.core.delivery import Outgoing
 from redurable.core.events import Event
-from redurable.core.messages import Message
-from redurable.errors import HubNotFound, InstanceNotFound, StoreFull, StoreUnavailable
+from redurable.core.ids import check_instance_id
+from redurable.core.messages import Cancel, Control, Message, Terminate
+from redurable.core.sizes import check_size
+from redurable.errors import HubNotFound, InstanceFinished, InstanceNotFound, StoreFull, StoreUnavailable
+from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.port import Hub, SendOutcome, Snapshot
 
 T = TypeVar("T")
@@ -24,11 +27,19 @@ class Link:
     """A store. Calls are repeated while it is unavailable, for `timeout` seconds.
 
     `where` says in errors where the store is. A store that is not `joined` yet is opened by the first call; only a call
-    that may `create` the hub does, so that whoever mistypes a name is told.
+    that may `create` the hub does, so that whoever mistypes a name is told. Reasons have at most `max_payload` bytes.
     """
 
-    def __init__(self, store: Hub, timeout: float, where: str = "this store", joined: bool = True) -> None:
+    def __init__(
+        self,
+        store: Hub,
+        timeout: float,
+        where: str = "this store",
+        joined: bool = True,
+        max_payload: int = MAX_PAYLOAD_BYTES,
+    ) -> None:
         self.store = store
+        self._max_payload = max_payload
         self._timeout = timeout
         self._where = where
         self._joined = joined
@@ -94,11 +105,31 @@ class Link:
         outcomes, repeated = await self.attempt(lambda: self.store.send([Outgoing(instance, message)]))
         return outcomes[0], repeated
 
+    async def control(self, instance: str, message: Control) -> None:
+        """Send a control message. Raises `InvalidPayload`, `InstanceNotFound`, `InstanceFinished`."""
+        reason = len(message.reason.encode(errors="replace"))
+        check_size(f"{type(message).__name__.lower()}()", "reason", reason, self._max_payload)
+        outcome, repeated = await self.send(check_instance_id(instance), message)
+        if isinstance(message, Terminate | Cancel) and repeated and outcome is SendOutcome.FINISHED:
+            return  # An earlier attempt did its work.
+        self.check_sent(instance, outcome)
+
+    def check_sent(self, instance: str, outcome: SendOutcome) -> None:
+        """Raise for a message that nobody will read."""
+        if outcome is SendOutcome.MISSING:
+            raise self.not_found(instance)
+        if outcome is SendOutcome.FINISHED:
+            raise InstanceFinished(f"instance {instance!r} has finished and takes no more messages")
+
+    def not_found(self, instance: str) -> InstanceNotFound:
+        """The error for an instance that does not exist."""
+        return InstanceNotFound(f"no instance {instance!r} in hub {self.store.hub!r}: check the id and the hub")
+
     async def snapshot(self, instance: str) -> Snapshot:
         """The instance as it is now; raises `InstanceNotFound`."""
         snapshot = await self.call(lambda: self.store.get(instance))
         if snapshot is None:
-            raise InstanceNotFound(f"no instance {instance!r} in hub {self.store.hub!r}: check the id and the hub")
+            raise self.not_found(instance)
         return snapshot
 
     async def history(self, instance: str, execution: str) -> list[Event]:

@@ -11,8 +11,15 @@ from msgspec import Raw
 
 from redurable.authoring.payloads import decode_any
 from redurable.client.attempts import PendingActivity
-from redurable.core.events import Event, ExecutionCompleted, ExecutionFailed, ExecutionTerminated, HistoryRow
-from redurable.core.settle import TERMINATED
+from redurable.core.events import (
+    Event,
+    ExecutionCanceled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionTerminated,
+    HistoryRow,
+)
+from redurable.core.settle import CANCELED, TERMINATED
 from redurable.core.values import ABSENT, Arguments, Failure, RuntimeStatus
 from redurable.store.port import Snapshot
 
@@ -25,7 +32,7 @@ class Status:
 
     `input`, `output` and `custom_status` are plain JSON values; several inputs are a dict of `args` and `kwargs`. What
     JSON allows and Python's reader does not, such as a number of 5,000 digits, is shown as its text.
-    `failure` says why the instance failed or was terminated. `execution` is the id of the current execution.
+    `failure` says why the instance failed, was canceled or terminated. `execution` is the id of the current execution.
     `unread_events` counts messages that no turn has read yet. `quarantined` says why no worker can take a turn now
     (empty: nothing is wrong). `history` holds the events of the current execution, and the rows of its activities'
     attempts, and `pending_activities` the calls without outcome, when they were asked for.
@@ -83,6 +90,8 @@ def failure_in(last: Event | None) -> Failure | None:
             return failure
         case ExecutionTerminated(reason=reason):
             return Failure(TERMINATED, reason)
+        case ExecutionCanceled(reason=reason):
+            return Failure(CANCELED, reason)
         case _:
             return None
 

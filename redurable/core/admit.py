@@ -7,6 +7,7 @@ from redurable.core.events import (
     ActivityFailed,
     ActivityScheduled,
     EventRaised,
+    ExecutionCancelRequested,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
@@ -21,6 +22,7 @@ from redurable.core.events import (
 from redurable.core.messages import (
     ActivityFailure,
     ActivityResult,
+    Cancel,
     Message,
     RaiseEvent,
     Resume,
@@ -71,13 +73,23 @@ def admit(state: State, message: Message, now: int) -> InputEvent | None:
                 return None
             return EventRaised(at=at, name=message.name, data=message.data, id=message.id)
         case Terminate():
-            return ExecutionTerminated(at=at, reason=message.reason)
+            return ExecutionTerminated(at=at, reason=message.reason) if concerns(message, state.started) else None
+        case Cancel():
+            if message.id in state.event_ids or not concerns(message, state.started):
+                return None
+            return ExecutionCancelRequested(at=at, reason=message.reason, id=message.id)
         case Suspend():
             return None if state.suspended else ExecutionSuspended(at=at, reason=message.reason)
         case Resume():
             return ExecutionResumed(at=at, reason=message.reason) if state.suspended else None
         case _:
             return _outcome(state, message, at)
+
+
+def concerns(message: Terminate | Cancel, started: ExecutionStarted | StartExecution | None) -> bool:
+    """False when a parent means its child, and this instance is not that child: another one has its id. A child that
+    continued as new is."""
+    return message.parent is None or (started is not None and started.parent == message.parent)
 
 
 Outcome = ActivityResult | ActivityFailure | TimerDue | SubOrchestrationResult | SubOrchestrationFailure

@@ -13,6 +13,12 @@ class ScheduleActivity(Struct, frozen=True):
     options: ActivityOptions = ActivityOptions()
 
 
+class CancelActivity(Struct, frozen=True):
+    """`seq` is the number of the call's own command."""
+
+    seq: int
+
+
 class CreateTimer(Struct, frozen=True):
     """`due` in milliseconds of the Unix epoch."""
 
@@ -31,6 +37,12 @@ class ScheduleSubOrchestration(Struct, frozen=True):
     name: str
     call: Arguments
     child: Child = Child()
+
+
+class CancelSubOrchestration(Struct, frozen=True):
+    """`seq` is the number of the child's own command."""
+
+    seq: int
 
 
 class ScheduleOrchestration(Struct, frozen=True):
@@ -55,6 +67,12 @@ class Fail(Struct, frozen=True):
     failure: Failure
 
 
+class CancelExecution(Struct, frozen=True):
+    """End as canceled: the orchestrator did what it was asked for."""
+
+    reason: str
+
+
 class ContinueAsNew(Struct, frozen=True):
     call: Arguments
     keep_events: bool = True
@@ -62,12 +80,15 @@ class ContinueAsNew(Struct, frozen=True):
 
 Command = (
     ScheduleActivity
+    | CancelActivity
     | CreateTimer
     | CancelTimer
     | ScheduleSubOrchestration
+    | CancelSubOrchestration
     | ScheduleOrchestration
     | SendEvent
     | Complete
     | Fail
+    | CancelExecution
     | ContinueAsNew
 )

@@ -53,13 +53,14 @@ class Scope(Protocol):
     def call_activity(
         self, name: str, call: Arguments, options: ActivityOptions, decode: Callable[[Raw], T]
     ) -> asyncio.Future[T]:
-        """Schedule an activity. The future fails with `ActivityFailed`."""
+        """Schedule an activity. The future fails with `ActivityFailed`; cancelling it cancels the call."""
         ...
 
     def call_sub_orchestrator(
         self, name: str, call: Arguments, child: Child, decode: Callable[[Raw], T]
     ) -> asyncio.Future[T]:
-        """Start a child and wait for it. Fails with `SubOrchestrationFailed`."""
+        """Start a child and wait for it. Fails with `SubOrchestrationFailed`. Cancelling the future asks the child to
+        end."""
         ...
 
     def start_orchestration(self, name: str, call: Arguments, child: Child) -> None:

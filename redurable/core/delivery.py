@@ -100,6 +100,7 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     after continue-as-new. With `park` nothing is consumed. Without anything it releases the ready entry.
     `closed_calls` are the seqs of calls with durable timeouts that have their outcome, or wait in vain for one: the
     timers that the store made of those timeouts go.
+    `canceled_calls` are the seqs of calls whose tasks nobody waits for any more, while they lie in a queue or run.
     """
 
     entry: Entry
@@ -114,6 +115,7 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     timers: tuple[Timer, ...] = ()
     canceled_timers: tuple[int, ...] = ()
     closed_calls: tuple[int, ...] = ()
+    canceled_calls: tuple[int, ...] = ()
     outbox: tuple[Outgoing, ...] = ()
     dead: tuple[DeadLetter, ...] = ()
     custom_status: Raw | None = None

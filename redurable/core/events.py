@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 from redurable.core.messages import KeptEvent
-from redurable.core.values import NULL, Arguments, Attempt, Failure, Parent, Timeouts
+from redurable.core.values import NULL, Arguments, Attempt, Failure, Parent, ParentClose, Timeouts
 
 
 class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
@@ -90,12 +90,25 @@ class ExecutionTerminated(_Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class ExecutionCancelRequested(_Event, frozen=True, kw_only=True):
+    """The main task of the orchestrator is cancelled; what comes of it is up to its code."""
+
+    reason: str = ""
+    id: str = ""
+
+
 class ActivityScheduled(_Event, frozen=True, kw_only=True):
     seq: int
     name: str
     call: Arguments = Arguments()
     task_queue: str = "default"
     timeouts: Timeouts = Timeouts()
+
+
+class ActivityCancelRequested(_Event, frozen=True, kw_only=True):
+    """Nobody waits for the call any more; its outcome is dropped."""
+
+    seq: int
 
 
 class TimerCreated(_Event, frozen=True, kw_only=True):
@@ -117,6 +130,13 @@ class SubOrchestrationScheduled(_Event, frozen=True, kw_only=True):
     call: Arguments = Arguments()
     not_before: int = 0
     attempt: int = 1
+    parent_close: ParentClose = ParentClose.TERMINATE
+
+
+class SubOrchestrationCancelRequested(_Event, frozen=True, kw_only=True):
+    """Nobody waits for the child any more; it is asked to end, and its outcome is dropped."""
+
+    seq: int
 
 
 class OrchestrationScheduled(_Event, frozen=True, kw_only=True):
@@ -144,6 +164,12 @@ class ExecutionFailed(_Event, frozen=True, kw_only=True):
     failure: Failure
 
 
+class ExecutionCanceled(_Event, frozen=True, kw_only=True):
+    """The orchestrator was asked to end, and let the `CancelledError` out."""
+
+    reason: str = ""
+
+
 class ExecutionContinuedAsNew(_Event, frozen=True, kw_only=True):
     """`next` is the id of the execution that goes on."""
 
@@ -162,16 +188,20 @@ InputEvent = (
     | ExecutionSuspended
     | ExecutionResumed
     | ExecutionTerminated
+    | ExecutionCancelRequested
 )
 DecisionEvent = (
     ActivityScheduled
+    | ActivityCancelRequested
     | TimerCreated
     | TimerCanceled
     | SubOrchestrationScheduled
+    | SubOrchestrationCancelRequested
     | OrchestrationScheduled
     | EventSent
     | ExecutionCompleted
     | ExecutionFailed
+    | ExecutionCanceled
     | ExecutionContinuedAsNew
 )
 Event = InputEvent | DecisionEvent
@@ -211,4 +241,4 @@ class ActivityAttemptCrashed(_Event, frozen=True, kw_only=True):
 AttemptRow = ActivityStarted | ActivityAttemptFailed | ActivityAttemptTimedOut | ActivityAttemptCrashed
 HistoryRow = Event | AttemptRow
 """What a history is shown as: its events, and between them what its activities' attempts were."""
-EndEvent = ExecutionCompleted | ExecutionFailed | ExecutionContinuedAsNew | ExecutionTerminated
+EndEvent = ExecutionCompleted | ExecutionFailed | ExecutionCanceled | ExecutionContinuedAsNew | ExecutionTerminated

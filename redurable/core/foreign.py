@@ -1,6 +1,6 @@
 """What any Redis client may write: stream entries of plain fields, read into messages.
 
-    event NAME [data JSON] [id ID]         terminate | suspend | resume REASON
+    event NAME [data JSON] [id ID]      cancel REASON [id ID]      terminate | suspend | resume REASON
     start NAME [input JSON | args JSON kwargs JSON] [id ID]        (intake only)
     complete TOKEN [result JSON]           fail TOKEN [error TYPE] [message TEXT] [final 1]
     heartbeat TOKEN [details JSON]                                 (these three: intake only, and without `instance`)
@@ -21,7 +21,7 @@ from msgspec import Raw, Struct
 from redurable.core.codec import Unreadable, decode_message
 from redurable.core.completion import Completion
 from redurable.core.ids import check_id, check_instance_id, check_name
-from redurable.core.messages import Malformed, Message, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.messages import Cancel, Malformed, Message, RaiseEvent, Resume, StartExecution, Suspend, Terminate
 from redurable.core.sizes import UNLIMITED, brief, check_nesting, check_size
 from redurable.core.tokens import read_token
 from redurable.core.values import ABSENT, NULL, Arguments, Failure
@@ -32,7 +32,7 @@ INTERNAL = b"m"
 
 T = TypeVar("T")
 
-_MAILBOX_KINDS = (b"event", b"terminate", b"suspend", b"resume")
+_MAILBOX_KINDS = (b"event", b"terminate", b"cancel", b"suspend", b"resume")
 _TOKEN_KINDS = (b"complete", b"fail", b"heartbeat")
 _MOST_REASON = 500
 _args = msgspec.json.Decoder(tuple[Raw, ...])
@@ -72,7 +72,7 @@ def read_intake(
         if b"start" in fields:
             return Intake(target, _start(entry_id, fields, limit))
         message = _message(fields, limit)
-        if isinstance(message, RaiseEvent) and not message.id:
+        if isinstance(message, RaiseEvent | Cancel) and not message.id:
             message = msgspec.structs.replace(message, id=f"intake:{entry_id}")
         return Intake(target, message)
     except (Unreadable, InvalidName, InvalidPayload, InvalidToken) as error:
@@ -125,7 +125,7 @@ def _message(fields: Mapping[bytes, bytes], limit: int) -> Message:
     kinds = [kind for kind in _MAILBOX_KINDS if kind in fields]
     if len(kinds) != 1:
         found = ", ".join(name.decode(errors="replace") for name in fields)
-        raise Unreadable(f"fields [{found}]: an entry has exactly one of event, terminate, suspend, resume")
+        raise Unreadable(f"fields [{found}]: an entry has exactly one of event, terminate, cancel, suspend, resume")
     kind = kinds[0].decode()
     check_size(f"field {kind!r}", "text", len(fields[kinds[0]]), limit)
     value = _text(fields[kinds[0]], kind)
@@ -136,6 +136,9 @@ def _message(fields: Mapping[bytes, bytes], limit: int) -> Message:
             return RaiseEvent(name=check_name(value, "event"), data=data, id=event_id)
         case "terminate":
             return Terminate(reason=value)
+        case "cancel":
+            cancel_id = check_id(_text(fields.get(b"id", b""), "id"), "cancel")
+            return Cancel(reason=value, id=cancel_id)
         case "suspend":
             return Suspend(reason=value)
         case _:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from types import CodeType
 from typing import Any
 
@@ -94,8 +95,10 @@ class Mailroom:
         """Reserve the next event of that name."""
         unread = self._unread.get(awaited.name)
         if unread:
-            position, _, event = unread.popleft()
+            item = unread.popleft()
+            position, _, event = item
             awaited.succeed(event.data, position)
+            awaited.future.give_back = partial(unread.appendleft, item)  # pyright: ignore[reportAttributeAccessIssue]
         else:
             self._waiting.setdefault(awaited.name, deque()).append(awaited)
 

@@ -33,11 +33,13 @@ _SLACK = 0.000_5
 
 
 class TimerSink(Protocol):
-    """Who is told of timers: the replay."""
+    """Who is told of timers, and of calls that nobody waits for any more: the replay."""
 
     def timer_created(self, handle: DurableHandle, due: int) -> None: ...
 
     def timer_canceled(self, handle: DurableHandle) -> None: ...
+
+    def call_canceled(self, call: DurableCall[Any]) -> None: ...
 
 
 class _Nobody:
@@ -47,6 +49,9 @@ class _Nobody:
         pass
 
     def timer_canceled(self, handle: DurableHandle) -> None:
+        pass
+
+    def call_canceled(self, call: DurableCall[Any]) -> None:
         pass
 
 
@@ -71,8 +76,28 @@ class DurableFuture(asyncio.Future[T]):
         return self._number
 
 
+class DurableCall(DurableFuture[T]):
+    """The future of a call into the outside. `seq` is its number in the history, 0 until it has one; `undo` makes the
+    command that cancels the call of that number."""
+
+    def __init__(self, loop: DeterministicLoop, undo: Callable[[int], Any]) -> None:
+        super().__init__(loop)
+        self.seq = 0
+        self.undo = undo
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        canceled = super().cancel(msg)
+        if canceled:
+            loop = self.get_loop()
+            assert isinstance(loop, DeterministicLoop)
+            loop.call_canceled(self)
+        return canceled
+
+
 class DurableTask(asyncio.Task[T]):
-    """A task that hashes by its order of creation."""
+    """A task that hashes by its order of creation. `position`: its place in the order in which things were done."""
+
+    position: int
 
     def __init__(self, coro: Coroutine[Any, Any, T], loop: DeterministicLoop, **options: Any) -> None:
         self._number = loop.next_number()
@@ -122,6 +147,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._salt = crc32(identity.encode(errors="replace")) << 24
         self._numbers = 0
         self._task_count = 0
+        self._places = 0
         self._now = 0.0
         self._ready: deque[asyncio.Handle] = deque()
         self._sink = sink
@@ -135,6 +161,11 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         """The hash of the next task or future."""
         self._numbers += 1
         return self._salt + self._numbers
+
+    def next_place(self) -> int:
+        """The place of what is done now in the order in which everything is done; the same on every replay."""
+        self._places += 1
+        return self._places
 
     # -- running
 
@@ -233,6 +264,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def _timer_handle_cancelled(self, handle: DurableHandle) -> None:
         self._sink.timer_canceled(handle)
 
+    def call_canceled(self, call: DurableCall[Any]) -> None:
+        """Somebody cancelled the future of a call."""
+        self._sink.call_canceled(call)
+
     def create_future(self) -> asyncio.Future[Any]:
         return DurableFuture[Any](self)
 
@@ -251,7 +286,11 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             self._tasks = [old for old in self._tasks if not old.done() or getattr(old, "_log_traceback", False)]
             self._prune_at = max(64, 2 * len(self._tasks))
         self._tasks.append(task)
+        task.add_done_callback(self._note_place)
         return task
+
+    def _note_place(self, task: DurableTask[Any]) -> None:
+        task.position = self.next_place()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if not self.dead:

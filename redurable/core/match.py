@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from redurable.core.commands import (
+    CancelActivity,
+    CancelExecution,
+    CancelSubOrchestration,
     CancelTimer,
     Command,
     Complete,
@@ -21,13 +24,16 @@ from redurable.core.commands import (
     SendEvent,
 )
 from redurable.core.events import (
+    ActivityCancelRequested,
     ActivityScheduled,
     DecisionEvent,
     EventSent,
+    ExecutionCanceled,
     ExecutionCompleted,
     ExecutionContinuedAsNew,
     ExecutionFailed,
     OrchestrationScheduled,
+    SubOrchestrationCancelRequested,
     SubOrchestrationScheduled,
     TimerCanceled,
     TimerCreated,
@@ -74,6 +80,10 @@ def _same(event: DecisionEvent, command: Command) -> bool:
             return made.due == asked.due
         case (TimerCanceled() as made, CancelTimer() as asked):
             return made.seq == asked.seq
+        case (ActivityCancelRequested() as made, CancelActivity() as asked):
+            return made.seq == asked.seq
+        case (SubOrchestrationCancelRequested() as made, CancelSubOrchestration() as asked):
+            return made.seq == asked.seq
         case (SubOrchestrationScheduled() as made, ScheduleSubOrchestration() as asked):
             given = not asked.child.instance or made.instance == asked.child.instance
             return given and made.name == asked.name and made.call == asked.call
@@ -91,6 +101,8 @@ def _same_end(event: DecisionEvent, command: Command) -> bool:
             return made.result == asked.result
         case (ExecutionFailed() as made, Fail() as asked):
             return made.failure.type == asked.failure.type
+        case (ExecutionCanceled() as made, CancelExecution() as asked):
+            return made.reason == asked.reason
         case (ExecutionContinuedAsNew() as made, ContinueAsNew() as asked):
             return made.call == asked.call
         case _:

@@ -92,9 +92,19 @@ class RaiseEvent(_Message, frozen=True, kw_only=True):
 
 
 class Terminate(_Message, frozen=True, kw_only=True):
-    """End the instance at once, without running user code."""
+    """End the instance at once, without running user code. A `parent`: only if the instance is that call's child."""
 
     reason: str = ""
+    parent: Parent | None = None
+
+
+class Cancel(_Message, frozen=True, kw_only=True):
+    """Ask the instance to end: its main task is cancelled, and its own code decides. `id` de-duplicates as with events,
+    `parent` is as with `Terminate`."""
+
+    reason: str = ""
+    id: str = ""
+    parent: Parent | None = None
 
 
 class Suspend(_Message, frozen=True, kw_only=True):
@@ -109,8 +119,9 @@ class Resume(_Message, frozen=True, kw_only=True):
     reason: str = ""
 
 
-Control = Terminate | Suspend | Resume
-"""Messages that are admitted without user code, so they also reach an instance whose code cannot run now."""
+Control = Terminate | Cancel | Suspend | Resume
+"""Messages that ring for a parked instance, too. They are admitted without user code, so they reach one whose code
+cannot run now; but a `Cancel` needs the code of an execution that has begun, and waits for it."""
 
 Message = (
     ActivityResult
@@ -120,6 +131,7 @@ Message = (
     | SubOrchestrationFailure
     | RaiseEvent
     | Terminate
+    | Cancel
     | Suspend
     | Resume
 )

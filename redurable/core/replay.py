@@ -13,7 +13,16 @@ from typing import Any
 
 from msgspec import Raw
 
-from redurable.core.commands import CancelTimer, Command, Complete, ContinueAsNew, Fail
+from redurable.core.commands import (
+    CancelActivity,
+    CancelExecution,
+    CancelSubOrchestration,
+    CancelTimer,
+    Command,
+    Complete,
+    ContinueAsNew,
+    Fail,
+)
 from redurable.core.definition import Definition
 from redurable.core.events import (
     ActivityCompleted,
@@ -21,6 +30,7 @@ from redurable.core.events import (
     DecisionEvent,
     Event,
     EventRaised,
+    ExecutionCancelRequested,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
@@ -32,7 +42,7 @@ from redurable.core.events import (
 )
 from redurable.core.issued import Awaited, Issued
 from redurable.core.limits import activity_error
-from redurable.core.loop import DurableHandle
+from redurable.core.loop import DurableCall, DurableHandle
 from redurable.core.match import match
 from redurable.core.messages import KeptEvent
 from redurable.core.scope import LiveScope
@@ -59,6 +69,7 @@ class Replay:
         self._buffered: list[InputEvent] = []
         self._suspended = False
         self._fatal: BaseException | None = None
+        self._cancel: ExecutionCancelRequested | None = None
 
     @property
     def moved(self) -> int:
@@ -91,12 +102,13 @@ class Replay:
         """The history calls this command `seq`; its outcome will come under that number."""
         self.scope.seen += 1
         waiter = issued.waiter
-        if isinstance(issued.command, CancelTimer):
+        if isinstance(issued.command, CancelTimer | CancelActivity | CancelSubOrchestration):
             self._open.pop(issued.command.seq, None)
         elif waiter is not None:
             self._open[seq] = waiter
-            if isinstance(waiter, DurableHandle):
-                waiter.seq = seq
+            numbered = waiter if isinstance(waiter, DurableHandle) else waiter.future
+            if isinstance(numbered, DurableHandle | DurableCall):
+                numbered.seq = seq
 
     def unread(self) -> tuple[KeptEvent, ...]:
         """External events that user code has not taken."""
@@ -154,33 +166,42 @@ class Replay:
 
     def _wake(self, event: InputEvent) -> None:
         """Settle what the event settles, then run user code until it waits again."""
+        place = self.scope.loop.next_place
         match event:
             case ExecutionStarted():
                 self._start(event)
             case ActivityCompleted() | SubOrchestrationCompleted():
                 self.size += 200 + memoryview(event.result).nbytes
-                self._waiter(event.seq).succeed(event.result, self.scope.seen)
+                self._waiter(event.seq).succeed(event.result, place())
             case ActivityFailed():
                 waiter = self._waiter(event.seq)
-                waiter.fail(activity_error(waiter.name, event.failure), self.scope.seen)
+                waiter.fail(activity_error(waiter.name, event.failure), place())
             case SubOrchestrationFailed():
                 waiter = self._waiter(event.seq)
-                waiter.fail(SubOrchestrationError(waiter.name, event.failure), self.scope.seen)
+                waiter.fail(SubOrchestrationError(waiter.name, event.failure), place())
             case TimerFired():
                 self._fire(event.seq)
             case EventRaised():
                 self.size += 200 + memoryview(event.data).nbytes
-                self.scope.mail.deliver(KeptEvent(event.name, event.data, event.id), self.scope.seen)
+                self.scope.mail.deliver(KeptEvent(event.name, event.data, event.id), place())
+            case ExecutionCancelRequested():
+                self._request_cancel(event)
             case _:
                 pass
         self.scope.loop.run()
 
     def _start(self, event: ExecutionStarted) -> None:
         for kept in event.kept_events:
-            self.scope.mail.deliver(kept, 0)
+            self.scope.mail.deliver(kept, self.scope.loop.next_place())
         coroutine = self.definition.run(self.scope, event.call)
         # A fresh context: what the worker keeps in context variables is none of the orchestrator's business.
         self._main = self.scope.loop.create_task(coroutine, context=contextvars.Context())
+
+    def _request_cancel(self, event: ExecutionCancelRequested) -> None:
+        """As `task.cancel()`: the next await of the orchestrator raises, and its code decides what comes of it."""
+        self._cancel = event
+        if self._main is not None:
+            self._main.cancel(event.reason or None)
 
     def _waiter(self, seq: int) -> Awaited:
         waiter = self._open.pop(seq)
@@ -206,6 +227,8 @@ class Replay:
             return None
         if self.scope.continuation is not None:
             return self._continue_as_new(self.scope.continuation)
+        if main.cancelled() and self._cancel is not None:
+            return CancelExecution(self._cancel.reason)
         return self._complete(main.result()) if error is None else Fail(self.definition.failure(error))
 
     def _complete(self, result: Raw) -> Complete | Fail:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from asyncio import events
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from msgspec import Raw
 
 from redurable.core.commands import (
+    CancelActivity,
+    CancelSubOrchestration,
     CancelTimer,
     Command,
     ContinueAsNew,
@@ -22,7 +24,7 @@ from redurable.core.commands import (
 from redurable.core.events import ExecutionStarted
 from redurable.core.ids import MAX_INSTANCE_ID_BYTES, check_instance_id, check_name
 from redurable.core.issued import Awaited, Issued, Mailroom, settled_at
-from redurable.core.loop import DeterministicLoop, DurableHandle
+from redurable.core.loop import DeterministicLoop, DurableCall, DurableHandle
 from redurable.core.sizes import Bounds, call_size, check_size, check_turn_size, tags_size
 from redurable.core.values import ActivityOptions, Arguments, Child
 from redurable.errors import InvalidName, InvalidPayload, NotDeterministic, TurnLimitExceeded
@@ -63,6 +65,7 @@ class LiveScope:
         self._bounds = bounds
         self._made_before = 0
         self._fresh_timers: dict[int, Issued] = {}
+        self._fresh_calls: dict[int, Issued] = {}
         self._unique = 0
 
     # -- for the replay
@@ -74,6 +77,7 @@ class LiveScope:
         self.issued = []
         self._made_before = self.made
         self._fresh_timers.clear()
+        self._fresh_calls.clear()
         self.loop.advance(self.clock)
 
     # -- for running code
@@ -91,13 +95,15 @@ class LiveScope:
         self, name: str, call: Arguments, options: ActivityOptions, decode: Callable[[Raw], T]
     ) -> asyncio.Future[T]:
         self._check_call(f"activity {name!r}", call)
-        return self._await(ScheduleActivity(check_name(name, "activity"), call, options), name, decode)
+        command = ScheduleActivity(check_name(name, "activity"), call, options)
+        return self._await(command, DurableCall[T](self.loop, CancelActivity), name, decode)
 
     def call_sub_orchestrator(
         self, name: str, call: Arguments, child: Child, decode: Callable[[Raw], T]
     ) -> asyncio.Future[T]:
         self._check_child(name, call, child)
-        return self._await(ScheduleSubOrchestration(check_name(name, "orchestrator"), call, child), name, decode)
+        command = ScheduleSubOrchestration(check_name(name, "orchestrator"), call, child)
+        return self._await(command, DurableCall[T](self.loop, CancelSubOrchestration), name, decode)
 
     def start_orchestration(self, name: str, call: Arguments, child: Child) -> None:
         self._check_child(name, call, child)
@@ -186,17 +192,25 @@ class LiveScope:
             # Made and cancelled within one step: the history need not know.
             self._fresh_timers.pop(id(handle)).elided = True
 
+    def call_canceled(self, call: DurableCall[Any]) -> None:
+        if call.seq:
+            self._record(call.undo(call.seq), None)
+            call.seq = 0
+        elif id(call) in self._fresh_calls:
+            # Made and cancelled within one step: it never begins.
+            self._fresh_calls.pop(id(call)).elided = True
+
     # -- inner
 
     def _fire(self, future: asyncio.Future[None]) -> None:
         if not future.done():
-            settled_at(future, self.seen)
+            settled_at(future, self.loop.next_place())
             future.set_result(None)
 
-    def _await(self, command: Command, name: str, decode: Callable[[Raw], T]) -> asyncio.Future[T]:
-        self._check()
-        future: asyncio.Future[T] = self.loop.create_future()
-        self._issue(command, Awaited(name, future, decode))
+    def _await(
+        self, command: Command, future: DurableCall[T], name: str, decode: Callable[[Raw], T]
+    ) -> asyncio.Future[T]:
+        self._fresh_calls[id(future)] = self._issue(command, Awaited(name, future, decode))
         return future
 
     def _issue(self, command: Command, waiter: Awaited | DurableHandle | None) -> Issued:

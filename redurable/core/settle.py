@@ -8,6 +8,9 @@ import msgspec
 from msgspec import Raw
 
 from redurable.core.commands import (
+    CancelActivity,
+    CancelExecution,
+    CancelSubOrchestration,
     CancelTimer,
     Command,
     Complete,
@@ -21,12 +24,14 @@ from redurable.core.commands import (
 )
 from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Timer, TurnCommit
 from redurable.core.events import (
+    ActivityCancelRequested,
     ActivityCompleted,
     ActivityFailed,
     ActivityScheduled,
     DecisionEvent,
     Event,
     EventSent,
+    ExecutionCanceled,
     ExecutionCompleted,
     ExecutionContinuedAsNew,
     ExecutionFailed,
@@ -34,6 +39,7 @@ from redurable.core.events import (
     ExecutionTerminated,
     InputEvent,
     OrchestrationScheduled,
+    SubOrchestrationCancelRequested,
     SubOrchestrationScheduled,
     TimerCanceled,
     TimerCreated,
@@ -41,20 +47,27 @@ from redurable.core.events import (
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
 from redurable.core.issued import Issued
 from redurable.core.messages import (
+    Cancel,
     KeptEvent,
     RaiseEvent,
     StartExecution,
     SubOrchestrationFailure,
     SubOrchestrationResult,
+    Terminate,
 )
 from redurable.core.state import DEADLINE, State
-from redurable.core.values import Failure, Parent, Task
+from redurable.core.values import Failure, Parent, ParentClose, Task
 
 TIMED_OUT = Failure("ExecutionTimedOut", "the orchestration did not end within its execution_timeout")
 """Why an execution failed whose deadline has come."""
 
 TERMINATED = "OrchestrationTerminated"
 """The type of the failure that the parent of a terminated sub-orchestration sees."""
+CANCELED = "OrchestrationCanceled"
+"""The same of a cancelled one."""
+PARENT_ENDED = "its parent has ended"
+"""Why a child is terminated or cancelled by its parent's close policy."""
+PARENT_CANCELED = "its parent cancelled the call"
 
 TAKEN = "InstanceAlreadyExists"
 """The type of the failure that the parent of a sub-orchestration sees whose instance id is taken."""
@@ -72,10 +85,11 @@ class Draft:
         self.instance = delivery.entry.instance
         self.consumed = ""
         self.events: list[Event] = []
-        self.tasks: list[Task] = []
+        self.tasks: dict[int, Task] = {}
         self.timers: dict[int, int] = {}
         self.canceled_timers: list[int] = []
         self.closed_calls: list[int] = []
+        self.canceled_calls: list[int] = []
         self.outbox: list[Outgoing] = []
         self.dead: list[DeadLetter] = []
         self.custom_status: Raw | None = None
@@ -112,9 +126,15 @@ class Draft:
             "ctx.continue_as_new_suggested is true"
         )
         self.events = [event for event in self.events if isinstance(event, ExecutionStarted)]
-        self.tasks, self.outbox, self.next, self.custom_status = [], [], None, None
+        # Its children hear of what they were told to end.
+        kept = [sent for sent in self.outbox if isinstance(sent.message, Cancel)]
+        self.tasks, self.outbox, self.next, self.custom_status = {}, kept, None, None
         self.dead, self.consumed = [], ""
         self._fail(Failure("HistoryLimitExceeded", text), state.clock)
+
+    def cancel_unbegun(self, reason: str) -> None:
+        """End an execution that has run no user code yet."""
+        self._append(self._conclude(CancelExecution(reason), self.state.clock, lambda: ()))
 
     def settle(
         self, issued: Sequence[Issued], unread: Callable[[], tuple[KeptEvent, ...]], bind: Callable[[int, Issued], None]
@@ -140,10 +160,11 @@ class Draft:
             start_consumed=self.delivery.start is not None,
             events=tuple(self.events),
             status=self.state.status if self.events else None,
-            tasks=tuple(self.tasks),
+            tasks=tuple(self.tasks.values()),
             timers=tuple(Timer(seq, due) for seq, due in self.timers.items()),
             canceled_timers=tuple(self.canceled_timers),
             closed_calls=tuple(self.closed_calls),
+            canceled_calls=tuple(self.canceled_calls),
             outbox=tuple(self.outbox),
             dead=tuple(self.dead),
             custom_status=self.custom_status,
@@ -167,6 +188,12 @@ class Draft:
                 return TimerCanceled(at=at, seq=command.seq)
             case ScheduleSubOrchestration():
                 return self._schedule_child(command, at, seq)
+            case CancelActivity(seq=canceled):
+                self._cancel_call(canceled)
+                return ActivityCancelRequested(at=at, seq=canceled)
+            case CancelSubOrchestration(seq=canceled):
+                self._close_child(canceled, ParentClose.CANCEL, PARENT_CANCELED)
+                return SubOrchestrationCancelRequested(at=at, seq=canceled)
             case ScheduleOrchestration():
                 return self._schedule_detached(command, at, seq)
             case SendEvent():
@@ -178,16 +205,14 @@ class Draft:
 
     def _schedule(self, command: ScheduleActivity, at: int, seq: int) -> DecisionEvent:
         options = command.options
-        self.tasks.append(
-            Task(
-                instance=self.instance,
-                execution=self.state.execution,
-                seq=seq,
-                name=command.name,
-                call=command.call,
-                options=options,
-                scheduled_at=at,
-            )
+        self.tasks[seq] = Task(
+            instance=self.instance,
+            execution=self.state.execution,
+            seq=seq,
+            name=command.name,
+            call=command.call,
+            options=options,
+            scheduled_at=at,
         )
         return ActivityScheduled(
             at=at,
@@ -202,6 +227,24 @@ class Draft:
         made = self.state.open.get(seq)
         if isinstance(made, ActivityScheduled) and made.timeouts.durable:
             self.closed_calls.append(seq)
+
+    def _cancel_call(self, seq: int) -> None:
+        """Nobody waits for an activity any more: its retries that wait, and an attempt that somebody else was to
+        complete, go too. A task of this very turn never comes into its queue."""
+        if isinstance(self.state.open.get(seq), ActivityScheduled) and self.tasks.pop(seq, None) is None:
+            self.closed_calls.append(seq)
+            self.canceled_calls.append(seq)
+
+    def _close_child(self, seq: int, how: ParentClose, reason: str) -> None:
+        """Tell a child that runs even now. It is named by its call: another instance may have the id, or get it."""
+        made = self.state.open.get(seq)
+        if not isinstance(made, SubOrchestrationScheduled) or how is ParentClose.ABANDON:
+            return
+        parent = Parent(self.instance, self.state.execution, seq)
+        message = Terminate(reason=reason, parent=parent)
+        if how is ParentClose.CANCEL:
+            message = Cancel(reason=reason, id=f"{parent.execution}:{seq}", parent=parent)
+        self.outbox.append(Outgoing(made.instance, message))
 
     def _cancel_timer(self, seq: int) -> None:
         if self.timers.pop(seq, None) is None:
@@ -221,6 +264,7 @@ class Draft:
             call=command.call,
             not_before=start.not_before,
             attempt=command.child.attempt,
+            parent_close=command.child.parent_close,
         )
 
     def _schedule_detached(self, command: ScheduleOrchestration, at: int, seq: int) -> DecisionEvent:
@@ -250,7 +294,10 @@ class Draft:
         )
 
     def _conclude(
-        self, command: Complete | Fail | ContinueAsNew, at: int, unread: Callable[[], tuple[KeptEvent, ...]]
+        self,
+        command: Complete | Fail | CancelExecution | ContinueAsNew,
+        at: int,
+        unread: Callable[[], tuple[KeptEvent, ...]],
     ) -> DecisionEvent:
         match command:
             case Complete(result=result):
@@ -261,8 +308,11 @@ class Draft:
             case Fail(failure=failure):
                 self._end(_report_failure(failure))
                 return ExecutionFailed(at=at, failure=failure)
+            case CancelExecution(reason=reason):
+                self._end(_report_failure(Failure(CANCELED, reason)))
+                return ExecutionCanceled(at=at, reason=reason)
             case ContinueAsNew():
-                self._drop_timers()
+                self._drop_calls()
                 self.next = self._next_execution(command, unread() if command.keep_events else ())
                 return ExecutionContinuedAsNew(at=at, call=command.call, next=self.next.execution)
 
@@ -288,18 +338,21 @@ class Draft:
         self._end(_report_failure(failure))
 
     def _end(self, report: Callable[[Parent], SubOrchestrationResult | SubOrchestrationFailure]) -> None:
-        self._drop_timers()
+        self._drop_calls()
+        for seq, made in self.state.open.items():
+            if isinstance(made, SubOrchestrationScheduled):
+                self._close_child(seq, made.parent_close, PARENT_ENDED)
         parent = self.state.started.parent if self.state.started else None
         if parent is not None:
             self.outbox.append(Outgoing(parent.instance, report(parent)))
 
-    def _drop_timers(self) -> None:
+    def _drop_calls(self) -> None:
         for seq in self.state.open_timers():
             self._cancel_timer(seq)
         if self.state.started is not None and self.state.started.deadline:
             self._cancel_timer(DEADLINE)
-        # Their retries that wait, and attempts that somebody else was to complete, go too.
-        self.closed_calls += [seq for seq, made in self.state.open.items() if isinstance(made, ActivityScheduled)]
+        for seq in self.state.open:
+            self._cancel_call(seq)
 
 
 def _report_failure(failure: Failure) -> Callable[[Parent], SubOrchestrationFailure]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from redurable.core.events import (
+    ActivityCancelRequested,
     ActivityCompleted,
     ActivityFailed,
     ActivityScheduled,
@@ -16,6 +17,8 @@ from redurable.core.events import (
     Event,
     EventRaised,
     EventSent,
+    ExecutionCanceled,
+    ExecutionCancelRequested,
     ExecutionCompleted,
     ExecutionContinuedAsNew,
     ExecutionFailed,
@@ -24,6 +27,7 @@ from redurable.core.events import (
     ExecutionSuspended,
     ExecutionTerminated,
     OrchestrationScheduled,
+    SubOrchestrationCancelRequested,
     SubOrchestrationCompleted,
     SubOrchestrationFailed,
     SubOrchestrationScheduled,
@@ -85,6 +89,8 @@ class State:
                 return RuntimeStatus.COMPLETED
             case ExecutionFailed():
                 return RuntimeStatus.FAILED
+            case ExecutionCanceled():
+                return RuntimeStatus.CANCELED
             case ExecutionTerminated():
                 return RuntimeStatus.TERMINATED
             case ExecutionContinuedAsNew():
@@ -119,11 +125,11 @@ class State:
                 self.open[event.seq] = event
             case OrchestrationScheduled() | EventSent():
                 self.next_seq = event.seq + 1
-            case ActivityCompleted() | ActivityFailed() | TimerFired() | TimerCanceled():
+            case ActivityCompleted() | ActivityFailed() | TimerFired() | TimerCanceled() | ActivityCancelRequested():
                 self.open.pop(event.seq, None)
-            case SubOrchestrationCompleted() | SubOrchestrationFailed():
+            case SubOrchestrationCompleted() | SubOrchestrationFailed() | SubOrchestrationCancelRequested():
                 self.open.pop(event.seq, None)
-            case EventRaised():
+            case EventRaised() | ExecutionCancelRequested():
                 if event.id:
                     self.event_ids[event.id] = None
             case _:
@@ -139,7 +145,9 @@ class State:
                 self.suspended = True
             case ExecutionResumed():
                 self.suspended = False
-            case ExecutionCompleted() | ExecutionFailed() | ExecutionTerminated() | ExecutionContinuedAsNew():
+            case ExecutionCompleted() | ExecutionFailed() | ExecutionCanceled():
+                self.ended = event
+            case ExecutionTerminated() | ExecutionContinuedAsNew():
                 self.ended = event
             case _:
                 pass

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from redurable.core.admit import admit, begin, is_deadline
+from redurable.core.admit import admit, begin, concerns, is_deadline
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
 from redurable.core.delivery import DeadLetter, Delivery, Park, Parking, Position, TurnCommit
 from redurable.core.events import ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
-from redurable.core.messages import Mail, Malformed, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.messages import Cancel, Mail, Malformed, RaiseEvent, Resume, StartExecution, Suspend, Terminate
 from redurable.core.replay import Replay
 from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
@@ -86,10 +86,34 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
     draft = Draft(delivery, state, turn.head, turn.cap)
     if state.started is None and delivery.start is None:
         return _discard(known, draft.commit(), delivery.name)
+    stopper = _stopper(state, delivery)
+    if stopper is not None:
+        return _discard(known, _never_begin(draft, turn, stopper), delivery.name)
     if definition is None:
         known_names = f"no worker here knows the orchestrator {delivery.name!r}: start a worker that registers it"
         return _discard(known, _without_code(draft, turn, "unknown orchestrator", known_names), delivery.name)
     return _with_code(definition, turn, known, draft)
+
+
+def _stopper(state: State, delivery: Delivery) -> Mail | None:
+    """The mail that ends an execution before its first turn, if there is one. What has continued as new is not new: it
+    may have something to undo, so its code hears of a cancellation."""
+    start = delivery.start
+    if state.started is not None or start is None:
+        return None
+    kinds = (Terminate, Cancel) if start.number == 1 else Terminate
+    return next((m for m in delivery.mails if isinstance(m.message, kinds) and concerns(m.message, start)), None)
+
+
+def _never_begin(draft: Draft, turn: TurnInput, stopper: Mail) -> TurnCommit:
+    """End an execution of which no code has run."""
+    delivery = turn.delivery
+    draft.record(begin(_start_of(delivery), max(delivery.now, draft.state.clock), turn.version))
+    _record_mail(draft, stopper, delivery.now)
+    if isinstance(stopper.message, Cancel):
+        draft.cancel_unbegun(stopper.message.reason)
+    _consume_rest(draft)
+    return draft.commit()
 
 
 def _with_code(definition: Definition, turn: TurnInput, known: Known | None, draft: Draft) -> Turn:
@@ -187,12 +211,9 @@ def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> Tu
     """Admit what needs no user code: terminate ends the instance, suspend makes all other mail wait recorded."""
     delivery, state = turn.delivery, draft.state
     # Before its first turn an execution can only be ended: a start that is recorded but not fed could not be replayed.
-    wanted = Terminate if state.started is None else (Terminate, Suspend)
-    controls = [mail for mail in delivery.mails if isinstance(mail.message, wanted) or is_deadline(state, mail.message)]
     if state.started is None:
-        if not controls:
-            return park(turn, reason, detail)
-        draft.record(begin(_start_of(delivery), delivery.now, turn.version))
+        return park(turn, reason, detail)
+    controls = [mail for mail in delivery.mails if _needs_no_code(mail, state)]
     terminate = next((mail for mail in controls if not isinstance(mail.message, Suspend)), None)
     if terminate is not None:
         _record_mail(draft, terminate, delivery.now)
@@ -218,6 +239,13 @@ def _recorded(draft: Draft) -> TurnCommit:
     if draft.state.ended is not None:
         _consume_rest(draft)
     return draft.commit()
+
+
+def _needs_no_code(mail: Mail, state: State) -> bool:
+    message = mail.message
+    if is_deadline(state, message):
+        return True
+    return isinstance(message, Suspend) or (isinstance(message, Terminate) and concerns(message, state.started))
 
 
 def _record_mail(draft: Draft, mail: Mail, now: int) -> None:

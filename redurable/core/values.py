@@ -58,6 +58,14 @@ class Parent(Struct, frozen=True):
     seq: int
 
 
+class ParentClose(StrEnum):
+    """What becomes of a sub-orchestration that still runs when its parent has ended."""
+
+    TERMINATE = "terminate"
+    CANCEL = "cancel"
+    ABANDON = "abandon"
+
+
 class Child(Struct, frozen=True):
     """What a parent decides about a child beside its arguments.
 
@@ -70,6 +78,7 @@ class Child(Struct, frozen=True):
     delay: int = 0
     attempt: int = 1
     execution_timeout: int = 0
+    parent_close: ParentClose = ParentClose.TERMINATE
 
 
 class Backoff(StrEnum):

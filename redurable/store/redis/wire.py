@@ -11,6 +11,7 @@ from redurable.core.codec import decode_message, decode_start, encode
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import read_mail
 from redurable.core.messages import (
+    Cancel,
     Mail,
     Message,
     RaiseEvent,
@@ -61,7 +62,7 @@ def kind_of(message: Message) -> Literal["e", "c", "m"]:
     """What `_append.lua` must know of a message: e = external event, c = control, m = anything else."""
     if isinstance(message, RaiseEvent):
         return "e"
-    return "c" if isinstance(message, Terminate | Suspend | Resume) else "m"
+    return "c" if isinstance(message, Terminate | Cancel | Suspend | Resume) else "m"
 
 
 def timer_member(kind: TimerKind, execution: str, key: int | str, instance: str) -> str:
