@@ -18,6 +18,11 @@ from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
 
+MOST_NEWS = 1_000
+"""So many commits of a partition that cancelled calls are kept for workers that come to read of them."""
+MOST_MARKS = 10_000
+"""So many cancelled calls of a partition are remembered, for workers that renew the leases of their tasks."""
+
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
 MOST_SEARCHED = 1_000
@@ -151,10 +156,20 @@ class Reclaimed(Struct, frozen=True):
 
 
 class Lost(Struct, frozen=True):
-    """What the caller does not hold any more."""
+    """What the caller does not hold any more. `canceled` tasks it holds in vain: their calls were cancelled."""
 
     entries: tuple[Entry, ...] = ()
     tasks: tuple[TaskLease, ...] = ()
+    canceled: tuple[TaskLease, ...] = ()
+
+
+class CanceledCalls(Struct, frozen=True):
+    """News: these calls of an execution were cancelled; `id` is its place among the news of its partition."""
+
+    id: str
+    instance: str
+    execution: str
+    seqs: tuple[int, ...]
 
 
 class Membership(Struct, frozen=True):
@@ -186,6 +201,10 @@ class Store(Protocol):
 
     Both go with `closed_calls`, and like all timers do nothing when the execution is gone; so does a retry that waits.
     The names are those of `core.limits`.
+
+    Cancelled calls (`TurnCommit.canceled_calls`) are told to workers in two ways, both made by `commit`, and only when
+    there are any: as news of their partition, of which the newest `MOST_NEWS` are kept, and as marks, of which the
+    newest `MOST_MARKS` of a partition are kept. Their tasks stay where they are, and are ended by whoever holds them.
     """
 
     hub: str
@@ -253,7 +272,13 @@ class Store(Protocol):
 
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
         """Renew the leases that the caller still holds, and store the heartbeat details that come with them (per call
-        of an activity the newest); say which it does not hold: of those, nothing is stored."""
+        of an activity the newest); say which it does not hold: of those, nothing is stored. Of those that it holds, say
+        which have a mark of cancelled calls."""
+        ...
+
+    async def canceled(self, after: dict[int, str], block_ms: int) -> list[tuple[int, CanceledCalls]]:
+        """News of cancelled calls, behind these ids of these partitions ("": all that are kept), waiting up to
+        `block_ms` for the first (0: do not wait); of a partition the oldest first."""
         ...
 
     async def reclaim(

@@ -19,6 +19,7 @@ from redurable.errors import StoreDamaged, StoreUnavailable
 from redurable.facts import Facts, StoreFaulted
 from redurable.settings import WorkerSettings
 from redurable.store.port import (
+    CanceledCalls,
     Committed,
     Completed,
     DueTimer,
@@ -85,6 +86,9 @@ class PatientStore:
 
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
         return await self._repeat("renew", lambda: self._store.renew(entries, tasks))
+
+    async def canceled(self, after: dict[int, str], block_ms: int) -> list[tuple[int, CanceledCalls]]:
+        return await self._look("canceled", lambda: self._store.canceled(after, block_ms), [], block_ms)
 
     async def reclaim(
         self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int

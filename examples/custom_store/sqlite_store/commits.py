@@ -14,6 +14,7 @@ from redurable.core.messages import StartExecution
 from redurable.core.values import RuntimeStatus
 from redurable.store.port import DueTimer
 
+from .cancels import tell_canceled
 from .database import Database, Row
 from .letters import push_outbox
 from .mailboxes import find, park, ring_anew
@@ -126,6 +127,8 @@ def _send_out(db: Database, record: Row, turn: TurnCommit) -> list[DueTimer]:
     for seq in turn.closed_calls:
         for kind in ("close", "start", "retry"):
             cancel(db, kind, instance, turn.execution, seq)
+    if turn.canceled_calls:
+        tell_canceled(db, partition, instance, turn.execution, turn.canceled_calls)
     return timers
 
 

@@ -11,6 +11,7 @@ from redurable.core.delivery import Entry
 from redurable.core.values import ABSENT
 from redurable.store.port import Lost, Reclaimed, TaskDemand, TaskLease
 
+from .cancels import is_canceled
 from .database import Database, Row
 from .peek_lock import READY, TASKS
 from .tasks import put_back, read_tasks
@@ -19,9 +20,12 @@ from .turns import hand_back, read_ready, receive
 
 def renew(db: Database, consumer: str, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
     """Begin the leases anew that this consumer still holds."""
+    lost = tuple(entry for entry in entries if not READY.renew(db, consumer, entry.id))
+    held = {lease.id for lease in tasks if _renew_task(db, consumer, lease)}
     return Lost(
-        tuple(entry for entry in entries if not READY.renew(db, consumer, entry.id)),
-        tuple(lease for lease in tasks if not _renew_task(db, consumer, lease)),
+        lost,
+        tuple(lease for lease in tasks if lease.id not in held),
+        tuple(lease for lease in tasks if lease.id in held and is_canceled(db, lease.task)),
     )
 
 

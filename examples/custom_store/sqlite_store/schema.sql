@@ -106,6 +106,16 @@ CREATE TABLE IF NOT EXISTS feed (               -- executions that ended
 ) STRICT;
 CREATE INDEX IF NOT EXISTS feed_of ON feed (partition, id);
 
+CREATE TABLE IF NOT EXISTS canceled (           -- calls of activities that were cancelled
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    partition INTEGER NOT NULL,
+    instance  TEXT NOT NULL,
+    execution TEXT NOT NULL,
+    seq       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS canceled_of ON canceled (partition, id);
+CREATE INDEX IF NOT EXISTS canceled_calls ON canceled (instance, execution, seq);
+
 CREATE TABLE IF NOT EXISTS intake (             -- what other programs say
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     fields TEXT NOT NULL CHECK (json_valid(fields) AND json_type(fields) = 'object')

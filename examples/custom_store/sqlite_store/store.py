@@ -17,6 +17,7 @@ from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
 from redurable.errors import StoreRefused
 from redurable.store.port import (
+    CanceledCalls,
     Change,
     Committed,
     Completed,
@@ -37,7 +38,7 @@ from redurable.store.port import (
     Upcoming,
 )
 
-from . import admission, commits, inspect, leases, relay, tokens, turns, upkeep
+from . import admission, cancels, commits, inspect, leases, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
 from .tasks import end_attempt, take_tasks
 from .timers import fire, upcoming
@@ -114,6 +115,9 @@ class SqliteStore:
 
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
         return await self._write(leases.renew, self.consumer, entries, tasks)
+
+    async def canceled(self, after: dict[int, str], block_ms: int) -> list[tuple[int, CanceledCalls]]:
+        return await self._wait(block_ms, lambda: self._read(cancels.canceled, after))
 
     async def reclaim(
         self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int

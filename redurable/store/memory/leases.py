@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from redurable.core.delivery import Entry
 from redurable.core.values import ABSENT
 from redurable.store.memory.state import MemoryHub, Partition
-from redurable.store.memory.tasks import beat_key, read_tasks
+from redurable.store.memory.tasks import beat_key, is_canceled, read_tasks
 from redurable.store.memory.turns import read_ready
 from redurable.store.port import Lost, Reclaimed, TaskDemand, TaskLease
 
@@ -19,6 +19,7 @@ def renew(hub: MemoryHub, consumer: str, entries: Sequence[Entry], tasks: Sequen
     """Start the leases anew that this consumer still holds."""
     lost_entries: list[Entry] = []
     lost_tasks: list[TaskLease] = []
+    canceled: list[TaskLease] = []
     for entry in entries:
         partition = hub.partitions[entry.partition]
         if not partition.ready.renew(partition.clock(), consumer, entry.id):
@@ -27,9 +28,12 @@ def renew(hub: MemoryHub, consumer: str, entries: Sequence[Entry], tasks: Sequen
         partition = hub.partitions[lease.partition]
         if not partition.queue(lease.queue).renew(partition.clock(), consumer, lease.id):
             lost_tasks.append(lease)
-        elif lease.heartbeat is not ABSENT:
+            continue
+        if is_canceled(partition, lease.task):
+            canceled.append(lease)
+        if lease.heartbeat is not ABSENT:
             partition.beats[beat_key(lease.task)] = bytes(lease.heartbeat)
-    return Lost(tuple(lost_entries), tuple(lost_tasks))
+    return Lost(tuple(lost_entries), tuple(lost_tasks), tuple(canceled))
 
 
 def reclaim_entries(

@@ -80,6 +80,9 @@ class Partition:
         self.outbox = Stream()
         self.marks: dict[str, StreamId] = {}
         self.feed = Stream()
+        self.cancels = Stream()
+        self.canceled: dict[tuple[str, str, int], None] = {}
+        """Calls that were cancelled: instance, execution, seq. The newest of them."""
         self.timers: dict[str, int] = {}
         self.retries: dict[str, bytes] = {}
         self.waits: dict[str, tuple[str, str]] = {}

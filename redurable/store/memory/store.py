@@ -19,10 +19,11 @@ from redurable.errors import StoreRefused
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.memory import admission, inspect, leases, relay, turns, upkeep
 from redurable.store.memory.state import FORMAT, MemoryHub
-from redurable.store.memory.tasks import end_attempt, put_back, take_tasks
+from redurable.store.memory.tasks import canceled, end_attempt, put_back, take_tasks
 from redurable.store.memory.timers import fire, upcoming
 from redurable.store.memory.tokens import settle, underway
 from redurable.store.port import (
+    CanceledCalls,
     Change,
     Committed,
     Completed,
@@ -147,6 +148,9 @@ class MemoryStore:
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
         async with self._step() as hub:
             return leases.renew(hub, self.consumer, entries, tasks)
+
+    async def canceled(self, after: dict[int, str], block_ms: int) -> list[tuple[int, CanceledCalls]]:
+        return await self._block(block_ms, lambda: canceled(self.state, after), anything=bool)
 
     async def reclaim(
         self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int

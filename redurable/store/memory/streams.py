@@ -67,6 +67,11 @@ class Stream:
                 count -= 1
                 yield format_id(entry_id), fields
 
+    def trim(self, length: int) -> None:
+        """XTRIM MAXLEN: the oldest go."""
+        while len(self.entries) > length:
+            del self.entries[next(iter(self.entries))]
+
     def delete(self, entry_id: str) -> None:
         """XDEL."""
         self.entries.pop(parse_id(entry_id), None)

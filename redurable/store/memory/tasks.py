@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from msgspec.structs import replace
 
 from redurable.core.attempts import Sequel
@@ -17,7 +18,7 @@ from redurable.core.values import ABSENT, Task
 from redurable.store.memory.admission import bury, put_or_bury
 from redurable.store.memory.state import MemoryHub, Partition, timer_member
 from redurable.store.memory.streams import Item, parse_id
-from redurable.store.port import DueTimer, TaskDemand, TaskEnd, TaskLease
+from redurable.store.port import MOST_MARKS, MOST_NEWS, CanceledCalls, DueTimer, TaskDemand, TaskEnd, TaskLease
 
 BODY = b"t"
 
@@ -48,6 +49,32 @@ def close_call(partition: Partition, execution: str, seq: int, instance: str) ->
         partition.timers.pop(member, None)
         partition.waits.pop(member, None)
         partition.retries.pop(member, None)
+
+
+def tell_canceled(partition: Partition, instance: str, execution: str, seqs: Sequence[int]) -> None:
+    """News of these calls, and their marks."""
+    fields = {b"i": instance.encode(), b"x": execution.encode(), b"s": msgspec.json.encode(seqs)}
+    partition.cancels.append(partition.clock(), fields)
+    partition.cancels.trim(MOST_NEWS)
+    partition.canceled.update(dict.fromkeys((instance, execution, seq) for seq in seqs))
+    while len(partition.canceled) > MOST_MARKS:
+        del partition.canceled[next(iter(partition.canceled))]
+
+
+def canceled(hub: MemoryHub, after: dict[int, str]) -> list[tuple[int, CanceledCalls]]:
+    """News behind these ids."""
+    news: list[tuple[int, CanceledCalls]] = []
+    for number, position in after.items():
+        stream = hub.partitions[number].cancels
+        for entry_id, fields in stream.after(parse_id(position), len(stream)):
+            seqs = msgspec.json.decode(fields[b"s"], type=tuple[int, ...])
+            news.append((number, CanceledCalls(entry_id, fields[b"i"].decode(), fields[b"x"].decode(), seqs)))
+    return news
+
+
+def is_canceled(partition: Partition, task: Task) -> bool:
+    """Whether there is a mark of this task's call."""
+    return (task.instance, task.execution, task.seq) in partition.canceled
 
 
 def set_timer(partition: Partition, member: str, due: int) -> DueTimer:

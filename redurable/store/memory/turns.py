@@ -19,7 +19,7 @@ from redurable.store.memory.admission import bury
 from redurable.store.memory.letters import outbox_fields
 from redurable.store.memory.state import Instance, MemoryHub, Partition, Quarantine, timer_member
 from redurable.store.memory.streams import ZERO, Fields, Item, parse_id
-from redurable.store.memory.tasks import close_call, limit_call, push_task, set_timer
+from redurable.store.memory.tasks import close_call, limit_call, push_task, set_timer, tell_canceled
 from redurable.store.port import DueTimer
 
 MAILS = 100
@@ -212,6 +212,8 @@ def _send_out(partition: Partition, turn: TurnCommit) -> list[DueTimer]:
         partition.timers.pop(timer_member("t", turn.execution, seq, instance), None)
     for seq in turn.closed_calls:
         close_call(partition, turn.execution, seq, instance)
+    if turn.canceled_calls:
+        tell_canceled(partition, instance, turn.execution, turn.canceled_calls)
     return timers
 
 
@@ -228,8 +230,7 @@ def _begin_next(partition: Partition, record: Instance, instance: str, start: St
 def _feed(partition: Partition, instance: str, execution: str, status: RuntimeStatus) -> None:
     fields = {b"i": instance.encode(), b"x": execution.encode(), b"s": status.value.encode()}
     partition.feed.append(partition.clock(), fields)
-    while len(partition.feed) > FEED_LENGTH:
-        del partition.feed.entries[next(iter(partition.feed.entries))]
+    partition.feed.trim(FEED_LENGTH)
 
 
 def hand_back(hub: MemoryHub, consumer: str, entry: Entry) -> None:

@@ -14,7 +14,7 @@ from redurable.core.codec import encode
 from redurable.core.delivery import Outcome, Park, Receipt, TurnCommit
 from redurable.core.limits import GRACE_MS
 from redurable.core.values import RuntimeStatus
-from redurable.store.port import Committed, DueTimer, TaskDemand, TaskLease
+from redurable.store.port import MOST_MARKS, MOST_NEWS, Committed, DueTimer, TaskDemand, TaskLease
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.keys import PartitionKeys
 from redurable.store.redis.lane import Argument, Lane
@@ -25,7 +25,9 @@ from redurable.store.redis.wire import (
     TimerKind,
     after,
     call_member,
+    canceled_fields,
     json_text,
+    named_call,
     outbox_fields,
     timer_member,
     wait_of,
@@ -161,6 +163,8 @@ class _Batch:
             gone = {kind: [_member(item, seq, kind) for seq in item.closed_calls] for kind in _OF_CALLS}
             yield from _sliced("ZREM", ready + 1, [*gone["c"], *gone["s"], *gone["r"]])
             yield from _sliced("HDEL", ring.shared(keys.retries), [*gone["s"], *gone["r"]])
+        if item.canceled_calls:
+            yield from self._tell_canceled(keys, item)
         if item.outbox or item.dead:
             outbox = ring.shared(keys.outbox)
             for sent in (*item.outbox, *item.dead):
@@ -175,6 +179,16 @@ class _Batch:
             yield "XADD", ring.shared(keys.feed), ("MAXLEN", "~", _FEED_LENGTH, "*", *fields)
             if item.next is None:
                 yield "SREM", ring.shared(keys.open), (instance,)
+
+    def _tell_canceled(self, keys: PartitionKeys, item: TurnCommit) -> Iterator[tuple[str, int, Sequence[Argument]]]:
+        """News for the workers that run these calls, and marks for those that renew the leases of their tasks."""
+        instance, seqs, marks = item.entry.instance, item.canceled_calls, self._ring.shared(keys.canceled)
+        news = canceled_fields(instance, item.execution, seqs)
+        yield "XADD", self._ring.shared(keys.cancels), ("MAXLEN", "~", MOST_NEWS, "*", *news)
+        at = item.events[-1].at
+        members: list[Argument] = [part for seq in seqs for part in (at, named_call(item.execution, seq, instance))]
+        yield from _sliced("ZADD", marks, members)
+        yield "ZREMRANGEBYRANK", marks, (0, -MOST_MARKS - 1)
 
     def _next(self, keys: PartitionKeys, item: TurnCommit) -> Iterable[Argument]:
         if item.next is None:

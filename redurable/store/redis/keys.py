@@ -10,9 +10,9 @@ GROUP = "w"
 """The one consumer group of every ready stream and task queue."""
 
 _TYPES = {
-    "stream": ("intake", "dead", "ready", "outbox", "feed", "tasks", "m"),
+    "stream": ("intake", "dead", "ready", "outbox", "feed", "cancels", "tasks", "m"),
     "hash": ("meta", "marks", "retries", "beats", "i"),
-    "zset": ("workers", "timers"),
+    "zset": ("workers", "timers", "canceled"),
     "set": ("open",),
     "string": ("s", "c", "q"),
     "list": ("h", "e", "x"),
@@ -44,7 +44,20 @@ class HubKeys:
 class PartitionKeys:
     """The keys of one partition."""
 
-    __slots__ = ("_base", "beats", "feed", "marks", "number", "open", "outbox", "ready", "retries", "timers")
+    __slots__ = (
+        "_base",
+        "beats",
+        "canceled",
+        "cancels",
+        "feed",
+        "marks",
+        "number",
+        "open",
+        "outbox",
+        "ready",
+        "retries",
+        "timers",
+    )
 
     def __init__(self, hub: str, number: int) -> None:
         base = self._base = f"rd:{{{hub}:p{number}}}:"
@@ -57,6 +70,8 @@ class PartitionKeys:
         self.marks = base + "marks"  # hash: source -> last id delivered from there
         self.open = base + "open"  # set: instances that have not finished
         self.feed = base + "feed"  # stream, trimmed: executions that ended
+        self.cancels = base + "cancels"  # stream, trimmed: calls of activities that were cancelled
+        self.canceled = base + "canceled"  # zset, trimmed: call of an activity -> when it was cancelled
 
     def queue(self, name: str) -> str:
         """The stream of a task queue; its group is the peek-lock of tasks."""

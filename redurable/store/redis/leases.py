@@ -22,20 +22,23 @@ from redurable.store.redis.layout import Layout
 from redurable.store.redis.receiving import rotated
 from redurable.store.redis.tasks import leases_of
 from redurable.store.redis.turns import entries_of
-from redurable.store.redis.wire import beat_field, call_field
+from redurable.store.redis.wire import call_field
 
 _MOST = 1000
 """So many leases are renewed in one script call."""
+_CANCELED = 2
+"""What `renew.lua` says of a task that is held in vain."""
 
-_NO_DETAILS: tuple[Argument, ...] = (0, "", "")
+_NO_TASK: tuple[Argument, ...] = (0, "", 0, "")
 
 
 async def renew(
     lane: Lane, layout: Layout, consumer: str, entries: Sequence[Entry], tasks: Sequence[TaskLease]
 ) -> Lost:
-    """Start the leases anew that this consumer still holds; return those that it does not."""
+    """Start the leases anew that this consumer still holds; return those that it does not, or holds in vain."""
     everything = [*entries, *tasks]
     lost: list[Entry | TaskLease] = []
+    canceled: list[TaskLease] = []
     for first in range(0, len(everything), _MOST):
         page = everything[first : first + _MOST]
         ring = Keyring()
@@ -43,17 +46,23 @@ async def renew(
         for item in page:
             keys = layout.partition(item.partition)
             if isinstance(item, Entry):
-                args += (ring.shared(keys.ready), item.id, *_NO_DETAILS)
-            elif item.heartbeat is ABSENT:
-                args += (ring.shared(keys.queue(item.queue)), item.id, *_NO_DETAILS)
+                args += (ring.shared(keys.ready), item.id, *_NO_TASK)
+                continue
+            args += (ring.shared(keys.queue(item.queue)), item.id, ring.shared(keys.canceled), call_field(item.task))
+            if item.heartbeat is ABSENT:
+                args += (0, "")
             else:
-                args += (ring.shared(keys.queue(item.queue)), item.id)
-                args += (ring.shared(keys.beats), beat_field(item), bytes(item.heartbeat))
+                args += (ring.shared(keys.beats), bytes(item.heartbeat))
         held: list[int] = await lane.script("renew", ring.keys, args)
-        lost += [item for item, still in zip(page, held, strict=True) if not still]
+        for item, answer in zip(page, held, strict=True):
+            if not answer:
+                lost.append(item)
+            elif answer == _CANCELED and isinstance(item, TaskLease):
+                canceled.append(item)
     return Lost(
         tuple(item for item in lost if isinstance(item, Entry)),
         tuple(item for item in lost if isinstance(item, TaskLease)),
+        tuple(canceled),
     )
 
 

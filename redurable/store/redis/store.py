@@ -14,7 +14,7 @@ from redurable.errors import StoreDamaged
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
-from redurable.store.redis import admission, hubs, leases, turns, upkeep
+from redurable.store.redis import admission, cancels, hubs, leases, turns, upkeep
 from redurable.store.redis import commits as _commits
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import relay as _relay
@@ -112,6 +112,10 @@ class RedisStore:
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> port.Lost:
         """Renew the leases that the caller still holds."""
         return await _answer(leases.renew(self.lane, self.layout, self.consumer, entries, tasks))
+
+    async def canceled(self, after: dict[int, str], block_ms: int) -> list[tuple[int, port.CanceledCalls]]:
+        """News of cancelled calls."""
+        return await _answer(cancels.canceled(self.lane, self.layout, after, block_ms))
 
     async def reclaim(
         self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int

@@ -22,7 +22,7 @@ from redurable.core.messages import (
     Terminate,
 )
 from redurable.core.values import ABSENT, Task
-from redurable.store.port import TaskLease
+from redurable.store.port import CanceledCalls, TaskLease
 
 Fields: TypeAlias = dict[bytes, bytes]
 TimerKind: TypeAlias = Literal["t", "u", "r", "c", "s"]
@@ -34,6 +34,7 @@ _LARGEST = 2**64 - 1
 
 _json = msgspec.json.Encoder()
 _member = msgspec.json.Decoder(tuple[TimerKind, str, int | str, str])
+_seqs = msgspec.json.Decoder(tuple[int, ...])
 _packed = msgspec.msgpack.Encoder()
 _unpacked = msgspec.msgpack.Decoder(tuple[tuple[bytes, bytes], ...])
 
@@ -76,8 +77,28 @@ def call_member(kind: TimerKind, task: Task) -> str:
 
 
 def call_field(task: Task) -> str:
-    """Where the heartbeat details of a task's call lie."""
-    return _json.encode((task.execution, task.seq, task.instance)).decode()
+    """Where the heartbeat details of a task's call lie, and the mark that it was cancelled."""
+    return named_call(task.execution, task.seq, task.instance)
+
+
+def named_call(execution: str, seq: int, instance: str) -> str:
+    """The same, of a call whose task is elsewhere."""
+    return _json.encode((execution, seq, instance)).decode()
+
+
+def canceled_fields(instance: str, execution: str, seqs: Sequence[int]) -> list[str | bytes]:
+    """The fields of the news that calls were cancelled."""
+    return ["i", instance, "x", execution, "s", _json.encode(seqs)]
+
+
+def read_canceled(entry: Sequence[Any]) -> CanceledCalls:
+    """Read them; of what somebody else wrote there, no calls."""
+    fields = fields_of(entry[1])
+    try:
+        instance, execution = fields[b"i"].decode(), fields[b"x"].decode()
+        return CanceledCalls(entry[0].decode(), instance, execution, _seqs.decode(fields[b"s"]))
+    except (KeyError, UnicodeDecodeError, msgspec.DecodeError):
+        return CanceledCalls(entry[0].decode(), "", "", ())
 
 
 def beat_field(lease: TaskLease) -> str:

@@ -23,6 +23,7 @@ _TOPICS = (
     "retries",
     "leases",
     "heartbeats",
+    "cancels",
     "timers",
     "timeouts",
     "tokens",
@@ -38,6 +39,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "
 
 from redurable.testing.conformance.admission import TestChildren, TestSend, TestStart
 from redurable.testing.conformance.bad_entries import TestBadEntries
+from redurable.testing.conformance.cancels import TestCancel, TestCanceledCalls
 from redurable.testing.conformance.commit_fence import TestCommit, TestRelease
 from redurable.testing.conformance.continue_as_new import TestContinueAsNew, TestPrune
 from redurable.testing.conformance.factory import StoreFactory
@@ -60,6 +62,8 @@ from redurable.testing.conformance.tokens import TestTokens, TestUnderway
 __all__ = [
     "StoreFactory",
     "TestBadEntries",
+    "TestCancel",
+    "TestCanceledCalls",
     "TestCheckout",
     "TestChildren",
     "TestCommit",
