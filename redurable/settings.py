@@ -41,6 +41,9 @@ class WorkerSettings(PayloadSettings):
     poll_block_ms: Ms = Field(default=2_000, description="The longest blocking read.")
     concurrency: Count = Field(default=100, description="Async activities running at once.")
     thread_concurrency: Count = Field(default=16, description="Sync activities running at once, each in a thread.")
+    cancel_grace_ms: Ms = Field(
+        default=5_000, description="How long an async activity that was cancelled may clean up undisturbed."
+    )
     cache_instances: Count = Field(default=50_000, description="Live replays kept in memory.")
     cache_bytes: Count = Field(default=512 * 1024 * 1024, description="Bytes of live replays kept in memory.")
     heartbeat_every_ms: Ms = Field(default=1_000, description="How often a worker says that it lives.")

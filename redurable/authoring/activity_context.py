@@ -3,6 +3,8 @@
 # No `from __future__ import annotations`: public dataclasses name `redurable` as their module, where a library that
 # resolves annotations later would not find the types.
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -28,7 +30,7 @@ class Pulse:
     handed to the store, and `cancelled`. What the code says, and what it returns, may have `max_payload` bytes.
     """
 
-    __slots__ = ("cancelled", "details", "last", "later", "max_payload", "stored")
+    __slots__ = ("_waiters", "cancelled", "details", "last", "later", "max_payload", "stored")
 
     def __init__(self, max_payload: int = UNLIMITED) -> None:
         self.max_payload = max_payload
@@ -37,6 +39,31 @@ class Pulse:
         self.stored: Raw = ABSENT
         self.cancelled = False
         self.later = False
+        self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+
+    def cancel(self) -> None:
+        """Nobody waits for this attempt any more."""
+        self.cancelled = True
+        for loop, waiter in list(self._waiters):
+            # A loop that code of the activity has made may be closed by now: then nobody waits there.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_release, waiter)
+
+    async def until_cancelled(self) -> None:
+        """Wait for it, on whatever loop."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiters.append((loop, waiter))
+        try:
+            if not self.cancelled:
+                await waiter
+        finally:
+            self._waiters.remove((loop, waiter))
+
+
+def _release(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +112,14 @@ class ActivityContext:
 
     @property
     def cancelled(self) -> bool:
-        """True when nobody waits for this attempt any more: a timeout ran out, another worker has the task, or this one
-        stops. Plain functions look here from time to time, and return; async functions are cancelled."""
+        """True when nobody waits for this attempt any more: its call was cancelled, its orchestration has ended, a
+        timeout ran out, another worker has the task, or this one stops. Plain functions look here from time to time and
+        return; async functions are cancelled at their next await."""
         return self.pulse.cancelled
+
+    async def wait_cancelled(self) -> None:
+        """Return as soon as `cancelled` is true: for tasks that an async function has begun or shielded."""
+        await self.pulse.until_cancelled()
 
     def heartbeat(self, details: object = None) -> None:
         """Say that the attempt makes progress; from the function, or from any thread that it has begun.

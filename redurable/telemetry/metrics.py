@@ -41,7 +41,7 @@ LATENESS_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300)
 
 STATUSES = tuple(s.value for s in RuntimeStatus if s.finished or s is RuntimeStatus.CONTINUED_AS_NEW)
 TURN_RESULTS = ("ok", "fenced", "parked", "failed")
-OUTCOMES = ("ok", "error", "timeout", "crashed", "non_retryable", "lost", "later")
+OUTCOMES = ("ok", "error", "timeout", "crashed", "non_retryable", "canceled", "lost", "later")
 SOURCES = ("outbox", "intake")
 LEASES = ("instance", "task")
 REASONS = ("malformed", "finished", "intake")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from functools import partial
 
 import anyio
@@ -28,7 +28,17 @@ from redurable.worker.common import Common, log
 from redurable.worker.ends import Ended, Ends
 from redurable.worker.holdings import TaskKey, task_key
 from redurable.worker.slots import Slots
-from redurable.worker.verdicts import Begun, Verdict, fell_silent, not_completed, put_back, too_late
+from redurable.worker.unwanted import Call, Unwanted, call_of
+from redurable.worker.verdicts import (
+    Begun,
+    Verdict,
+    fell_silent,
+    not_completed,
+    put_back,
+    stopped,
+    too_late,
+    unwanted,
+)
 
 CANCEL_SECONDS = 1.0
 """How long cancelled activities may take to clean up when the worker stops."""
@@ -64,6 +74,7 @@ class Activities:
         self._max_payload = common.settings.max_payload_bytes
         self._attempts: dict[TaskKey, tuple[_Running, asyncio.Task[Finished]]] = {}
         self._stragglers: set[Working] = set()
+        self._unwanted = Unwanted()
         self._unfinished: dict[TaskKey, Raw] = {}
         self._waiting: dict[bool, deque[tuple[TaskLease, ActivityDefinition]]] = {True: deque(), False: deque()}
         self._unknown: set[str] = set()
@@ -91,6 +102,9 @@ class Activities:
             key = task_key(lease)
             if key in self._common.holdings.tasks or key in self._attempts:
                 continue
+            if lease.task in self._unwanted:
+                self._report(unwanted(lease))
+                continue
             self._common.holdings.tasks[key] = lease
             definition = self._code.activity(lease.task.name)
             if lease.task.held is not None:
@@ -108,7 +122,8 @@ class Activities:
             key = task_key(lease)
             if key not in self._common.holdings.tasks:
                 self._common.holdings.tasks[key] = lease
-                self._report(fell_silent(lease, self._common.clock.now()))
+                late = unwanted(lease) if lease.task in self._unwanted else fell_silent(lease, self._common.clock.now())
+                self._report(late)
 
     def with_heartbeats(self, leases: Iterable[TaskLease]) -> list[TaskLease]:
         """These leases, with the heartbeat details that the store does not have yet. It has them from now on, as far as
@@ -122,13 +137,26 @@ class Activities:
             self._common.holdings.let_go(key)
             if key in self._attempts:
                 running, attempt = self._attempts[key]
-                running.begun.pulse.cancelled = True
+                running.begun.pulse.cancel()
                 if running.is_async:
                     attempt.cancel()
-        for queue in self._waiting.values():
-            held = [item for item in queue if task_key(item[0]) in self._common.holdings.tasks]
-            queue.clear()
-            queue.extend(held)
+        self._forget_waiting()
+
+    def cancel(self, calls: Set[Call]) -> None:
+        """Nobody waits for these calls any more. What waits for a slot is not begun. What runs hears of it; async
+        functions are cancelled, and again when they still clean up after a grace period."""
+        self._unwanted.add(calls)
+        waiting = {task_key(lease) for queue in self._waiting.values() for lease, _ in queue}
+        for key, lease in list(self._common.holdings.tasks.items()):
+            if call_of(lease.task) not in calls:
+                continue
+            running, attempt = self._attempts.get(key, (None, None))
+            if running is not None and attempt is not None:
+                self._stop(running, attempt)
+            elif key in waiting:
+                self._common.holdings.let_go(key)
+                self._report(unwanted(lease))
+        self._forget_waiting()
 
     async def finish(self, seconds: float) -> list[TaskLease]:
         """Let running attempts end, then cancel the async ones and tell the others; return what runs even now."""
@@ -136,7 +164,7 @@ class Activities:
         with anyio.move_on_after(seconds):
             await self._until_idle()
         for running, _ in self._attempts.values():
-            running.begun.pulse.cancelled = True
+            running.begun.pulse.cancel()
         self.abandon([running.lease for running, _ in self._attempts.values() if running.is_async])
         with anyio.move_on_after(CANCEL_SECONDS):
             await self._until_idle(only_async=True)
@@ -202,6 +230,30 @@ class Activities:
         else:
             self._drop(running, seconds)
 
+    def _stop(self, running: _Running, attempt: asyncio.Task[Finished]) -> None:
+        """The task is over at once, so that nobody takes it over; its function may clean up."""
+        self._common.holdings.let_go(task_key(running.lease))
+        self._report(stopped(running.begun), time.perf_counter() - running.since)
+        running.begun.pulse.cancel()
+        if running.is_async:
+            attempt.cancel()
+            grace = self._common.settings.cancel_grace_ms / 1000
+            asyncio.get_running_loop().call_later(grace, self._enforce, running, attempt)
+
+    def _enforce(self, running: _Running, attempt: asyncio.Task[Finished]) -> None:
+        if not attempt.done():
+            log.warning(
+                "activity %s was cancelled, and still runs: cancelled again", running.lease.task.idempotency_key
+            )
+            attempt.cancel()
+
+    def _forget_waiting(self) -> None:
+        """Drop what waits for a slot and is not held any more."""
+        for queue in self._waiting.values():
+            held = [item for item in queue if task_key(item[0]) in self._common.holdings.tasks]
+            queue.clear()
+            queue.extend(held)
+
     def _straggled(self, running: _Running, working: Working) -> None:
         """A function that ran on after a timeout has ended; nobody waits for what it says."""
         self._stragglers.discard(working)
@@ -214,6 +266,8 @@ class Activities:
         self._start_waiting(is_async)
 
     def _drop(self, running: _Running, seconds: float) -> None:
+        if running.lease.task in self._unwanted:
+            return  # It was told of when it was stopped.
         details = running.begun.pulse.details
         if details is not ABSENT and not self._common.reception.open:
             self._unfinished[task_key(running.lease)] = details

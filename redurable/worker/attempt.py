@@ -6,6 +6,7 @@ Whatever user code raises is an outcome; only being cancelled by the worker come
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine
 from functools import partial
@@ -129,14 +130,13 @@ async def _watched(
         kind = await deadlines.run_out(working)
         if kind is None:
             return _judged(definition, begun, working.result(), clock)
-        begun.pulse.cancelled = True
+        begun.pulse.cancel()
         if definition.is_async:
             working.cancel()
             if kind is not ScheduleToCloseTimeout:
                 await asyncio.wait([working], timeout=CLEANUP_SECONDS)
     except asyncio.CancelledError:
-        working.cancel()
-        await asyncio.wait([working])
+        await _cancel(working)
         raise
     return Finished(*_timed_out(definition, begun, kind, working, clock.now()), None if working.done() else working)
 
@@ -148,6 +148,14 @@ def _timed_out(
     error = kind(task.name, timed_out(kind, task, task.attempt, cause))
     answer, wanted = _asked(definition, error)
     return ran_out(begun, kind, now, cause, not wanted) if answer is error else raised(begun, answer, now, final=True)
+
+
+async def _cancel(working: Working) -> None:
+    """Cancel the function and wait until it has ended; whoever cancels the attempt again cancels the function again."""
+    while not working.done():
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([working])
 
 
 def _said_in_the_end(working: Working) -> Any:

@@ -12,6 +12,7 @@ import anyio
 
 from redurable.store.port import TaskLease
 from redurable.worker.activities import Activities
+from redurable.worker.cancellations import Cancellations
 from redurable.worker.common import Common, log
 from redurable.worker.ends import Ends
 from redurable.worker.holdings import task_key
@@ -25,7 +26,7 @@ FLUSH_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a worker that have something to finish; None where it does not have that role."""
+    """The parts of a worker that have something to do first, or to finish; None where it does not have that role."""
 
     common: Common
     membership: Membership
@@ -33,6 +34,7 @@ class Parts:
     outbox: Outbox
     pipeline: Pipeline | None
     activities: Activities | None
+    cancellations: Cancellations | None
 
 
 async def drain(parts: Parts) -> None:

@@ -20,6 +20,7 @@ from redurable.worker.holdings import task_key
 from redurable.worker.role import keep_polling
 from redurable.worker.slots import NOTHING
 from redurable.worker.turns import Pipeline
+from redurable.worker.unwanted import call_of
 
 
 class Renewal:
@@ -45,6 +46,7 @@ class Renewal:
             holdings.forget(lost.entries)
             if self._activities is not None:
                 self._activities.abandon(lost.tasks)
+                self._activities.cancel({call_of(lease.task) for lease in lost.canceled})
         return self._common.settings.renew_every_ms
 
 

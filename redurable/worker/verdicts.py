@@ -128,6 +128,16 @@ def too_late(lease: TaskLease, now: float) -> Verdict | None:
     return None
 
 
+def unwanted(lease: TaskLease) -> Verdict:
+    """The call was cancelled: nobody is told what becomes of it."""
+    return TaskEnd(lease), "canceled"
+
+
+def stopped(begun: Begun) -> Verdict:
+    """The same of an attempt under way."""
+    return unwanted(_with_stored(begun))
+
+
 def put_back(lease: TaskLease, now: float) -> Verdict:
     """No code here knows the activity, another worker's may: try later and later, without using up an attempt."""
     late = too_late(lease, now)

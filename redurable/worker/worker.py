@@ -24,6 +24,7 @@ from redurable.store.address import open_hub, where
 from redurable.store.port import Store
 from redurable.worker.activities import Activities
 from redurable.worker.cache import ReplayCache
+from redurable.worker.cancellations import Cancellations
 from redurable.worker.clock import StoreClock
 from redurable.worker.code import Code
 from redurable.worker.commit import Commits
@@ -169,6 +170,8 @@ class Worker:
         """The first heartbeat comes before all else: it tells which partitions are whose, and what time it is."""
         with parts.common.reception.reading():
             await parts.membership.poll()
+            if parts.cancellations is not None:
+                await parts.cancellations.catch_up()
         if not parts.common.reception.open:
             return
         log.info("worker %s works for hub %s as %s", self.id, self.hub, ", ".join(sorted(self.roles)))
@@ -201,9 +204,11 @@ class Worker:
         if pipeline is not None:
             roles += [Lane(common, pipeline, number) for number in range(self.settings.lanes)]
             roles += [Stealing(common, pipeline), outbox, retention, Intake(common), Sweeper(common)]
+        cancellations = None
         if activities is not None:
-            roles += [activities, Completions(common, ends, timers, pipeline)]
-        return Parts(common, membership, ends, outbox, pipeline, activities), roles
+            cancellations = Cancellations(common, activities)
+            roles += [activities, cancellations, Completions(common, ends, timers, pipeline)]
+        return Parts(common, membership, ends, outbox, pipeline, activities, cancellations), roles
 
 
 def _split(arguments: Sequence[App | str | None]) -> tuple[list[App], str | None]:
