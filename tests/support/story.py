@@ -22,7 +22,16 @@ from redurable.core.history_cap import HistoryCap
 from redurable.core.messages import ActivityResult, Mail, Malformed, Message, RaiseEvent, StartExecution, TimerDue
 from redurable.core.sizes import UNLIMITED, Bounds
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
-from redurable.core.values import ABSENT, ActivityOptions, Arguments, Child, Failure, RuntimeStatus, Task
+from redurable.core.values import (
+    ABSENT,
+    ActivityOptions,
+    Arguments,
+    Child,
+    Failure,
+    ParentClose,
+    RuntimeStatus,
+    Task,
+)
 
 T = TypeVar("T")
 T0 = 1_700_000_000_000
@@ -53,8 +62,11 @@ class Ctx:
     def activity(self, name: str, given: str = "null") -> asyncio.Future[str]:
         return self.scope.call_activity(name, Arguments(input=raw(given)), ActivityOptions(), text)
 
-    def child(self, name: str, given: str = "null", instance: str = "") -> asyncio.Future[str]:
-        return self.scope.call_sub_orchestrator(name, Arguments(input=raw(given)), Child(instance), text)
+    def child(
+        self, name: str, given: str = "null", instance: str = "", close: ParentClose = ParentClose.TERMINATE
+    ) -> asyncio.Future[str]:
+        child = Child(instance, parent_close=close)
+        return self.scope.call_sub_orchestrator(name, Arguments(input=raw(given)), child, text)
 
     def event(self, name: str) -> asyncio.Future[str]:
         return self.scope.wait_for_event(name, text)
@@ -198,5 +210,5 @@ class Story:
 def _shown(commit: TurnCommit) -> Any:
     """A commit without the texts of stack traces, which name the frames of the engine that ran it."""
     events = [(type(event).__name__, b"" if hasattr(event, "failure") else encode(event)) for event in commit.events]
-    gone = commit.canceled_timers, commit.closed_calls
-    return events, commit.tasks, commit.timers, gone, commit.status, commit.consumed, commit.park
+    gone = commit.canceled_timers, commit.closed_calls, commit.canceled_calls
+    return events, commit.tasks, commit.timers, gone, commit.outbox, commit.status, commit.consumed, commit.park
