@@ -69,7 +69,15 @@ def _attempts(nodes: list[p.Node]) -> p.Node:
 programs: Nodes = st.lists(_nodes, min_size=1, max_size=4).map(_attempts)
 """Several attempts at something, one after the other: one that fails does not end the program."""
 
-_kinds: list[Kind] = [*["answer"] * 5, *["fail", "event"] * 2, "suspend", "resume", "terminate", "noise"]  # pyright: ignore[reportAssignmentType]
+_kinds: list[Kind] = [
+    *["answer"] * 5,
+    *["fail", "event"] * 2,
+    "suspend",
+    "resume",
+    "terminate",
+    *["cancel"] * 2,
+    "noise",
+]  # pyright: ignore[reportAssignmentType]
 scripts = st.lists(st.builds(Move, st.sampled_from(_kinds), st.integers(0, 7)), max_size=MOST_MOVES)
 
 workers = st.integers(0, 2)

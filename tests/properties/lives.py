@@ -127,7 +127,8 @@ class Life:
             ids = [mail.id for mail in self.mailbox]
             del self.mailbox[: ids.index(commit.consumed) + 1]
         self.history.extend(commit.events)
-        self.tasks += commit.tasks
+        gone = {(commit.execution, seq) for seq in commit.canceled_calls}
+        self.tasks = [task for task in (*self.tasks, *commit.tasks) if (task.execution, task.seq) not in gone]
         self.outbox += commit.outbox
         self.dead += commit.dead
         if commit.custom_status is not None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redurable.core.events import ExecutionCompleted
-from redurable.core.messages import RaiseEvent, Resume, Suspend
+from redurable.core.messages import Cancel, RaiseEvent, Resume, Suspend
 from tests.properties.bounds import tried
 from tests.properties.drawn import alone, programs, scripts, together
 from tests.properties.lives import Life, lived_again, sent, told
@@ -23,7 +23,7 @@ def test_replay_is_a_fixed_point(program: Node, moves: list[Move]) -> None:
     life, _ = live(program, moves)
     drafts = [lived_again(history) for history in life.histories]
     assert [told(draft.events) for draft in drafts] == [told(history) for history in life.histories]
-    assert [task for draft in drafts for task in draft.tasks] == life.tasks
+    assert [task for draft in drafts for task in draft.tasks.values()] == life.tasks
     assert [sent(item) for draft in drafts for item in draft.outbox] == [sent(item) for item in life.outbox]
     for draft in drafts:
         again = lived_again(draft.events)
@@ -91,6 +91,6 @@ def _same(program: Node, moves: list[Move], steps: list[Step]) -> tuple[Life, Li
 
 def _once(said: Said) -> bool:
     """True for messages that carry what tells a repetition."""
-    if isinstance(said.message, RaiseEvent):
+    if isinstance(said.message, RaiseEvent | Cancel):
         return bool(said.message.id)
     return said.number is not None

@@ -12,10 +12,16 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from redurable.core.events import ActivityScheduled, TimerCreated
+from redurable.core.events import (
+    ActivityCancelRequested,
+    ActivityScheduled,
+    SubOrchestrationCancelRequested,
+    TimerCreated,
+)
 from redurable.core.messages import (
     ActivityFailure,
     ActivityResult,
+    Cancel,
     Malformed,
     Message,
     RaiseEvent,
@@ -34,7 +40,7 @@ from tests.properties.programs import EVENTS, Node
 ROUNDS = 60
 """After so many answers behind the script a program that still goes on is left alone."""
 
-Kind = Literal["answer", "fail", "event", "suspend", "resume", "terminate", "noise"]
+Kind = Literal["answer", "fail", "event", "suspend", "resume", "terminate", "cancel", "noise"]
 
 
 class Move(Struct, frozen=True):
@@ -82,6 +88,8 @@ def live_again(program: Node, sayings: Sequence[Said], steps: Sequence[Step]) ->
         step = steps[number % len(steps)]
         if said.number is not None and said.number >= len(life.executions):
             settle(life, step)
+        if isinstance(said.message, Terminate | Cancel):
+            settle(life)  # What is ended before its first turn never begins.
         life.put(_meant_for(life, said))
         if not step.hold:
             settle(life, step)
@@ -130,6 +138,8 @@ def _said(life: Life, move: Move, number: int) -> Said | None:
             return Said(Resume())
         case "terminate":
             return Said(Terminate(reason="enough"))
+        case "cancel":
+            return Said(Cancel(reason="no stock", id=f"c{number}"))
         case "noise":
             return Said(_noise(life, move.which))
 
@@ -165,12 +175,20 @@ def _noise(life: Life, which: int) -> Message | Malformed:
     """What says nothing to this instance."""
     noise: list[Message | Malformed] = [
         ActivityResult(execution=life.execution, seq=100_000),
+        ActivityResult(execution=life.execution, seq=_canceled(life)),
+        SubOrchestrationResult(execution=life.execution, seq=_canceled(life)),
         TimerDue(execution="gone", seq=1, due=1),
         SubOrchestrationFailure(execution="gone", seq=1, failure=Failure("Broken", "")),
         RaiseEvent(execution="gone", name=EVENTS[0]),
         Malformed("no message", ((b"a", b"b"),)),
     ]
     return noise[which % len(noise)]
+
+
+def _canceled(life: Life) -> int:
+    """The number of a call that was cancelled, if there is one."""
+    asked = [e.seq for e in life.history if isinstance(e, ActivityCancelRequested | SubOrchestrationCancelRequested)]
+    return asked[-1] if asked else 100_001
 
 
 def _meant_for(life: Life, said: Said) -> Message | Malformed:

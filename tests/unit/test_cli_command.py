@@ -23,6 +23,7 @@ COMMANDS = {
     "history",
     "result",
     "terminate",
+    "cancel",
     "suspend",
     "resume",
     "purge",
