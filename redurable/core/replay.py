@@ -69,6 +69,7 @@ class Replay:
         self._buffered: list[InputEvent] = []
         self._suspended = False
         self._fatal: BaseException | None = None
+        self.unheard: ExecutionCancelRequested | None = None
         self._cancel: ExecutionCancelRequested | None = None
 
     @property
@@ -199,9 +200,10 @@ class Replay:
 
     def _request_cancel(self, event: ExecutionCancelRequested) -> None:
         """As `task.cancel()`: the next await of the orchestrator raises, and its code decides what comes of it."""
-        self._cancel = event
-        if self._main is not None:
-            self._main.cancel(event.reason or None)
+        if self._main is not None and self._main.cancel(event.reason or None):
+            self._cancel = event
+        else:  # It ended in this step, while what had come during a suspension was fed.
+            self.unheard = event
 
     def _waiter(self, seq: int) -> Awaited:
         waiter = self._open.pop(seq)

@@ -286,6 +286,22 @@ def test_a_suspended_instance_is_cancelled_when_it_is_resumed_in_order() -> None
     assert story.turn(result(1)).status is RuntimeStatus.CANCELED
 
 
+def test_a_request_that_an_execution_was_too_late_for_goes_to_the_next_one() -> None:
+    async def rounds(ctx: Ctx) -> str:
+        await ctx.event("Next")
+        return ctx.scope.continue_as_new(Arguments(), True)
+
+    story = Story(rounds)
+    story.turn()
+    story.turn(Suspend(), RaiseEvent(name="Next"), CANCEL)
+    commit = story.turn(Resume())
+    (sent,) = commit.outbox
+    assert (sent.instance, sent.message) == ("story", Cancel(reason="no stock", id=f"{commit.head}.cancel"))
+    assert isinstance(sent.message, Cancel)
+    story.turn()
+    assert story.turn(sent.message).status is RuntimeStatus.CANCELED
+
+
 def test_timers_wake_no_code_while_it_is_suspended_and_keep_their_order() -> None:
     async def tick(ctx: Ctx) -> str:
         order: list[str] = []
