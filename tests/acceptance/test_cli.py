@@ -276,6 +276,12 @@ def test_how_an_instance_ends_badly_is_one_line(shop: Shop) -> None:
     assert "no stock" in shop.run("result", "t", "--timeout", "20", code=1)
     assert "t" in shop.run("start", "wait_for", "--input", '"Never"', "--id", "t", code=1)
     assert "nobody" in shop.run("terminate", "nobody", code=1)
+    shop.run("start", "wait_for", "--input", '"Never"', "--id", "c")
+    until(lambda: shop.json("status", "c")["runtime_status"] == "Running", "it has begun")
+    assert "cancellation sent" in shop.run("cancel", "c", "no stock")
+    assert "was cancelled (instance 'c'): no stock" in shop.run("result", "c", "--timeout", "20", code=1)
+    assert shop.json("status", "c")["runtime_status"] == "Canceled"
+    assert "nobody" in shop.run("cancel", "nobody", code=1)
     assert "nobody" in shop.run("history", "nobody", code=1)
 
 

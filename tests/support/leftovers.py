@@ -9,8 +9,8 @@ from redurable.store.redis.keys import GROUP
 from redurable.store.redis.store import RedisStore
 from tests.support.processes import until
 
-_RECORDS = re.compile(r"(meta|marks|workers|feed|[ihecx]:.*)", re.DOTALL)
-"""What may stay: the hub's own data, watermarks, and per instance its hash, histories and custom status."""
+_RECORDS = re.compile(r"(meta|marks|workers|feed|cancels|canceled|[ihecx]:.*)", re.DOTALL)
+"""What may stay: the hub's own data, watermarks, what was cancelled; per instance its hash, histories, custom status."""
 
 _EMPTY = re.compile(r"(ready|outbox|intake|tasks:.*)", re.DOTALL)
 """Streams that may stay, empty."""

@@ -144,11 +144,11 @@ async def test_suspend_resume_terminate_purge(bench: Bench, client: Client) -> N
     assert (await client.get_status("x")).runtime_status is RuntimeStatus.COMPLETED
     with pytest.raises(InstanceFinished, match="instance 'x' has finished"):
         await client.raise_event("x", "Price")
-    for call in (client.suspend, client.resume, client.terminate):
+    for call in (client.suspend, client.resume, client.terminate, client.cancel):
         with pytest.raises(InstanceFinished, match="instance 'x' has finished"):
             await call("x")
     await client.purge("x")
-    for call in (client.suspend, client.resume, client.terminate, client.purge):
+    for call in (client.suspend, client.resume, client.terminate, client.cancel, client.purge):
         with pytest.raises(InstanceNotFound, match="no instance 'x'"):
             await call("x")
 
