@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from pathlib import Path
 
 from redurable import App, OrchestrationContext
 
@@ -20,6 +22,21 @@ async def greet(name: str) -> str:
 @app.activity
 async def successor(number: int) -> int:
     return number + 1
+
+
+@app.activity
+async def note_cancellation(path: str) -> None:
+    """Makes the file, waits until it is cancelled, and writes down when it heard."""
+    note(path, "")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        note(path, str(time.monotonic()))
+
+
+def note(path: str, text: str) -> None:
+    """Replace what a file says."""
+    Path(path).write_text(text)
 
 
 @app.orchestrator
@@ -52,6 +69,11 @@ async def child(ctx: OrchestrationContext, number: int) -> int:
 async def parent(ctx: OrchestrationContext, children: int) -> list[int]:
     """`children` sub-orchestrations at once."""
     return list(await asyncio.gather(*(ctx.call_sub_orchestrator(child, number) for number in range(children))))
+
+
+@app.orchestrator
+async def hold(ctx: OrchestrationContext, path: str) -> None:
+    await ctx.call_activity(note_cancellation, path)
 
 
 @app.orchestrator

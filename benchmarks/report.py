@@ -16,6 +16,8 @@ UNITS = {
     "chain_500_per_s": "activities/s",
     "children_200_s": "s",
     "events_500_per_s": "events/s",
+    "cancel_p50_ms": "ms",
+    "cancel_p99_ms": "ms",
     "cold_replay_events_per_s": "events/s",
     "turn_us_at_10": "us",
     "turn_us_at_10000": "us",
@@ -54,6 +56,7 @@ TARGETS = (
     Target("hello_sequence_per_s", "floor_hello_per_s", least=0.40),
     Target("chain_500_per_s", "floor_chain_per_s", least=0.60),
     Target("hello_sequence_p50_ms", most=4.0),
+    Target("cancel_p99_ms", most=100.0),
     Target("turn_us_at_10000", "turn_us_at_10", most=1.2),
 )
 

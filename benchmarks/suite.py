@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks import chain, children, cold_replay, events, fan_out, floor, hello_sequence, turn_cost, xadd
+from benchmarks import cancel, chain, children, cold_replay, events, fan_out, floor, hello_sequence, turn_cost, xadd
 from benchmarks.bench import Bench
 from benchmarks.report import Figures
 
@@ -27,6 +27,7 @@ WORKLOADS = {
     "fan_out_10000": Workload(fan_out.run_10000),
     "children_200": Workload(children.run),
     "events_500": Workload(events.run),
+    "cancel": Workload(cancel.run),
     "cold_replay": Workload(cold_replay.run),
     "turn": Workload(turn_cost.run),
 }

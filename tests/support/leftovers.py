@@ -10,7 +10,7 @@ from redurable.store.redis.store import RedisStore
 from tests.support.processes import until
 
 _RECORDS = re.compile(r"(meta|marks|workers|feed|cancels|canceled|[ihecx]:.*)", re.DOTALL)
-"""What may stay: the hub's own data, watermarks, what was cancelled; per instance its hash, histories, custom status."""
+"""What may stay: the hub's own data, watermarks, cancelled calls; per instance its hash, histories, custom status."""
 
 _EMPTY = re.compile(r"(ready|outbox|intake|tasks:.*)", re.DOTALL)
 """Streams that may stay, empty."""

@@ -26,6 +26,8 @@ KEYS = [
     "chain_500_per_s",
     "children_200_s",
     "events_500_per_s",
+    "cancel_p50_ms",
+    "cancel_p99_ms",
     "cold_replay_events_per_s",
     "turn_us_at_10",
     "turn_us_at_10000",
