@@ -22,7 +22,14 @@ from redurable.authoring.children import call_child, child_of
 from redurable.authoring.functions import Activity, Orchestrator
 from redurable.authoring.logs import ReplaySafeLogger
 from redurable.authoring.payloads import Codec, encode
-from redurable.authoring.policies import CHILD_OPTIONS, ChildOptions, DetachedOptions, check_fit, milliseconds
+from redurable.authoring.policies import (
+    CHILD_OPTIONS,
+    DETACHED_OPTIONS,
+    ChildOptions,
+    DetachedOptions,
+    check_fit,
+    milliseconds,
+)
 from redurable.core.definition import Scope
 from redurable.errors import CallerError, InvalidPayload
 
@@ -209,7 +216,7 @@ class OrchestrationContext:
 
         Options: see `DetachedOptions`. When the id is taken, nothing happens but a dead letter that says so.
         """
-        asked = self._read_child(orchestrator, args, kwargs, CHILD_OPTIONS - {"retry"})
+        asked = self._read_child(orchestrator, args, kwargs, DETACHED_OPTIONS)
         child = child_of(asked.options)
         if not child.instance:
             child = replace(child, instance=str(self.new_uuid()))

@@ -27,7 +27,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 TIMEOUTS = tuple(f"{name}_timeout" for name in Timeouts.__struct_fields__)
 ACTIVITY_OPTIONS = frozenset({"task_queue", "retry", *TIMEOUTS})
 START_OPTIONS = frozenset({"instance_id", "on_conflict", "delay", "tags", "execution_timeout"})
-CHILD_OPTIONS = frozenset({"instance_id", "delay", "tags", "execution_timeout", "retry", "parent_close"})
+DETACHED_OPTIONS = frozenset({"instance_id", "delay", "tags", "execution_timeout"})
+CHILD_OPTIONS = DETACHED_OPTIONS | {"retry", "parent_close"}
 RESERVED = START_OPTIONS | CHILD_OPTIONS
 """What no parameter of an orchestrator may be called: these keywords of a start are options, not inputs."""
 

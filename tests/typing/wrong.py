@@ -27,6 +27,7 @@ async def calls(ctx: OrchestrationContext, order: Order) -> None:
 async def children(ctx: OrchestrationContext, order: Order) -> None:
     await ctx.call_sub_orchestrator(process, "x")  # pyright: ignore
     await ctx.call_sub_orchestrator(process, order, instance_idd="x")  # pyright: ignore
+    await ctx.call_sub_orchestrator(process, order, parent_close="kill")  # pyright: ignore
     await ctx.call_sub_orchestrator(charge, order)  # pyright: ignore
     await ctx.call_sub_orchestrator(process, order, on_conflict="fail")  # pyright: ignore
     ctx.start_orchestration(process, order, retry=RetryPolicy())  # pyright: ignore

@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from redurable import App, CallerError, InvalidPayload, OrchestrationContext, RetryPolicy
+from redurable.core.events import SubOrchestrationScheduled
 from redurable.core.messages import (
     ActivityFailure,
     StartExecution,
@@ -86,7 +87,9 @@ def test_calls_that_make_no_sense_are_refused_at_once() -> None:
             lambda: loose.call_sub_orchestrator(count, 1),
             lambda: loose.call_sub_orchestrator(process, on_conflict="use-existing"),
             lambda: loose.call_sub_orchestrator(process, retry=3),
+            lambda: loose.call_sub_orchestrator(process, parent_close="kill"),
             lambda: loose.start_orchestration(process, retry=RetryPolicy()),
+            lambda: loose.start_orchestration(process, parent_close="cancel"),
             lambda: loose.create_timer(datetime(2030, 1, 1)),
             lambda: loose.select(),
         ):
@@ -105,7 +108,9 @@ def test_calls_that_make_no_sense_are_refused_at_once() -> None:
         "<activity 'count'> is no orchestrator: decorate it with @app.orchestrator, or pass its name",
         "orchestrator 'process': the call of a child takes no 'on_conflict'; its options are delay, execution_timeo",
         "orchestrator 'process': retry=3: use a RetryPolicy",
+        "orchestrator 'process': parent_close='kill': use one of terminate, cancel, abandon",
         "orchestrator 'process': the call of a child takes no 'retry'; its options are delay, execution_timeout, i",
+        "orchestrator 'process': the call of a child takes no 'parent_close'; its options are delay, execution_tim",
         "create_timer(datetime.datetime(2030, 1, 1, 0, 0)): a time without a zone is ambiguous: use ctx.current",
         "select() got nothing to wait for: pass at least one awaitable",
     ]
@@ -230,7 +235,7 @@ def test_children() -> None:
             *await asyncio.gather(
                 ctx.call_sub_orchestrator(ship, order, fast=True),
                 ctx.call_sub_orchestrator(ship, order, instance_id=f"{ctx.instance_id}-ship"),
-                ctx.call_sub_orchestrator(ship.options(instance_id="o"), order),
+                ctx.call_sub_orchestrator(ship.options(instance_id="o"), order, parent_close="abandon"),
             ),
             await ctx.call_sub_orchestrator("Elsewhere", order, result_type=Receipt, instance_id="e"),
         ]
@@ -246,6 +251,8 @@ def test_children() -> None:
     assert isinstance(audit, StartExecution)
     assert (audit.name, audit.tags, audit.parent) == ("ship", {"a": "b"}, None)
     assert audit.call == Arguments(args=(raw('{"lines":[]}'),), kwargs={"fast": raw("true")})
+    scheduled = [event for event in story.history if isinstance(event, SubOrchestrationScheduled)]
+    assert [event.parent_close for event in scheduled] == ["terminate", "terminate", "abandon"]
     for seq in (4, 5, 6, 7):
         commit = story.turn(SubOrchestrationResult(execution="x1", seq=seq, result=raw(f'{{"total":{seq}}}')))
     sent = commit.outbox[-1]
