@@ -39,8 +39,8 @@ class TurnParked(Struct, frozen=True):
 
 
 class ActivityAttempted(Struct, frozen=True):
-    """An attempt ended, or was canceled; outcome: ok | error | timeout | crashed | non_retryable | canceled | lost | later
-    (its function has: it is completed by token). `seconds` is 0 for an attempt that did not run here."""
+    """An attempt ended, or was canceled; outcome: ok | error | timeout | crashed | non_retryable | canceled | lost |
+    later (its function has: it is completed by token). `seconds` is 0 for an attempt that did not run here."""
 
     name: str
     outcome: str

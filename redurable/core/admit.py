@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from redurable.core.events import (
+    ActivityCanceled,
     ActivityCompleted,
     ActivityFailed,
     ActivityScheduled,
@@ -22,6 +23,7 @@ from redurable.core.events import (
 from redurable.core.messages import (
     ActivityFailure,
     ActivityResult,
+    ActivityStopped,
     Cancel,
     Message,
     RaiseEvent,
@@ -92,11 +94,16 @@ def concerns(message: Terminate | Cancel, started: ExecutionStarted | StartExecu
     return message.parent is None or (started is not None and started.parent == message.parent)
 
 
-Outcome = ActivityResult | ActivityFailure | TimerDue | SubOrchestrationResult | SubOrchestrationFailure
+Outcome = (
+    ActivityResult | ActivityFailure | ActivityStopped | TimerDue | SubOrchestrationResult | SubOrchestrationFailure
+)
 
 
 def _outcome(state: State, message: Outcome, at: int) -> InputEvent | None:
-    """The outcome of a call, if that call is open: a second outcome, or one of a cancelled call, means nothing."""
+    """The outcome of a call, if that call is open: a second outcome means nothing, one of a cancelled call only that
+    there was an attempt."""
+    if message.seq in state.canceled:
+        return _stopped(message, at)
     match message, state.open.get(message.seq):
         case ActivityResult(), ActivityScheduled():
             return ActivityCompleted(
@@ -125,3 +132,17 @@ def _outcome(state: State, message: Outcome, at: int) -> InputEvent | None:
             return SubOrchestrationFailed(at=at, seq=message.seq, failure=message.failure)
         case _:
             return None
+
+
+def _stopped(message: Outcome, at: int) -> ActivityCanceled | None:
+    """What is known of the attempts of a cancelled call, whether they were stopped or came to an end."""
+    match message:
+        case ActivityStopped(attempt=attempt) | ActivityResult(attempts=attempt):
+            number = attempt
+        case ActivityFailure(failure=failure):
+            number = failure.attempts
+        case _:
+            return None
+    return ActivityCanceled(
+        at=at, seq=message.seq, attempt=number, worker=message.worker, started=message.started, log=message.log
+    )

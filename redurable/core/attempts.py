@@ -10,16 +10,16 @@ import msgspec
 from msgspec import Raw, Struct
 
 from redurable.core.limits import logged, timed_out
-from redurable.core.messages import ActivityFailure, ActivityResult
+from redurable.core.messages import ActivityFailure, ActivityResult, ActivityStopped
 from redurable.core.retry import next_delay
 from redurable.core.values import Attempt, Ending, Failure, Task
 from redurable.errors import ScheduleToCloseTimeout
 
 
 class Sequel(Struct, frozen=True):
-    """`message` tells the instance the outcome of the call; else `retry` comes into its queue after `delay_ms`."""
+    """`message` tells the instance what became of the call; else `retry` comes into its queue after `delay_ms`."""
 
-    message: ActivityResult | ActivityFailure | None = None
+    message: ActivityResult | ActivityFailure | ActivityStopped | None = None
     retry: Task | None = None
     delay_ms: int = 0
 

@@ -58,6 +58,17 @@ class ActivityFailed(_Event, frozen=True, kw_only=True):
     log: tuple[Attempt, ...] = ()
 
 
+class ActivityCanceled(_Event, frozen=True, kw_only=True):
+    """What attempts a cancelled call had, as far as it is known; fed to no user code. As `ActivityCompleted`; an empty
+    `worker`: none was under way."""
+
+    seq: int
+    attempt: int
+    worker: str = ""
+    started: int = 0
+    log: tuple[Attempt, ...] = ()
+
+
 class TimerFired(_Event, frozen=True, kw_only=True):
     seq: int
 
@@ -181,6 +192,7 @@ InputEvent = (
     ExecutionStarted
     | ActivityCompleted
     | ActivityFailed
+    | ActivityCanceled
     | TimerFired
     | SubOrchestrationCompleted
     | SubOrchestrationFailed

@@ -62,6 +62,17 @@ class ActivityFailure(_Message, frozen=True, kw_only=True):
     log: tuple[Attempt, ...] = ()
 
 
+class ActivityStopped(_Message, frozen=True, kw_only=True):
+    """An attempt whose call was cancelled will have no outcome. An empty `worker`: none was under way, but those in
+    `log` were before."""
+
+    seq: int
+    attempt: int
+    worker: str = ""
+    started: int = 0
+    log: tuple[Attempt, ...] = ()
+
+
 class TimerDue(_Message, frozen=True, kw_only=True):
     """A durable timer's time has come; `due` in milliseconds of the Unix epoch."""
 
@@ -126,6 +137,7 @@ cannot run now; but a `Cancel` needs the code of an execution that has begun, an
 Message = (
     ActivityResult
     | ActivityFailure
+    | ActivityStopped
     | TimerDue
     | SubOrchestrationResult
     | SubOrchestrationFailure

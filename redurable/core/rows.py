@@ -13,6 +13,7 @@ from redurable.core.events import (
     ActivityAttemptCrashed,
     ActivityAttemptFailed,
     ActivityAttemptTimedOut,
+    ActivityCanceled,
     ActivityCompleted,
     ActivityFailed,
     ActivityScheduled,
@@ -35,7 +36,7 @@ def history_rows(events: Sequence[Event]) -> list[HistoryRow]:
     for index, event in enumerate(events):
         if isinstance(event, ActivityScheduled):
             scheduled[event.seq] = index
-        elif isinstance(event, ActivityCompleted | ActivityFailed) and (event.worker or event.log):
+        elif isinstance(event, ActivityCompleted | ActivityFailed | ActivityCanceled) and (event.worker or event.log):
             first = scheduled.get(event.seq, index - 1)
             for row in _rows(event, times[first] if first >= 0 else 0):
                 place = min(max(bisect_right(times, row.at) - 1, first), index - 1)
@@ -52,7 +53,7 @@ def _merged(events: Sequence[Event], behind: dict[int, list[AttemptRow]]) -> Ite
         yield from sorted(behind.get(index, ()), key=lambda row: row.at)
 
 
-def _rows(event: ActivityCompleted | ActivityFailed, begin: int) -> Iterator[AttemptRow]:
+def _rows(event: ActivityCompleted | ActivityFailed | ActivityCanceled, begin: int) -> Iterator[AttemptRow]:
     """The attempts of one call; no row is before another that it follows, nor outside the call."""
     seq, at = event.seq, begin
     for attempt in event.log:
@@ -61,8 +62,19 @@ def _rows(event: ActivityCompleted | ActivityFailed, begin: int) -> Iterator[Att
         at = min(max(at, attempt.ended), event.at)
         yield _end(attempt, at, seq)
     if event.worker:
-        number = event.attempts if isinstance(event, ActivityCompleted) else event.failure.attempts
-        yield ActivityStarted(at=min(max(at, event.started), event.at), seq=seq, attempt=number, worker=event.worker)
+        started = min(max(at, event.started), event.at)
+        yield ActivityStarted(at=started, seq=seq, attempt=_last(event), worker=event.worker)
+
+
+def _last(event: ActivityCompleted | ActivityFailed | ActivityCanceled) -> int:
+    """The number of the attempt that ended with the call."""
+    match event:
+        case ActivityCompleted():
+            return event.attempts
+        case ActivityFailed():
+            return event.failure.attempts
+        case ActivityCanceled():
+            return event.attempt
 
 
 def _end(attempt: Attempt, at: int, seq: int) -> AttemptRow:

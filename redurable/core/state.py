@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from redurable.core.events import (
+    ActivityCanceled,
     ActivityCancelRequested,
     ActivityCompleted,
     ActivityFailed,
@@ -46,10 +47,12 @@ CARRIED_EVENT_IDS = 1000
 
 
 class State:
-    """The fold. `open` maps the seq of every call without an outcome to the decision event that made it. `size` counts
-    bytes as `event_size` does, `long` says that user code was told to continue as new."""
+    """The fold. `open` maps the seq of every call without an outcome to the decision event that made it, `canceled` are
+    the activities of which it is not known what became of their attempts. `size` counts bytes as `event_size` does,
+    `long` says that user code was told to continue as new."""
 
     __slots__ = (
+        "canceled",
         "clock",
         "ended",
         "event_ids",
@@ -74,6 +77,7 @@ class State:
         self.tip = ""
         self.suspended = False
         self.open: dict[int, ActivityScheduled | TimerCreated | SubOrchestrationScheduled] = {}
+        self.canceled: set[int] = set()
         self.event_ids: dict[str, None] = {}
 
     @property
@@ -125,7 +129,9 @@ class State:
                 self.open[event.seq] = event
             case OrchestrationScheduled() | EventSent():
                 self.next_seq = event.seq + 1
-            case ActivityCompleted() | ActivityFailed() | TimerFired() | TimerCanceled() | ActivityCancelRequested():
+            case ActivityCancelRequested() | ActivityCanceled():
+                self._apply_cancel(event)
+            case ActivityCompleted() | ActivityFailed() | TimerFired() | TimerCanceled():
                 self.open.pop(event.seq, None)
             case SubOrchestrationCompleted() | SubOrchestrationFailed() | SubOrchestrationCancelRequested():
                 self.open.pop(event.seq, None)
@@ -134,6 +140,12 @@ class State:
                     self.event_ids[event.id] = None
             case _:
                 self._apply_life(event)
+
+    def _apply_cancel(self, event: ActivityCancelRequested | ActivityCanceled) -> None:
+        if isinstance(event, ActivityCanceled):
+            self.canceled.discard(event.seq)
+        elif self.open.pop(event.seq, None):
+            self.canceled.add(event.seq)
 
     def _apply_life(self, event: Event) -> None:
         match event:

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
 from redurable.core.events import Event
-from redurable.core.messages import ActivityFailure, ActivityResult, StartExecution
+from redurable.core.messages import ActivityFailure, ActivityResult, ActivityStopped, StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
 
 MOST_NEWS = 1_000
@@ -84,14 +84,15 @@ class TaskDemand(Struct, frozen=True):
 
 
 class TaskEnd(Struct, frozen=True):
-    """How an attempt ended: `message` for a final outcome, else `retry` is put back into its queue after `delay_ms`.
+    """How an attempt ended: `message` for the last one, else `retry` is put back into its queue after `delay_ms`.
+    Neither: its call was cancelled, and there is nothing to say.
 
     Only timers count the wait of a retry in its queue: with `schedule_to_start`, `delay_ms` is 1 at least. A call has
     one retry that waits: a later one takes its place. A retry of an execution that is over is dropped.
     """
 
     lease: TaskLease
-    message: ActivityResult | ActivityFailure | None = None
+    message: ActivityResult | ActivityFailure | ActivityStopped | None = None
     retry: Task | None = None
     delay_ms: int = 0
 

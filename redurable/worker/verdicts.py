@@ -17,6 +17,7 @@ from redurable.authoring.failures import failure_of, retry_after_of
 from redurable.core import limits
 from redurable.core.attempts import Sequel, after, call_failed, succeeded, wait_before_next
 from redurable.core.completion import hold, ran_out_of_time
+from redurable.core.messages import ActivityStopped
 from redurable.core.retry import is_retryable
 from redurable.core.tokens import Token, write_token
 from redurable.core.values import ABSENT, Attempt, Ending, Failure, Task
@@ -129,13 +130,26 @@ def too_late(lease: TaskLease, now: float) -> Verdict | None:
 
 
 def unwanted(lease: TaskLease) -> Verdict:
-    """The call was cancelled: nobody is told what becomes of it."""
-    return TaskEnd(lease), "canceled"
+    """The call was cancelled before this attempt began. Its history is told of the attempts before it, if any."""
+    task = lease.task
+    message = None
+    if task.log:
+        message = ActivityStopped(execution=task.execution, seq=task.seq, attempt=task.attempt, log=task.log)
+    return TaskEnd(lease, message), "canceled"
 
 
 def stopped(begun: Begun) -> Verdict:
-    """The same of an attempt under way."""
-    return unwanted(_with_stored(begun))
+    """The call was cancelled while this attempt is under way."""
+    task = begun.task
+    message = ActivityStopped(
+        execution=task.execution,
+        seq=task.seq,
+        attempt=task.attempt,
+        worker=begun.worker,
+        started=begun.started,
+        log=task.log,
+    )
+    return TaskEnd(_with_stored(begun), message), "canceled"
 
 
 def put_back(lease: TaskLease, now: float) -> Verdict:

@@ -11,9 +11,11 @@ import anyio
 import pytest
 
 from redurable.core.delivery import TurnCommit
-from redurable.core.events import ActivityScheduled, ExecutionCanceled, ExecutionFailed
+from redurable.core.events import ActivityCanceled, ActivityScheduled, ExecutionCanceled, ExecutionFailed
 from redurable.core.messages import (
+    ActivityFailure,
     ActivityResult,
+    ActivityStopped,
     Cancel,
     Message,
     RaiseEvent,
@@ -23,7 +25,7 @@ from redurable.core.messages import (
     Suspend,
     Terminate,
 )
-from redurable.core.values import Arguments, Parent, RuntimeStatus
+from redurable.core.values import Arguments, Attempt, Ending, Failure, Parent, RuntimeStatus
 from tests.support.story import Ctx, Story, raw, text
 
 CANCEL = Cancel(reason="no stock")
@@ -67,10 +69,14 @@ def test_an_orchestrator_undoes_what_it_did_and_ends_as_canceled() -> None:
 def test_what_it_waits_for_is_cancelled_and_its_late_outcome_means_nothing() -> None:
     story = Story(undo)
     story.turn()
-    commit = story.turn(CANCEL, result(1))
+    commit = story.turn(CANCEL)
     assert kinds(commit) == ["ExecutionCancelRequested", "ActivityCancelRequested", "ActivityScheduled"]
     assert commit.canceled_calls == (1,)
     story.forget()
+    log = (Attempt(1, Ending.CRASHED, "w1", 5, 9),)
+    late = ActivityResult(execution="x1", seq=1, attempts=2, worker="w2", started=11, log=log)
+    (told,) = story.turn(late, late).events
+    assert told == ActivityCanceled(at=told.at, commit=told.commit, seq=1, attempt=2, worker="w2", started=11, log=log)
     assert kinds(story.turn(result(1))) == []
     assert kinds(story.turn(result(2))) == ["ActivityCompleted", "TimerCreated"]
 
@@ -212,8 +218,14 @@ def test_a_timeout_and_an_abort_cancel_calls_and_go_on() -> None:
     assert story.turn(RaiseEvent(name="Fail")).canceled_calls == (3,)
     assert story.turn(RaiseEvent(name="Cancel")).canceled_calls == (4,)
     story.forget()
-    story.turn(result(1), result(3), result(4), RaiseEvent(name="End", data=raw("5")))
+    failure = ActivityFailure(execution="x1", seq=3, failure=Failure("Boom", "no", attempts=3))
+    stopped = ActivityStopped(execution="x1", seq=4, attempt=1, worker="w1")
+    commit = story.turn(result(1), failure, stopped, RaiseEvent(name="End", data=raw("5")))
     assert story.result() == "5"
+    attempts = [
+        (event.seq, event.attempt, event.worker) for event in commit.events if isinstance(event, ActivityCanceled)
+    ]
+    assert attempts == [(1, 1, ""), (3, 3, ""), (4, 1, "w1")]
     assert "ActivityCompleted" not in story.kinds()
 
 

@@ -6,6 +6,8 @@ from redurable.core.events import (
     ActivityAttemptCrashed,
     ActivityAttemptFailed,
     ActivityAttemptTimedOut,
+    ActivityCanceled,
+    ActivityCancelRequested,
     ActivityCompleted,
     ActivityFailed,
     ActivityScheduled,
@@ -54,6 +56,22 @@ def test_every_attempt_of_a_call_is_shown_before_its_outcome() -> None:
         ActivityAttemptTimedOut(at=400, seq=1, attempt=3, failure=SLOW),
         ActivityStarted(at=450, seq=1, attempt=4, worker="C"),
         outcome,
+    ]
+
+
+def test_so_is_every_attempt_of_a_call_that_was_cancelled() -> None:
+    log = (Attempt(1, Ending.FAILED, "A", 110, 200, BOOM),)
+    scheduled = ActivityScheduled(at=100, seq=1, name="A")
+    requested = ActivityCancelRequested(at=300, seq=1)
+    known = ActivityCanceled(at=320, seq=1, attempt=2, worker="B", started=250, log=log)
+    assert history_rows([BEGIN, scheduled, requested, known]) == [
+        BEGIN,
+        scheduled,
+        ActivityStarted(at=110, seq=1, attempt=1, worker="A"),
+        ActivityAttemptFailed(at=200, seq=1, attempt=1, failure=BOOM),
+        ActivityStarted(at=250, seq=1, attempt=2, worker="B"),
+        requested,
+        known,
     ]
 
 

@@ -14,7 +14,9 @@ from redurable.authoring.activity_context import ActivityContext
 from redurable.authoring.app import App
 from redurable.authoring.context import OrchestrationContext
 from redurable.core.delivery import Entry
+from redurable.core.events import ActivityStarted
 from redurable.core.messages import Cancel, Terminate
+from redurable.core.rows import history_rows
 from redurable.core.values import RuntimeStatus
 from redurable.facts import ActivityAttempted
 from redurable.store.port import CanceledCalls, Lost, TaskLease
@@ -107,7 +109,9 @@ async def test_a_cancelled_call_is_heard_of_though_no_lease_is_ever_renewed(acti
     assert [(fact.outcome, fact.retried) for fact in stage.told(ActivityAttempted)] == [("canceled", False)]
     assert work.begun == 1
     kinds = [type(event).__name__ for event in await stage.history()]
-    assert kinds[2:4] == ["EventRaised", "ActivityCancelRequested"]
+    assert kinds[2:5] == ["EventRaised", "ActivityCancelRequested", "ActivityCanceled"]
+    rows = [row for row in history_rows(await stage.history()) if isinstance(row, ActivityStarted)]
+    assert [(row.seq, row.attempt, row.worker) for row in rows] == [(1, 1, "w1")]
     assert "ActivityCompleted" not in kinds
     assert work.cleaned_up is (activity == "wait_for_ever")
 
