@@ -146,7 +146,9 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
     if not isinstance(state.ended, ExecutionContinuedAsNew):
         _consume_rest(draft)
     elif replay.unheard is not None:
-        draft.outbox.append(Outgoing(draft.instance, Cancel(reason=replay.unheard.reason, id=f"{state.execution}:cancel")))
+        draft.outbox.append(
+            Outgoing(draft.instance, Cancel(reason=replay.unheard.reason, id=f"{state.execution}:cancel"))
+        )
     return Turn(draft.commit(), None, started.name, notes)
 
 

@@ -18,7 +18,7 @@ from redurable.core.messages import (
     SubOrchestrationResult,
     Terminate,
 )
-from redurable.core.values import Arguments, Failure, Parent, ParentClose, RuntimeStatus
+from redurable.core.values import Arguments, Child, Failure, Parent, ParentClose, RuntimeStatus
 from tests.support.story import Ctx, Story, raw
 
 CALL = Parent("story", "x1", 1)
@@ -73,7 +73,7 @@ def test_a_child_that_has_ended_is_left_alone() -> None:
 
 def test_detached_children_are_left_alone() -> None:
     async def body(ctx: Ctx) -> str:
-        ctx.scope.start_orchestration("Kid", Arguments(), "kid", {})
+        ctx.scope.start_orchestration("Kid", Arguments(), Child("kid"))
         return "1"
 
     (sent,) = Story(body).turn().outbox
