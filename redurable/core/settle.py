@@ -32,6 +32,7 @@ from redurable.core.events import (
     Event,
     EventSent,
     ExecutionCanceled,
+    ExecutionCancelRequested,
     ExecutionCompleted,
     ExecutionContinuedAsNew,
     ExecutionFailed,
@@ -145,6 +146,12 @@ class Draft:
             event = self._decide(item.command, unread)
             self._append(event)
             bind(getattr(event, "seq", 0), item)
+
+    def hand_on(self, unheard: ExecutionCancelRequested | None) -> None:
+        """A request that came too late for this execution is one for the next, if there is a next one."""
+        if unheard is not None and self.next is not None:
+            message = Cancel(reason=unheard.reason, id=f"{self.state.execution}:cancel")
+            self.outbox.append(Outgoing(self.instance, message))
 
     def commit(self) -> TurnCommit:
         """The turn's commit; its last event carries the head, so that a cached position can be recognised."""

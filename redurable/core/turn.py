@@ -11,7 +11,7 @@ from msgspec import Struct
 from redurable.core.admit import admit, begin, concerns, is_deadline
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
-from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Park, Parking, Position, TurnCommit
+from redurable.core.delivery import DeadLetter, Delivery, Park, Parking, Position, TurnCommit
 from redurable.core.events import ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
@@ -145,10 +145,7 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
     replay.evict()
     if not isinstance(state.ended, ExecutionContinuedAsNew):
         _consume_rest(draft)
-    elif replay.unheard is not None:
-        draft.outbox.append(
-            Outgoing(draft.instance, Cancel(reason=replay.unheard.reason, id=f"{state.execution}:cancel"))
-        )
+    draft.hand_on(replay.unheard)
     return Turn(draft.commit(), None, started.name, notes)
 
 

@@ -194,6 +194,7 @@ def lived_again(history: Sequence[Event]) -> Draft:
         if not isinstance(event, DecisionEvent):
             draft.record(event)
             draft.settle(replay.step(event), replay.unread, replay.bind)
+    draft.hand_on(replay.unheard)
     draft.custom_status = replay.take_custom_status()
     replay.evict()
     return draft
