@@ -61,6 +61,7 @@ class Plan(Struct, frozen=True):
     due: tuple[int, ...]
     canceled: int
     closed: int
+    calls: int
     limits: tuple[int, int]
     outbox: tuple[Outgoing, ...]
     dead: bool
@@ -78,6 +79,7 @@ plans = st.builds(
     due=st.lists(st.sampled_from([1, FAR_MS - 1]), max_size=2).map(tuple),
     canceled=st.integers(0, 2),
     closed=st.integers(0, 2),
+    calls=st.integers(0, 2),
     limits=st.tuples(st.sampled_from([0, 0, 1, FAR_MS]), st.sampled_from([0, 0, 1, FAR_MS])),
     outbox=st.lists(outgoing, max_size=2).map(tuple),
     dead=st.booleans(),
@@ -106,6 +108,7 @@ def turn(plan: Plan, delivery: Delivery, head: str) -> TurnCommit:
         "timers": tuple(Timer(seq, due) for seq, due in enumerate(plan.due)),
         "canceled_timers": tuple(range(plan.canceled)),
         "closed_calls": tuple(range(plan.closed)),
+        "canceled_calls": tuple(range(plan.calls)),
         "outbox": plan.outbox,
         "dead": (DeadLetter("bad", instance, ((b"a", b"b"),)),) if plan.dead else (),
         "custom_status": scenes.TRUE if plan.status else None,

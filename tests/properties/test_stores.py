@@ -197,6 +197,13 @@ class Stores(RuleBasedStateMachine):
         )
         assert [entry in one.entries for entry, _ in entries] == [entry in two.entries for _, entry in entries]
         assert [lease in one.tasks for lease, _ in leases] == [lease in two.tasks for _, lease in leases]
+        assert [lease in one.canceled for lease, _ in leases] == [lease in two.canceled for _, lease in leases]
+
+    @rule(worker=workers)
+    def canceled(self, worker: int) -> None:
+        everything = dict.fromkeys(range(PARTITIONS), "")
+        one, two = self.twins.run(self.twins.workers[worker].ask(lambda store, _: store.canceled(everything, 0)))
+        assert [(at, replace(news, id="")) for at, news in one] == [(at, replace(news, id="")) for at, news in two]
 
     @rule(worker=workers)
     def reclaim(self, worker: int) -> None:
