@@ -67,6 +67,11 @@ async def job(ctx: OrchestrationContext, name: str) -> None:
 
 
 @app.orchestrator
+async def undo_it(ctx: OrchestrationContext, name: str) -> None:
+    await ctx.call_activity(undo, name)
+
+
+@app.orchestrator
 async def tree(ctx: OrchestrationContext, depth: int, policy: str) -> None:
     if depth:
         child = f"{ctx.instance_id}/{depth}"
@@ -170,6 +175,15 @@ async def test_terminate_stops_activities_and_runs_no_code(crew: Hub) -> None:
         await handle.result(10)
     await has(lambda: seen == ["a begins", "a stops"], "the activity has stopped")
     await assert_clean(crew.store)
+
+
+async def test_a_hub_in_which_nothing_is_cancelled_writes_nothing_of_the_kind(crew: Hub) -> None:
+    await crew.work()
+    handle = await crew.client.start("undo_it", "a", instance_id="a")
+    await handle.result(10)
+    keys = [crew.store.layout.partition(number) for number in range(crew.store.partitions)]
+    names = [key for partition in keys for key in (partition.cancels, partition.canceled)]
+    assert await crew.store.lane.call("EXISTS", *names) == 0
 
 
 async def test_what_waits_in_its_queue_is_never_begun(crew: Hub) -> None:

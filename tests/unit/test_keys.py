@@ -44,6 +44,6 @@ def test_the_keys_of_an_instance(key: Callable[[PartitionKeys, str], str], name:
 
 def test_the_keys_of_a_partition() -> None:
     keys = PartitionKeys("orders", 7)
-    own = ("ready", "timers", "retries", "beats", "outbox", "marks", "open", "feed")
+    own = ("ready", "timers", "retries", "beats", "outbox", "marks", "open", "feed", "cancels", "canceled")
     assert [getattr(keys, name) for name in own] == [f"rd:{{orders:p7}}:{name}" for name in own]
     assert keys.past("one", "x1") == "rd:{orders:p7}:x:2:x1:one"
