@@ -50,6 +50,8 @@ from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.errors import InvalidPayload, TurnLimitExceeded
 from redurable.errors import SubOrchestrationFailed as SubOrchestrationError
 
+_UNDOING = (CancelTimer, CancelActivity, CancelSubOrchestration)
+
 _BASE_SIZE = 10_400
 """Bytes of a suspended execution beside its payloads, as measured: loop, task, futures, scope."""
 
@@ -103,13 +105,15 @@ class Replay:
         """The history calls this command `seq`; its outcome will come under that number."""
         self.scope.seen += 1
         waiter = issued.waiter
-        if isinstance(issued.command, CancelTimer | CancelActivity | CancelSubOrchestration):
-            self._open.pop(issued.command.seq, None)
-        elif waiter is not None:
-            self._open[seq] = waiter
-            numbered = waiter if isinstance(waiter, DurableHandle) else waiter.future
-            if isinstance(numbered, DurableHandle | DurableCall):
-                numbered.seq = seq
+        if waiter is None:
+            if isinstance(issued.command, _UNDOING):
+                self._open.pop(issued.command.seq, None)
+            return
+        self._open[seq] = waiter
+        if isinstance(waiter, DurableHandle):
+            waiter.seq = seq
+        elif isinstance(waiter.future, DurableCall):
+            waiter.future.seq = seq
 
     def unread(self) -> tuple[KeptEvent, ...]:
         """External events that user code has not taken."""
