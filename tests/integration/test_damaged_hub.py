@@ -93,7 +93,7 @@ async def greeted(client: Client, partition: int, name: str) -> str:
 
 
 @pytest.mark.parametrize("when", ["before", "during"])
-@pytest.mark.parametrize("name", ["ready", "tasks", "timers", "open", "outbox"])
+@pytest.mark.parametrize("name", ["ready", "tasks", "timers", "open", "outbox", "cancels"])
 async def test_one_damaged_key_stops_one_partition_only(
     server: Server, store: RedisStore, foreign: Redis, caplog: pytest.LogCaptureFixture, name: str, when: str
 ) -> None:
@@ -118,7 +118,7 @@ async def test_one_damaged_key_stops_one_partition_only(
     assert len([line for line in caplog.messages if said in line]) == 1
 
 
-@pytest.mark.parametrize("name", ["timers", "outbox", "tasks", "feed", "open"])
+@pytest.mark.parametrize("name", ["timers", "outbox", "tasks", "feed", "open", "cancels", "canceled"])
 async def test_a_turn_that_cannot_be_written_leaves_no_trace_until_it_can(
     server: Server, store: RedisStore, foreign: Redis, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
@@ -134,9 +134,11 @@ async def test_a_turn_that_cannot_be_written_leaves_no_trace_until_it_can(
 
     @local.orchestrator
     async def everything(ctx: OrchestrationContext) -> str:
+        idle = ctx.call_activity("nobody has it")
         await ctx.wait_for_external_event("Go")
         ctx.call_activity(note.options(task_queue="other"), "other")
         ctx.call_activity(note, "default")
+        idle.cancel()
         await ctx.raise_event("heard", "Said", instance)
         await asyncio.sleep(0.01)
         return "done"
