@@ -30,6 +30,11 @@ MOST_FIRST = 1
 MOST_LAST = 19
 """So many attempts stay in a log, of the first and of the last ones."""
 
+MOST_NEWS = 1_000
+"""So many commits of a partition that cancelled calls are kept for workers that come to read of them."""
+MOST_MARKS = 10_000
+"""So many cancelled calls of a partition are remembered, for workers that renew the leases of their tasks."""
+
 _MOST_MESSAGE = 1_000
 
 _ERRORS: dict[str, type[ActivityFailed]] = {

@@ -126,6 +126,9 @@ class Draft:
             f"is {self.cap.events:,} and max_history_bytes {self.cap.size:,}: call ctx.continue_as_new() in time, when "
             "ctx.continue_as_new_suggested is true"
         )
+        for event in self.events:
+            if isinstance(event, ActivityScheduled | SubOrchestrationScheduled):
+                state.open.pop(event.seq, None)  # It never was.
         self.events = [event for event in self.events if isinstance(event, ExecutionStarted)]
         # Its children hear of what they were told to end.
         kept = [sent for sent in self.outbox if isinstance(sent.message, Cancel)]

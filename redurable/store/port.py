@@ -18,11 +18,6 @@ from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, ActivityStopped, StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
 
-MOST_NEWS = 1_000
-"""So many commits of a partition that cancelled calls are kept for workers that come to read of them."""
-MOST_MARKS = 10_000
-"""So many cancelled calls of a partition are remembered, for workers that renew the leases of their tasks."""
-
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
 MOST_SEARCHED = 1_000

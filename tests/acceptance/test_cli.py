@@ -270,18 +270,13 @@ def test_how_an_instance_ends_badly_is_one_line(shop: Shop) -> None:
     assert "ValueError" in failed
     assert shop.json("status", "f")["runtime_status"] == "Failed"
 
-    shop.run("start", "wait_for", "--input", '"Never"', "--id", "t")
-    assert "t" in shop.run("result", "t", "--timeout", "0.1", code=1)
-    shop.run("terminate", "t", "no stock")
-    assert "no stock" in shop.run("result", "t", "--timeout", "20", code=1)
-    assert "t" in shop.run("start", "wait_for", "--input", '"Never"', "--id", "t", code=1)
-    assert "nobody" in shop.run("terminate", "nobody", code=1)
-    shop.run("start", "wait_for", "--input", '"Never"', "--id", "c")
-    until(lambda: shop.json("status", "c")["runtime_status"] == "Running", "it has begun")
-    assert "cancellation sent" in shop.run("cancel", "c", "no stock")
-    assert "was cancelled (instance 'c'): no stock" in shop.run("result", "c", "--timeout", "20", code=1)
-    assert shop.json("status", "c")["runtime_status"] == "Canceled"
-    assert "nobody" in shop.run("cancel", "nobody", code=1)
+    for how, said in (("terminate", "terminated"), ("cancel", "cancelled")):
+        shop.run("start", "wait_for", "--input", '"Never"', "--id", how)
+        assert how in shop.run("result", how, "--timeout", "0.1", code=1)
+        shop.run(how, how, "no stock")
+        assert f"was {said} (instance '{how}'): no stock" in shop.run("result", how, "--timeout", "20", code=1)
+        assert how in shop.run("start", "wait_for", "--input", '"Never"', "--id", how, code=1)
+        assert "nobody" in shop.run(how, "nobody", code=1)
     assert "nobody" in shop.run("history", "nobody", code=1)
 
 

@@ -92,7 +92,7 @@ def test_an_execution_that_ends_closes_its_calls() -> None:
         return "1"
 
     commit = Story(hurry).turn()
-    assert (commit.status, commit.closed_calls, len(commit.tasks)) == (RuntimeStatus.COMPLETED, (1,), 0)
+    assert (commit.status, commit.closed_calls, len(commit.tasks)) == (RuntimeStatus.COMPLETED, (), 0)
 
 
 def test_what_attempts_were_is_in_the_history() -> None:

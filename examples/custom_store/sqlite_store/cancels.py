@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from redurable.core.limits import MOST_MARKS
 from redurable.core.values import Task
-from redurable.store.port import MOST_MARKS, CanceledCalls
+from redurable.store.port import CanceledCalls
 
 from .database import Database, Row
 

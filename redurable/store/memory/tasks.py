@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from redurable.core.attempts import Sequel
 from redurable.core.codec import Unreadable, decode_task, encode
 from redurable.core.delivery import DeadLetter
-from redurable.core.limits import GRACE_MS
+from redurable.core.limits import GRACE_MS, MOST_MARKS, MOST_NEWS
 from redurable.core.values import ABSENT, Task
 from redurable.store.memory.admission import bury, put_or_bury
 from redurable.store.memory.state import MemoryHub, Partition, timer_member
 from redurable.store.memory.streams import Item, parse_id
-from redurable.store.port import MOST_MARKS, MOST_NEWS, CanceledCalls, DueTimer, TaskDemand, TaskEnd, TaskLease
+from redurable.store.port import CanceledCalls, DueTimer, TaskDemand, TaskEnd, TaskLease
 
 BODY = b"t"
 

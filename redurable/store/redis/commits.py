@@ -12,9 +12,9 @@ import msgspec
 
 from redurable.core.codec import encode
 from redurable.core.delivery import Outcome, Park, Receipt, TurnCommit
-from redurable.core.limits import GRACE_MS
+from redurable.core.limits import GRACE_MS, MOST_MARKS, MOST_NEWS
 from redurable.core.values import RuntimeStatus
-from redurable.store.port import MOST_MARKS, MOST_NEWS, Committed, DueTimer, TaskDemand, TaskLease
+from redurable.store.port import Committed, DueTimer, TaskDemand, TaskLease
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.keys import PartitionKeys
 from redurable.store.redis.lane import Argument, Lane
