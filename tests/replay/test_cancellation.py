@@ -71,7 +71,7 @@ def test_what_it_waits_for_is_cancelled_and_its_late_outcome_means_nothing() -> 
     story.turn()
     commit = story.turn(CANCEL)
     assert kinds(commit) == ["ExecutionCancelRequested", "ActivityCancelRequested", "ActivityScheduled"]
-    assert commit.canceled_calls == (1,)
+    assert (commit.canceled_calls, commit.closed_calls) == ((1,), (1,)), "its retries and its timers go, too"
     story.forget()
     log = (Attempt(1, Ending.CRASHED, "w1", 5, 9),)
     late = ActivityResult(execution="x1", seq=1, attempts=2, worker="w2", started=11, log=log)
