@@ -172,7 +172,7 @@ class Activities:
             self.slots.give(definition.is_async)
             self._report(late)
             return
-        pulse = Pulse(self._max_payload)
+        pulse = Pulse(self._max_payload, clock.monotonic)
         begun = Begun(lease, self._common.ownership.worker, round(clock.now()), pulse, self._common.store.hub)
         running = _Running(begun, definition.is_async, time.perf_counter())
         task = asyncio.get_running_loop().create_task(attempt(definition, begun, self._threads, clock))

@@ -85,6 +85,7 @@ class Worker:
         self._queues = self._code.queues(_checked_queues(task_queues))
         self._store: Store | None = None
         self._owns_store = True
+        self._clock = StoreClock()
         self._stop = asyncio.Event()
         self._death: WorkerStopped | None = None
 
@@ -142,7 +143,7 @@ class Worker:
             store=PatientStore(self._store, self.settings, self.facts),
             settings=self.settings,
             facts=self.facts,
-            clock=StoreClock(),
+            clock=self._clock,
             ownership=Ownership(self.id, self._store.partitions),
             holdings=Holdings(),
             reception=Reception(),
