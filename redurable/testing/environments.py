@@ -91,7 +91,7 @@ class Environment:
 
         Running activities are waited for, really. Those that sleep count as waiting for the clock; those that have a
         time limit and show no end for `patience` seconds of real time do, too. Raises `TimeoutError` when any other
-        activity runs for 30 s, and what the worker dies of, should it die.
+        activity runs for 30 s. Should the worker die, the test's block is cancelled, and `WorkerStopped` raised.
         """
         async with self._moving:
             await self._settle()
@@ -99,7 +99,6 @@ class Environment:
     async def _settle(self) -> None:
         patience = _Patience(self._patience)
         while True:
-            self._worker.check()
             if await self._fire_due():
                 continue
             attempts = self._busy_attempts()
@@ -208,10 +207,11 @@ class _Hub:
 @asynccontextmanager
 async def _opened(made: _Hub, worker: QuietWorker, patience: float) -> AsyncGenerator[Environment]:
     most = worker.settings.max_payload_bytes
+    worker.live_by(made.clock)
     store = MemoryStore(made.hub, "client", most)
     await store.open()
     with ActivityTime(made.clock, made.owns).installed(asyncio.get_running_loop()):
-        async with worker.working(made.clock, made.hub), Client.from_store(store, max_payload_bytes=most) as client:
+        async with worker.running(), Client.from_store(store, max_payload_bytes=most) as client:
             yield Environment(made.hub, made.clock, client, worker, patience)
 
 
