@@ -21,6 +21,7 @@ from redurable.authoring.activity_context import ActivityContext
 from redurable.authoring.app import App
 from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator, SyncActivity
+from redurable.authoring.http_calls import HttpResponse
 from redurable.authoring.methods import activity
 from redurable.authoring.policies import RetryPolicy
 from redurable.client import Client, Handle, PendingActivity, Status
@@ -79,6 +80,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "activity",
     "OrchestrationContext",
     "ActivityContext",
+    "HttpResponse",
     "RetryPolicy",
     "Backoff",
     "Orchestrator",

@@ -245,7 +245,7 @@ class Activities:
             self._unknown.add(name)
             log.warning(
                 "no activity %r is registered here: its tasks go back into queue %r until a worker that knows it "
-                "takes them; register it, or route it to a queue of its own",
+                "takes them; register it, route it to a queue of its own, or run no activities here (roles)",
                 name,
                 lease.queue,
             )

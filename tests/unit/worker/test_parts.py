@@ -166,7 +166,8 @@ def test_queues_come_from_the_code_or_are_chosen() -> None:
     assert load.name == "load"
     assert code.queues(None) == {"payments": frozenset({True}), "default": frozenset({False})}
     assert code.queues(["vip"]) == {"vip": frozenset({True, False})}
-    assert Code([App("empty")]).queues(["vip"]) == {}
+    empty = Code([App("empty")])
+    assert (empty.queues(None), empty.queues(["vip"])) == ({"default": frozenset({True})}, {"vip": frozenset({True})})
 
 
 def test_two_apps_with_one_name_are_refused() -> None:
