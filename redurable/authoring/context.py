@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from uuid import UUID, uuid5
 
@@ -22,7 +23,7 @@ from redurable.authoring.children import call_child, child_of
 from redurable.authoring.functions import Activity, Orchestrator
 from redurable.authoring.http_calls import HttpRequest, HttpResponse
 from redurable.authoring.logs import ReplaySafeLogger
-from redurable.authoring.payloads import Codec, encode
+from redurable.authoring.payloads import Codec, decode_any, encode
 from redurable.authoring.policies import (
     CHILD_OPTIONS,
     ChildOptions,
@@ -32,6 +33,7 @@ from redurable.authoring.policies import (
     milliseconds,
 )
 from redurable.core.definition import Scope
+from redurable.core.values import ABSENT
 from redurable.errors import CallerError, InvalidPayload
 
 if TYPE_CHECKING:
@@ -71,6 +73,16 @@ class OrchestrationContext:
         """The instance that waits for this one as its sub-orchestration, if any."""
         parent = self._scope.parent
         return parent.instance if parent else None
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags that the instance was started with."""
+        return MappingProxyType(self._scope.tags)
+
+    @cached_property
+    def memo(self) -> Any:
+        """The memo that the instance was started with, as plain JSON values; None when there is none."""
+        return None if self._scope.memo is ABSENT else decode_any(self._scope.memo)
 
     @property
     def current_utc_datetime(self) -> datetime:

@@ -49,6 +49,7 @@ class LiveScope:
         self.number = started.number
         self.parent = started.parent
         self.tags = started.tags
+        self.memo = started.memo
         self.loop = DeterministicLoop(f"{instance}:{started.execution}", self)
         self.mail = Mailroom()
         self.clock = 0

@@ -276,6 +276,7 @@ class Draft:
             call=command.call,
             parent=started.parent,
             tags=started.tags,
+            memo=started.memo,
             number=started.number + 1,
             first_seq=self.state.next_seq,
             kept_events=kept,

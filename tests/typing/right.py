@@ -9,7 +9,18 @@ from typing import NoReturn, assert_type
 
 from pydantic import BaseModel
 
-from redurable import ActivityContext, App, Backoff, Client, Handle, OrchestrationContext, RetryPolicy, Worker, activity
+from redurable import (
+    ActivityContext,
+    App,
+    Backoff,
+    Client,
+    Handle,
+    HttpResponse,
+    OrchestrationContext,
+    RetryPolicy,
+    Worker,
+    activity,
+)
 from redurable.core.events import HistoryRow
 
 
@@ -138,6 +149,10 @@ async def everything(ctx: OrchestrationContext, order: Order) -> Receipt:
         await ctx.join(ctx.call_activity(validate, order), ctx.call_activity(charge, order)), list[Order | Receipt]
     )
     ctx.logger.info("%s %s", ctx.random.random(), ctx.new_uuid())
+    ctx.get_logger("audit").info("%s %s", ctx.tags["tenant"], ctx.memo)
+    answer = await ctx.call_http("POST", "https://shop.example", content=order, timeout=timedelta(seconds=5))
+    assert_type(answer, HttpResponse)
+    assert_type((answer.status, answer.headers, answer.content), tuple[int, dict[str, str], str])
     return await process(ctx, order)
 
 
@@ -145,7 +160,13 @@ async def main(client: Client, order: Order) -> None:
     assert_type(await client.start(process, order), Handle[Receipt])
     assert_type(await client.start(process, order, fast=True), Handle[Receipt])
     handle = await client.start(
-        process, order, instance_id="order-42", on_conflict="use-existing", delay=timedelta(minutes=5), tags={"t": "a"}
+        process,
+        order,
+        instance_id="order-42",
+        on_conflict="use-existing",
+        delay=timedelta(minutes=5),
+        tags={"t": "a"},
+        memo=[1],
     )
     assert_type(handle, Handle[Receipt])
     assert_type(await handle.result(timeout=30), Receipt)
