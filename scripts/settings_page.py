@@ -39,7 +39,7 @@ def page() -> str:
 def classes() -> Iterator[type[BaseSettings]]:
     """The settings classes in the order in which they are written."""
     for found in vars(settings).values():
-        if inspect.isclass(found) and issubclass(found, BaseSettings) and found.__module__ == settings.__name__:
+        if inspect.isclass(found) and issubclass(found, BaseSettings) and found is not BaseSettings:
             yield found
 
 
