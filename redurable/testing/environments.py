@@ -102,6 +102,9 @@ class Environment:
             if await self._fire_due():
                 continue
             attempts = self._busy_attempts()
+            if attempts is not None and (attempts or self._clock.sleeping()):
+                await self._worker.renew()
+                attempts = self._busy_attempts()
             if attempts is not None and not attempts:
                 if await self._is_quiet():
                     return

@@ -317,3 +317,69 @@ async def test_an_error_of_the_test_itself_comes_out_as_it_is() -> None:
 
     with pytest.raises(KeyError, match="mine"):
         await run()
+
+
+async def test_sleepers_that_fill_the_worker_hold_nobody_up_for_ever() -> None:
+    app = App("full")
+
+    @app.activity
+    async def sleeps(number: int) -> int:
+        await asyncio.sleep(60)
+        return number
+
+    @app.orchestrator
+    async def main(ctx: OrchestrationContext) -> float:
+        await asyncio.gather(*(ctx.call_activity(sleeps, number) for number in range(3)))
+        return (ctx.current_utc_datetime - START).total_seconds()
+
+    async with environment(app, settings=WorkerSettings(concurrency=1)) as env:
+        handle = await env.client.start(main)
+        await env.advance(timedelta(hours=1))
+        assert await handle.result() == 180
+
+
+async def test_two_environments_have_each_its_own_time() -> None:
+    app = App("two")
+
+    @app.activity
+    async def sleeps() -> None:
+        await asyncio.sleep(86400)
+
+    @app.orchestrator
+    async def main(ctx: OrchestrationContext) -> None:
+        await ctx.call_activity(sleeps)
+
+    async with environment(app) as one, environment(app, hub="other") as two:
+        first, second = [await env.client.start(main, instance_id="same") for env in (one, two)]
+        await one.advance(DAY)
+        await first.result()
+        await two.run_until_idle()
+        assert (await two.client.get_status("same")).runtime_status is RuntimeStatus.RUNNING
+        assert (one.now, two.now) == (START + DAY, START)
+        await two.advance(DAY)
+        await second.result()
+
+
+async def test_heartbeats_keep_an_activity_alive_and_reach_its_next_attempt() -> None:
+    app, seen = App("beats"), list[object]()
+
+    @app.activity(heartbeat_timeout=timedelta(minutes=2), retry=RetryPolicy(initial_interval=SECOND))
+    async def beats() -> None:
+        context = ActivityContext.current()
+        seen.append(context.last_heartbeat)
+        for minute in range(10):
+            if context.attempt == 1 and minute == 5:
+                await asyncio.sleep(3600)
+            await asyncio.sleep(60)
+            context.heartbeat(minute)
+
+    @app.orchestrator
+    async def main(ctx: OrchestrationContext) -> float:
+        await ctx.call_activity(beats)
+        return (ctx.current_utc_datetime - START).total_seconds()
+
+    async with environment(app) as env:
+        handle = await env.client.start(main)
+        await env.advance(DAY)
+        assert await handle.result() == 5 * 60 + 2 * 60 + 1 + 600
+    assert seen == [None, 4]
