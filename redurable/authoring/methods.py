@@ -15,7 +15,6 @@ be abstract, and a subclass may override the method, decorated again: what is re
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
@@ -53,7 +52,8 @@ class MethodActivity(Activity[P, R_co]):
 
     def bound_to(self, instance: object, attribute: str, registry: Registry) -> ActivityDefinition:
         """What a worker runs: the method of this instance."""
-        return ActivityDefinition(getattr(instance, attribute), self.name, self._with_defaults(registry))
+        options, retry_if = self._with_defaults(registry), self.definition.retry_if
+        return ActivityDefinition(getattr(instance, attribute), self.name, options, retry_if)
 
     def _with_defaults(self, registry: Registry) -> ActivityOptions:
         return activity_options(self._given, registry.default_options, f"activity {self.name!r}")
@@ -62,13 +62,9 @@ class MethodActivity(Activity[P, R_co]):
 class ActivityMethod(Generic[P, R_co]):
     """What `@activity` makes of a method."""
 
-    def __init__(
-        self, function: Callable[..., Any], name: str | None, options: ActivityOptions, given: dict[str, Any]
-    ) -> None:
-        self._function = function
-        self._handle: MethodActivity[P, R_co] = MethodActivity(
-            function, ActivityDefinition(function, name, options, skip=1), given
-        )
+    def __init__(self, definition: ActivityDefinition, given: dict[str, Any]) -> None:
+        function = self._function = definition.function
+        self._handle: MethodActivity[P, R_co] = MethodActivity(function, definition, given)
         # What abc asks of a method that must be overridden.
         self.__isabstractmethod__ = getattr(function, "__isabstractmethod__", False)
         self.__doc__ = function.__doc__
@@ -119,8 +115,20 @@ def activity(method: Callable[Concatenate[Any, P], Awaitable[R]], /) -> AsyncAct
 @overload
 def activity(method: Callable[Concatenate[Any, P], R], /) -> SyncActivityMethod[P, R]: ...
 @overload
-def activity(*, name: str | None = None, **options: Unpack[ActivityCallOptions]) -> MethodDecorator: ...
-def activity(method: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+def activity(
+    *,
+    name: str | None = None,
+    retry_if: Callable[[Exception], bool] | None = None,
+    **options: Unpack[ActivityCallOptions],
+) -> MethodDecorator: ...
+def activity(
+    method: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    retry_if: Callable[[Exception], bool] | None = None,
+    **options: Any,
+) -> Any:
     """Make a method an activity of its class; `app.add_activities(instance)` registers those of an instance.
 
     `name` defaults to the method's own; the options are those of `@app.activity`, which is for functions. Raises
@@ -129,8 +137,9 @@ def activity(method: Any = None, /, *, name: str | None = None, **options: Any) 
     chosen = activity_options(options, ActivityOptions(), f"activity {name or ''}".strip())
 
     def make(method: Callable[..., Any]) -> ActivityMethod[..., Any]:
-        kind = AsyncActivityMethod[..., Any] if inspect.iscoroutinefunction(method) else SyncActivityMethod[..., Any]
-        return kind(method, name, chosen, options)
+        definition = ActivityDefinition(method, name, chosen, retry_if, skip=1)
+        kind = AsyncActivityMethod[..., Any] if definition.is_async else SyncActivityMethod[..., Any]
+        return kind(definition, options)
 
     return make if method is None else make(method)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from redurable import App, OrchestrationContext, RegistrationError, RetryPolicy, activity
+from redurable import App, OrchestrationContext, OrchestrationFailed, RegistrationError, RetryPolicy, activity
 from redurable.testing import environment
 
 
@@ -66,6 +67,30 @@ async def test_methods_are_called_through_their_class_and_run_on_the_instance() 
     assert Payments.refund.options_in(worker.registry).retry.max_attempts == 3
     assert await Gateway("Amex").charge(1) == "Amex took 1 EUR"
     assert Payments.charge.__doc__ == "Take the money."
+
+
+async def test_a_method_decides_which_errors_are_worth_another_attempt() -> None:
+    class Stock:
+        tried = 0
+
+        @activity(retry_if=lambda error: "later" in str(error))
+        def reserve(self, sku: str) -> None:
+            self.tried += 1
+            raise LookupError("later" if self.tried < 2 else "sold out")
+
+    app, stock = App("stock"), Stock()
+    app.add_activities(stock)
+
+    @app.orchestrator
+    async def main(ctx: OrchestrationContext) -> None:
+        await ctx.call_activity(Stock.reserve, "tea")
+
+    async with environment(app) as env:
+        handle = await env.client.start(main)
+        await env.advance(timedelta(hours=1))
+        with pytest.raises(OrchestrationFailed, match="sold out"):
+            await handle.result()
+    assert stock.tried == 2
 
 
 def test_wrong_classes_are_refused() -> None:
