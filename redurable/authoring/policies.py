@@ -24,7 +24,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 TIMEOUTS = tuple(f"{name}_timeout" for name in Timeouts.__struct_fields__)
 ACTIVITY_OPTIONS = frozenset({"task_queue", "retry", *TIMEOUTS})
 START_OPTIONS = frozenset({"instance_id", "on_conflict", "delay", "tags", "memo", "execution_timeout"})
-CHILD_OPTIONS = frozenset({"instance_id", "delay", "tags", "execution_timeout", "retry"})
+CHILD_OPTIONS = frozenset({"instance_id", "delay", "tags", "memo", "execution_timeout", "retry"})
 RESERVED = START_OPTIONS | CHILD_OPTIONS
 """What no parameter of an orchestrator may be called: these keywords of a start are options, not inputs."""
 
@@ -170,12 +170,13 @@ class DetachedOptions(TypedDict, total=False):
     """Options of a child that stand beside its inputs.
 
     `instance_id`: default `{parent}:{number}`; of a child that nobody waits for, a new unique one. `tags`: labels that
-    stay with the child; it inherits none. `delay`: how long to wait before its first turn. `execution_timeout`: as in
-    `StartOptions`; with a retry policy, of each attempt.
+    stay with the child; it inherits none. `memo`: see `StartOptions`. `delay`: how long to wait before its first turn.
+    `execution_timeout`: as in `StartOptions`; with a retry policy, of each attempt.
     """
 
     instance_id: str | None
     tags: dict[str, str]
+    memo: object
     delay: timedelta
     execution_timeout: timedelta
 

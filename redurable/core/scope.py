@@ -173,6 +173,7 @@ class LiveScope:
             )
         self._check_call(f"orchestrator {name!r}", call)
         self._check_made(f"orchestrator {name!r}", "tags", tags_size(child.tags))
+        self._check_made(f"orchestrator {name!r}", "memo", memoryview(child.memo).nbytes)
 
     # -- for the loop
 

@@ -245,6 +245,7 @@ class Draft:
             call=command.call,
             parent=parent,
             tags=child.tags,
+            memo=child.memo,
             not_before=at + child.delay if child.delay else 0,
             execution_timeout=child.execution_timeout,
         )

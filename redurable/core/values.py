@@ -70,6 +70,7 @@ class Child(Struct, frozen=True):
     delay: int = 0
     attempt: int = 1
     execution_timeout: int = 0
+    memo: Raw = ABSENT
 
 
 class Backoff(StrEnum):

@@ -9,8 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from redurable import App, OrchestrationContext
+from redurable.core.messages import StartExecution
 from tests.support.app_story import AppStory, event
-from tests.support.story import raw
+from tests.support.story import raw, text
 
 app = App("labels")
 
@@ -31,6 +32,20 @@ async def writes(ctx: OrchestrationContext) -> None:
     audit.info("begins")
     await ctx.wait_for_external_event("Next")
     audit.info("goes on with %s", "it")
+
+
+@app.orchestrator
+async def parent(ctx: OrchestrationContext) -> list[Any]:
+    ctx.start_orchestration(writes.options(memo={"of": ctx.instance_id}))
+    return await ctx.call_sub_orchestrator(rounds, 0, memo=[1], tags={"a": "b"})
+
+
+def test_children_have_memos_of_their_own() -> None:
+    story = AppStory(parent)
+    assert story.start is not None
+    story.start = replace(story.start, memo=raw('"mine"'))
+    starts = [cast("StartExecution", outgoing.message) for outgoing in story.turn().outbox]
+    assert [text(start.memo) for start in starts] == ['{"of":"story"}', "[1]"]
 
 
 def test_tags_and_memo_outlive_executions() -> None:
