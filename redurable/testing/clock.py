@@ -96,12 +96,15 @@ class VirtualClock(StoreClock):
             return None
         return max(self._start + ceil(self._sleepers[0].due * 1000 - _EXACT), self.milliseconds)
 
-    def wake_due(self) -> None:
-        """Wake everybody whose time has come."""
+    def wake_due(self) -> bool:
+        """Wake everybody whose time has come; whether there was anybody."""
+        woken = False
         while (due := self.next_due()) is not None and due <= self.milliseconds:
             sleeper = heapq.heappop(self._sleepers)
             self._latest = max(self._latest, sleeper.due)
             sleeper.wake()
+            woken = True
+        return woken
 
     def sleeping(self) -> set[AttemptKey]:
         """The attempts whose code sleeps."""

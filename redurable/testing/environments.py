@@ -76,13 +76,15 @@ class Environment:
         """
         if span < timedelta(0):
             raise CallerError(f"advance({span!r}): time does not go back; use a timedelta that is not negative")
+        patience = _Patience(self._patience)
         async with self._moving:
-            await self._settle()
+            await self._settle(patience)
             target = self._clock.milliseconds + milliseconds(span)
             while (due := self._next_due()) is not None and due <= target:
                 self._clock.milliseconds = due
-                self._clock.wake_due()
-                await self._settle()
+                if self._clock.wake_due():
+                    patience.renew()
+                await self._settle(patience)
             self._clock.milliseconds = target
 
     async def run_until_idle(self) -> None:
@@ -94,10 +96,9 @@ class Environment:
         activity runs for 30 s. Should the worker die, the test's block is cancelled, and `WorkerStopped` raised.
         """
         async with self._moving:
-            await self._settle()
+            await self._settle(_Patience(self._patience))
 
-    async def _settle(self) -> None:
-        patience = _Patience(self._patience)
+    async def _settle(self, patience: _Patience) -> None:
         while True:
             if await self._fire_due():
                 continue
@@ -149,13 +150,21 @@ class _Patience:
         self.seconds = seconds
         self._seen: set[AttemptKey] = set()
         self._since = 0.0
+        self._given_up: set[AttemptKey] = set()
+
+    def renew(self) -> None:
+        """Somebody was woken: it may have been one of those."""
+        self._seen.clear()
+        self._given_up.clear()
 
     def has_run_out(self, attempts: dict[AttemptKey, Task] | None) -> bool:
         """True when the same attempts, all with time limits, have been all there was for so long. None: there is more.
         Raises `TimeoutError` when no time limit will ever end them."""
         now, seen = time.monotonic(), set(attempts or ())
+        if seen and seen <= self._given_up:
+            return True
         if seen != self._seen:
-            self._seen, self._since = seen, now
+            self._seen, self._since = set(seen), now
         if not attempts or now - self._since < self.seconds:
             return False
         endless = [task for task in attempts.values() if not _is_limited(task)]
@@ -165,6 +174,8 @@ class _Patience:
                 f"the clock has waited {LIMIT:g} s for activities that do not end: {names}. Let them end, or sleep, or "
                 "give them a start_to_close_timeout"
             )
+        if not endless:
+            self._given_up |= seen
         return not endless
 
 

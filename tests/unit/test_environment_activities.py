@@ -16,6 +16,7 @@ from redurable import (
     OrchestrationContext,
     OrchestrationFailed,
     RetryPolicy,
+    StartToCloseTimeout,
     WorkerSettings,
 )
 from redurable.testing import environment
@@ -233,3 +234,34 @@ async def test_what_somebody_else_completes_and_what_takes_too_long() -> None:
             await late.result()
         with pytest.raises(OrchestrationFailed, match="ExecutionTimedOut"):
             await never.result()
+
+
+async def test_the_clock_loses_its_patience_once() -> None:
+    app = App("hangs")
+
+    @app.activity(start_to_close_timeout=timedelta(days=2), retry=RetryPolicy(max_attempts=2, initial_interval=SECOND))
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    @app.orchestrator
+    async def main(ctx: OrchestrationContext) -> int:
+        call = ctx.call_activity(hangs)
+        hours = 0
+        while not (await asyncio.wait([call], timeout=3600))[0]:
+            hours += 1
+        assert isinstance(call.exception(), StartToCloseTimeout)
+        return hours
+
+    @app.orchestrator
+    async def hourly(ctx: OrchestrationContext) -> None:
+        for _ in range(72):
+            await asyncio.sleep(3600)
+
+    async with environment(app, patience=0.2) as env:
+        limited = await env.client.start(main)
+        steady = await env.client.start(hourly)
+        begin = time.perf_counter()
+        await env.advance(timedelta(days=5))
+        assert time.perf_counter() - begin < 5
+        await steady.result()
+        assert await limited.result() == 96
