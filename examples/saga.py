@@ -1,0 +1,84 @@
+"""A saga: a journey of several bookings, all of them or none, without a transaction over the companies involved.
+
+What to look at: `try / except / finally` is all there is to it. What is to be undone is noted *before* each booking: a
+call that failed may have reached the company all the same, and cancelling what was never booked does no harm there.
+When a step fails, the notes are worked off in reverse order, and the error goes on to whoever waits for the
+result. The compensations must not give up, so their policy hardly ever does.
+
+$ python examples/saga.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from redurable import ActivityFailed, App, Client, OrchestrationContext, OrchestrationFailed, RetryPolicy, Worker
+
+app = App("saga")
+
+SOLD_OUT = {"car in Lima"}
+UNTIL_IT_WORKS = RetryPolicy(max_attempts=1_000, initial_interval=timedelta(seconds=1), max_interval=timedelta(hours=1))
+
+
+class SoldOut(Exception):
+    """There is none left; asking again does not help."""
+
+
+@app.activity(retry=RetryPolicy(max_attempts=4, non_retryable=[SoldOut]))
+async def book(what: str, reference: str) -> str:
+    """Book under a reference that we choose, so that a repeated attempt books nothing twice."""
+    if what in SOLD_OUT:
+        raise SoldOut(f"no {what} left")
+    print(f"  booked the {what}")
+    return f"{what} ({reference})"
+
+
+@app.activity(retry=UNTIL_IT_WORKS)
+async def cancel(what: str, reference: str) -> None:
+    """Cancel what is booked under this reference, if anything is."""
+    print(f"  cancelled the {what}, if it was booked")
+
+
+@app.activity(retry=UNTIL_IT_WORKS)
+async def close_file(journey: str) -> None:
+    """Whatever happened, the travel agency tidies up."""
+    print("  closed the file")
+
+
+@app.orchestrator
+async def book_journey(ctx: OrchestrationContext, parts: list[str]) -> list[str]:
+    """Book all parts of a journey, or none."""
+    compensations: list[tuple[str, str]] = []
+    try:
+        booked: list[str] = []
+        for number, what in enumerate(parts, start=1):
+            reference = f"{ctx.instance_id}-{number}"
+            compensations.append((what, reference))
+            booked.append(await ctx.call_activity(book, what, reference))
+        return booked
+    except ActivityFailed:
+        for what, reference in reversed(compensations):
+            await ctx.call_activity(cancel, what, reference)
+        raise
+    finally:
+        await ctx.call_activity(close_file, ctx.instance_id)
+
+
+async def main() -> None:
+    """A journey that works, and one whose last part is sold out."""
+    async with Worker(app).running(), Client(hub=app.name) as client:
+        for city in ("Porto", "Lima"):
+            print(f"To {city}:")
+            parts = [f"flight to {city}", f"hotel in {city}", f"car in {city}"]
+            handle = await client.start(book_journey, parts)
+            try:
+                booked = await handle.result(timeout=30)
+                print(f"  -> {len(booked)} bookings")
+            except OrchestrationFailed as error:
+                cause = error.cause or error.failure
+                print(f"  -> nothing is booked: {cause.type}: {cause.message}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
