@@ -14,7 +14,8 @@ import asyncio
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from redurable import ActivityContext, App, Client, OrchestrationContext, Worker, WorkerSettings, activity
@@ -23,7 +24,6 @@ app = App("order-workflow")
 
 QUICK = WorkerSettings(task_lease_ms=1_500, instance_lease_ms=1_000, renew_every_ms=400, reclaim_every_ms=200)
 """A dead worker's work is taken over after 1.5 s instead of 10, so that you need not wait."""
-
 LUNCH = "went to lunch"
 
 
@@ -39,10 +39,9 @@ class Warehouse:
         self._record(f"reserved {item}")
 
     @activity
-    async def charge(self, customer: str, cents: int) -> str:
-        """Take the money; returns the number of the receipt."""
+    async def charge(self, customer: str, cents: int) -> None:
+        """Take the money."""
         self._record(f"charged {customer} {cents / 100:.2f} EUR")
-        return f"receipt of {customer}"
 
     @activity
     async def pack(self, items: list[str]) -> None:
@@ -67,15 +66,15 @@ class Warehouse:
 @app.orchestrator(name="OrderWorkflow")
 async def order_workflow(ctx: OrchestrationContext, order_id: str, customer: str, items: list[str], cents: int) -> str:
     """From the order to the parcel."""
-    await asyncio.gather(*(ctx.call_activity(Warehouse.reserve, item) for item in items))
-    receipt = await ctx.call_activity(Warehouse.charge, customer, cents)
+    for item in items:
+        await ctx.call_activity(Warehouse.reserve, item)
+    await ctx.call_activity(Warehouse.charge, customer, cents)
     await ctx.call_activity(Warehouse.pack, items)
-    tracking = await ctx.call_activity(Warehouse.ship, order_id)
-    return f"{tracking}, {receipt}"
+    return await ctx.call_activity(Warehouse.ship, order_id)
 
 
 async def work(ledger: Path) -> None:
-    """What the worker processes do."""
+    """What a worker process does."""
     app.add_activities(Warehouse(ledger))
     async with Worker(app, settings=QUICK) as worker:
         await worker.run()
@@ -84,55 +83,54 @@ async def work(ledger: Path) -> None:
 async def main(ledger: Path) -> None:
     """An order, two workers, one of them killed."""
     async with Client(hub=app.name) as client:
-        first = await _worker(ledger)
-        handle = await client.start(order_workflow, "42", "Ada", ["lamp", "chair"], 29_900)
-        await _until_lunch(ledger)
-        first.send_signal(signal.SIGKILL)
-        print(f"worker 1 ended with exit code {await first.wait()}; the store holds:")
-        before = [_line(event) for event in await client.get_history(handle.instance_id)]
-        _show(before)
-        second = await _worker(ledger)
-        print(f"\nresult: {await handle.result(timeout=30)}; the store holds:")
-        second.terminate()
-        await second.wait()
-        after = [_line(event) for event in await client.get_history(handle.instance_id)]
-        _show(after)
-    print(f"\nthe second log begins with the first: {after[: len(before)] == before}; the ledger:")
-    lines = [line.split("\t") for line in _read(ledger).splitlines()]
-    _show([f"call {key.rpartition(':')[2]}, attempt {attempt}: {what}" for key, attempt, what in lines])
-    effects = [key for key, _, what in lines if what != LUNCH]
+        async with worker_process(ledger) as worker:
+            handle = await client.start(order_workflow, "42", "Ada", ["lamp", "chair"], 29_900)
+            while True:
+                if any(what == LUNCH for _, _, what in _read(ledger)):
+                    break
+                await asyncio.sleep(0.05)
+            worker.send_signal(signal.SIGKILL)
+            print(f"worker 1 ended with exit code {await worker.wait()}; the store holds:")
+        before = await _log(client, handle.instance_id)
+        async with worker_process(ledger):
+            print(f"worker 2: {await handle.result(timeout=30)}; the store holds:")
+        after = await _log(client, handle.instance_id)
+    print(f"the second log begins with the first: {after[: len(before)] == before}; the ledger:")
+    for key, attempt, what in _read(ledger):
+        print(f"  call {key.rpartition(':')[2]}, attempt {attempt}: {what}")
+    effects = [key for key, _, what in _read(ledger) if what != LUNCH]
     print(f"{len(effects)} effects, {len(effects) - len(set(effects))} of them done twice")
 
 
-async def _worker(ledger: Path) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(sys.executable, __file__, "worker", str(ledger))
+@asynccontextmanager
+async def worker_process(ledger: Path) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """A worker as a process of its own; at the end it is stopped, if it still runs."""
+    process = await asyncio.create_subprocess_exec(sys.executable, __file__, "worker", str(ledger))
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
 
 
-def _read(ledger: Path) -> str:
-    return ledger.read_text() if ledger.exists() else ""
+def _read(ledger: Path) -> list[list[str]]:
+    return [line.split("\t") for line in ledger.read_text().splitlines()]
 
 
-async def _until_lunch(ledger: Path) -> None:
-    while True:
-        if LUNCH in _read(ledger):
-            return
-        await asyncio.sleep(0.05)
-
-
-def _line(event: object) -> str:
-    """An event: its kind, and where it has them the number of its call, the function's name and the attempt."""
-    details = [(name, getattr(event, name, None)) for name in ("seq", "name", "attempt")]
-    return " ".join([type(event).__name__, *(f"{name}={value}" for name, value in details if value is not None)])
-
-
-def _show(lines: Sequence[str]) -> None:
-    for number, line in enumerate(lines, start=1):
-        print(f"  {number:2} {line}")
+async def _log(client: Client, instance: str) -> list[str]:
+    """The history: the kind of each event, and where it has them its call's number, its function and its attempt."""
+    lines: list[str] = []
+    for event in await client.get_history(instance):
+        details = [(name, getattr(event, name, "")) for name in ("seq", "name", "attempt")]
+        lines.append(" ".join([type(event).__name__, *(f"{name}={value}" for name, value in details if value)]))
+    print("".join(f"  {number:2} {line}\n" for number, line in enumerate(lines, start=1)))
+    return lines
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["worker"]:
         asyncio.run(work(Path(sys.argv[2])))
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            asyncio.run(main(Path(folder) / "ledger.tsv"))
+        with tempfile.NamedTemporaryFile() as file:
+            asyncio.run(main(Path(file.name)))

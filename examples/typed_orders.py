@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -21,13 +20,6 @@ from pydantic import BaseModel, Field
 from redurable import App, Client, OrchestrationContext, OrchestrationFailed, Worker
 
 app = App("typed-orders")
-
-
-class Currency(StrEnum):
-    """What we take."""
-
-    EUR = "EUR"
-    PEN = "PEN"
 
 
 class Card(BaseModel):
@@ -59,7 +51,7 @@ class Order(BaseModel):
     placed_on: date
     lines: Annotated[list[Line], Field(min_length=1)]
     payment: Annotated[Card | Invoice, Field(discriminator="kind")]
-    currency: Currency = Currency.EUR
+    currency: Literal["EUR", "PEN"] = "EUR"
 
 
 class Decision(BaseModel):
@@ -74,7 +66,7 @@ class Receipt(BaseModel):
 
     order: str
     total: Decimal
-    currency: Currency
+    currency: Literal["EUR", "PEN"]
     paid_by: Card | Invoice
     approved_by: str | None = None
 
@@ -103,7 +95,7 @@ async def process(ctx: OrchestrationContext, order: Order) -> Receipt | None:
 
 
 async def main() -> None:
-    """An order by card, a large one on invoice, and one that another program got wrong."""
+    """By card; a large one on invoice; and one that another program got wrong."""
     lamp = Line(article="lamp", quantity=2, unit_price=Decimal("49.90"))
     sofa = Line(article="sofa", quantity=1, unit_price=Decimal("899.00"))
     small = Order(id="o-1", placed_on=date(2026, 1, 5), lines=[lamp], payment=Card(last_digits="4242"))
