@@ -2,8 +2,8 @@
 
 What to look at: `try / except / finally` is all there is to it. What is to be undone is noted *before* each booking: a
 call that failed may have reached the company all the same, and cancelling what was never booked does no harm there.
-When a step fails, the notes are worked off in reverse order, and the error goes on to whoever waits for the
-result. The compensations must not give up, so their policy hardly ever does.
+When a step fails, or nobody pays in time, the notes are worked off in reverse order, and the error goes on to whoever
+waits for the result. The compensations must not give up, so their policy hardly ever does.
 
 $ python examples/saga.py
 """
@@ -56,8 +56,10 @@ async def book_journey(ctx: OrchestrationContext, parts: list[str]) -> list[str]
             reference = f"{ctx.instance_id}-{number}"
             compensations.append((what, reference))
             booked.append(await ctx.call_activity(book, what, reference))
+        ctx.set_custom_status("waits for the payment")
+        await ctx.wait_for_external_event("Paid", str, timeout=timedelta(hours=24))
         return booked
-    except ActivityFailed:
+    except (ActivityFailed, TimeoutError):
         for what, reference in reversed(compensations):
             await ctx.call_activity(cancel, what, reference)
         raise
@@ -70,11 +72,10 @@ async def main() -> None:
     async with Worker(app).running(), Client(hub=app.name) as client:
         for city in ("Porto", "Lima"):
             print(f"To {city}:")
-            parts = [f"flight to {city}", f"hotel in {city}", f"car in {city}"]
-            handle = await client.start(book_journey, parts)
+            handle = await client.start(book_journey, [f"flight to {city}", f"hotel in {city}", f"car in {city}"])
+            await client.raise_event(handle.instance_id, "Paid", "by card")
             try:
-                booked = await handle.result(timeout=30)
-                print(f"  -> {len(booked)} bookings")
+                print(f"  -> {len(await handle.result(timeout=30))} bookings")
             except OrchestrationFailed as error:
                 cause = error.cause or error.failure
                 print(f"  -> nothing is booked: {cause.type}: {cause.message}")

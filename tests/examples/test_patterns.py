@@ -114,9 +114,20 @@ async def test_a_saga_compensates_in_reverse_order_and_the_error_goes_on() -> No
         assert undone == [f'"{handle.instance_id}-2"', f'"{handle.instance_id}-1"']
 
 
+async def test_a_journey_that_nobody_pays_for_is_cancelled_after_a_day() -> None:
+    async with environment(saga.app) as env:
+        handle = await env.client.start(saga.book_journey, ["flight", "hotel"])
+        await env.advance(timedelta(hours=24))
+        with pytest.raises(OrchestrationFailed, match="no event 'Paid' came within 1 day"):
+            await handle.result()
+        calls = await scheduled(env.client, handle.instance_id)
+        assert calls == ["book", "book", "cancel", "cancel", "close_file"]
+
+
 async def test_a_saga_that_works_cancels_nothing() -> None:
     async with environment(saga.app) as env:
         handle = await env.client.start(saga.book_journey, ["flight", "hotel"])
+        await env.client.raise_event(handle.instance_id, "Paid", "by card")
         assert len(await handle.result()) == 2
         assert await scheduled(env.client, handle.instance_id) == ["book", "book", "close_file"]
 
