@@ -20,10 +20,10 @@ TENTH = timedelta(milliseconds=100)
 
 
 @app.activity
-async def flaky(succeeds_at: int) -> str:
-    """Fails until this attempt."""
+async def flaky() -> str:
+    """Fails three times."""
     attempt = ActivityContext.current().attempt
-    if attempt < succeeds_at:
+    if attempt <= 3:
         raise ConnectionError("nobody there")
     return f"attempt {attempt} succeeded"
 
@@ -44,9 +44,10 @@ async def hangs() -> str:
 FIXED = RetryPolicy(max_attempts=4, initial_interval=TENTH, backoff=Backoff.FIXED)
 LINEAR = RetryPolicy(max_attempts=4, initial_interval=TENTH, backoff=Backoff.LINEAR)
 EXPONENTIAL = RetryPolicy(max_attempts=4, initial_interval=TENTH, coefficient=2.0)
-CAPPED = RetryPolicy(max_attempts=5, initial_interval=TENTH, coefficient=4.0, max_interval=3 * TENTH)
+CAPPED = RetryPolicy(max_attempts=4, initial_interval=TENTH, coefficient=4.0, max_interval=3 * TENTH)
 JITTER = RetryPolicy(max_attempts=4, initial_interval=TENTH, backoff=Backoff.FIXED, jitter=0.5)
-NEVER = RetryPolicy(max_attempts=1)
+TWICE = RetryPolicy(max_attempts=2, initial_interval=TENTH)
+ONCE = RetryPolicy(max_attempts=1)
 NOT_THAT = RetryPolicy(max_attempts=4, initial_interval=TENTH, non_retryable=[ValueError])
 
 GALLERY = {
@@ -55,40 +56,36 @@ GALLERY = {
     "exponential": flaky.options(retry=EXPONENTIAL),
     "capped": flaky.options(retry=CAPPED),
     "jitter": flaky.options(retry=JITTER),
-    "gives up": flaky.options(retry=RetryPolicy(max_attempts=2, initial_interval=TENTH)),
-    "no retry": flaky.options(retry=NEVER),
-}
-OTHERS = {
+    "gives up": flaky.options(retry=TWICE),
+    "no retry": flaky.options(retry=ONCE),
     "non-retryable": broken.options(retry=NOT_THAT),
-    "start to close": hangs.options(retry=RetryPolicy(max_attempts=2, initial_interval=TENTH),
-                                    start_to_close_timeout=2 * TENTH),
-    "schedule to close": hangs.options(retry=FIXED, start_to_close_timeout=2 * TENTH,
-                                       schedule_to_close_timeout=4 * TENTH),
-    "heartbeat": hangs.options(retry=NEVER, heartbeat_timeout=2 * TENTH),
-}  # fmt: skip
+    "start to close": hangs.options(retry=TWICE, start_to_close_timeout=2 * TENTH),
+    "heartbeat": hangs.options(retry=TWICE, heartbeat_timeout=2 * TENTH),
+    "schedule to close": hangs.options(
+        retry=FIXED, start_to_close_timeout=2 * TENTH, schedule_to_close_timeout=4 * TENTH
+    ),
+    "schedule to start": flaky.options(task_queue="nobody's", schedule_to_start_timeout=2 * TENTH),
+}
 
 
 @app.orchestrator
-async def exhibit(ctx: OrchestrationContext, name: str, succeeds_at: int) -> str:
+async def exhibit(ctx: OrchestrationContext, name: str) -> str:
     """One call with the options of that name; what comes of it, as text."""
     try:
-        if name in GALLERY:
-            return await ctx.call_activity(GALLERY[name], succeeds_at)
-        return await ctx.call_activity(OTHERS[name])
+        return await ctx.call_activity(GALLERY[name])
     except ActivityFailed as error:
         return f"failed with {error.type}, attempts: {error.attempts}"
 
 
 async def attempts(client: Client, instance: str) -> list[str]:
     """When each attempt began, in seconds after the call, and how it ended."""
-    told: list[str] = []
-    called = 0
+    told, called = list[str](), 0
     for row in await client.get_history(instance):
         match type(row).__name__:
             case "ActivityScheduled":
                 called = row.at
             case "ActivityStarted":
-                told.append(f"{(row.at - called) / 1000:.1f}s")
+                told.append(f"{(row.at - called) / 1000:.2f}s")
             case "ActivityAttemptFailed":
                 told[-1] += " failed"
             case "ActivityAttemptTimedOut":
@@ -96,7 +93,7 @@ async def attempts(client: Client, instance: str) -> list[str]:
             case "ActivityCompleted":
                 told[-1] += " ok"
             case "ActivityFailed":
-                told[-1] += " and no more"
+                told.append("the end")
             case _:
                 pass
     return told
@@ -105,7 +102,7 @@ async def attempts(client: Client, instance: str) -> list[str]:
 async def main() -> None:
     """All of them at once."""
     async with Worker(app).running(), Client(hub=app.name) as client:
-        handles = {name: await client.start(exhibit, name, 4) for name in [*GALLERY, *OTHERS]}
+        handles = {name: await client.start(exhibit, name) for name in GALLERY}
         for name, handle in handles.items():
             print(f"{name + ':':18} {await handle.result(timeout=30)}")
             print(f"{'':18} {', '.join(await attempts(client, handle.instance_id))}")
