@@ -81,12 +81,18 @@ async def approve(ctx: OrchestrationContext, proposal: Proposal) -> Outcome:
 async def main() -> None:
     """Three proposals: the lead answers; only the head answers; nobody does."""
     async with Worker(app).running(), Client(hub=app.name) as client:
-        for title, who in (("a new hall", "Lea"), ("a bridge", "Hedy"), ("a tower", None)):
-            seconds = timedelta(seconds=0.5 if who != "Lea" else 30)
-            proposal = Proposal(title=title, author="Ada", lead="Lea", head="Hedy", lead_has=seconds)
-            proposal.head_has = timedelta(seconds=0.5 if who is None else 30)
+        plays = (("a new hall", 30, 30, "Lea"), ("a bridge", 0.5, 30, "Hedy"), ("a tower", 0.5, 0.5, ""))
+        for title, lead_has, head_has, who in plays:
+            proposal = Proposal(
+                title=title,
+                author="Ada",
+                lead="Lea",
+                head="Hedy",
+                lead_has=timedelta(seconds=lead_has),
+                head_has=timedelta(seconds=head_has),
+            )
             handle = await client.start(approve, proposal)
-            if who is not None:
+            if who:
                 await _until_asked(client, handle.instance_id, who)
                 decision = Decision(by=who, approved=True)
                 await client.raise_event(handle.instance_id, "Decision", decision, event_id="click-1")
