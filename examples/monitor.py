@@ -2,9 +2,10 @@
 
 What to look at: the loop is a literal `while True` with a timer. While it waits it costs an entry in the store, and
 nothing else. But it does not live for ever: each round adds EVENTS_PER_ROUND events to the history (an activity is
-scheduled and completed, a timer created and fired), and what is in the history is replayed when a worker takes the
-instance over. So when the history has LONG events, after 2,500 rounds, the monitor goes on with an empty one by
-`continue_as_new`: its arguments are all that it needs to know. At a look every 30 minutes that is every 52 days.
+scheduled and completed, a timer created and fired), and a history has a cap of 50,000: after 12,500 rounds the
+monitor would fail. At a fifth of the cap, after 2,500 rounds, `ctx.continue_as_new_suggested` becomes true. That is the
+time to go on with an empty history by `continue_as_new`, whose argument is all that the monitor needs to know. At a
+look every 30 minutes the cap would be reached after 260 days, and an execution lasts 52.
 
 $ python examples/monitor.py
 """
@@ -21,7 +22,6 @@ from redurable import App, Client, OrchestrationContext, Worker
 app = App("monitor")
 
 EVENTS_PER_ROUND = 4
-LONG = 10_000
 
 SCANS = {"parcel-7": ["in Riga", "in Riga", "in Berlin", "in Berlin", "in Berlin", "in Porto", "delivered"]}
 """What the carrier answers, one look after the other."""
@@ -62,7 +62,7 @@ async def follow(ctx: OrchestrationContext, watch: Watch) -> Watch:
         if where == "delivered" or ctx.current_utc_datetime >= watch.until:
             return watch
         await ctx.create_timer(watch.every)
-        if ctx.history_length >= LONG:
+        if ctx.continue_as_new_suggested:
             ctx.continue_as_new(watch)
 
 

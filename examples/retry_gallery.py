@@ -11,8 +11,19 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
-from redurable import ActivityContext, ActivityFailed, App, Backoff, Client, OrchestrationContext, RetryPolicy, Worker
+from redurable import (
+    ActivityContext,
+    ActivityFailed,
+    App,
+    Backoff,
+    Client,
+    OrchestrationContext,
+    RetryAfter,
+    RetryPolicy,
+    Worker,
+)
 
 app = App("retry-gallery")
 
@@ -35,30 +46,42 @@ async def broken() -> str:
 
 
 @app.activity
+async def busy() -> str:
+    """Says itself when to come back."""
+    if ActivityContext.current().attempt == 1:
+        raise RetryAfter(5 * TENTH)
+    return "attempt 2 succeeded"
+
+
+@app.activity(retry_if=lambda error: "try again" in str(error))
+async def choosy() -> str:
+    """Its own function decides about errors, here by their text."""
+    raise ConnectionError("try again" if ActivityContext.current().attempt == 1 else "the number has changed")
+
+
+@app.activity
 async def hangs() -> str:
     """Goes on for an hour."""
     await asyncio.sleep(3600)
     return "done"
 
 
-FIXED = RetryPolicy(max_attempts=4, initial_interval=TENTH, backoff=Backoff.FIXED)
-LINEAR = RetryPolicy(max_attempts=4, initial_interval=TENTH, backoff=Backoff.LINEAR)
-EXPONENTIAL = RetryPolicy(max_attempts=4, initial_interval=TENTH, coefficient=2.0)
-CAPPED = RetryPolicy(max_attempts=4, initial_interval=TENTH, coefficient=4.0, max_interval=3 * TENTH)
-JITTER = RetryPolicy(max_attempts=4, initial_interval=TENTH, backoff=Backoff.FIXED, jitter=0.5)
-TWICE = RetryPolicy(max_attempts=2, initial_interval=TENTH)
-ONCE = RetryPolicy(max_attempts=1)
-NOT_THAT = RetryPolicy(max_attempts=4, initial_interval=TENTH, non_retryable=[ValueError])
+FOUR = partial(RetryPolicy, max_attempts=4, initial_interval=TENTH)
+FIXED = FOUR(backoff=Backoff.FIXED)
+TWICE = FOUR(max_attempts=2)
 
 GALLERY = {
     "fixed": flaky.options(retry=FIXED),
-    "linear": flaky.options(retry=LINEAR),
-    "exponential": flaky.options(retry=EXPONENTIAL),
-    "capped": flaky.options(retry=CAPPED),
-    "jitter": flaky.options(retry=JITTER),
+    "linear": flaky.options(retry=FOUR(backoff=Backoff.LINEAR)),
+    "exponential": flaky.options(retry=FOUR(coefficient=2.0)),
+    "capped": flaky.options(retry=FOUR(coefficient=4.0, max_interval=3 * TENTH)),
+    "jitter": flaky.options(retry=FOUR(backoff=Backoff.FIXED, jitter=0.5)),
     "gives up": flaky.options(retry=TWICE),
-    "no retry": flaky.options(retry=ONCE),
-    "non-retryable": broken.options(retry=NOT_THAT),
+    "no retry": flaky.options(retry=RetryPolicy(max_attempts=1)),
+    "total time": flaky.options(retry=FOUR(backoff=Backoff.FIXED, retry_timeout=2.5 * TENTH)),
+    "retry after": busy.options(retry=FIXED),
+    "retry if": choosy.options(retry=FIXED),
+    "non-retryable": broken.options(retry=FOUR(non_retryable=[ValueError])),
     "start to close": hangs.options(retry=TWICE, start_to_close_timeout=2 * TENTH),
     "heartbeat": hangs.options(retry=TWICE, heartbeat_timeout=2 * TENTH),
     "schedule to close": hangs.options(

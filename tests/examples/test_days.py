@@ -10,7 +10,7 @@ import pytest
 
 from examples import delayed_greeting, document_approval, email_sequence, human_interaction, monitor
 from examples.email_campaign.campaign.models import Campaign, Report
-from redurable import App
+from redurable import App, WorkerSettings
 from redurable.testing import Environment, environment
 
 DAY = timedelta(days=1)
@@ -71,12 +71,12 @@ class TestMonitor:
     async def test_a_round_costs_what_it_says_and_a_long_history_is_left_behind(
         self, said: Said, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """2,500 rounds of 30 minutes are 52 days; here a history is long after 20 rounds."""
-        assert monitor.LONG / monitor.EVENTS_PER_ROUND == 2_500
-        monkeypatch.setattr(monitor, "LONG", 20 * monitor.EVENTS_PER_ROUND)
+        """12,500 rounds to the cap are 260 days, 2,500 to a fifth of it 52; here the fifth is 20 rounds."""
+        assert WorkerSettings().max_history_events / monitor.EVENTS_PER_ROUND == 12_500
+        capped = WorkerSettings(max_history_events=5 * 20 * monitor.EVENTS_PER_ROUND)
         monkeypatch.setitem(monitor.SCANS, "p", ["in Riga"])
         watch = monitor.Watch(parcel="p", until=THURSDAY + 14 * DAY)
-        async with environment(monitor.app, start=THURSDAY) as env:
+        async with environment(monitor.app, start=THURSDAY, settings=capped) as env:
             handle = await env.client.start(monitor.follow, watch)
             lengths: list[int] = []
             for _ in range(3):
