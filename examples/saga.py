@@ -2,8 +2,8 @@
 
 What to look at: `try / except / finally` is all there is to it. What is to be undone is noted *before* each booking: a
 call that failed may have reached the company all the same, and cancelling what was never booked does no harm there.
-When a step fails, or nobody pays in time, the notes are worked off in reverse order, and the error goes on to whoever
-waits for the result. The compensations must not give up, so their policy hardly ever does.
+When a step fails, nobody pays in time, or the journey is cancelled, the notes are worked off in reverse order, and the
+error goes on to whoever waits for the result. Compensations must not give up, so their policy hardly ever does.
 
 $ python examples/saga.py
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from redurable import ActivityFailed, App, Client, OrchestrationContext, OrchestrationFailed, RetryPolicy, Worker
+from redurable import ActivityFailed, App, Client, OrchestrationContext, OrchestrationEnded, RetryPolicy, Worker
 
 app = App("saga")
 
@@ -59,7 +59,7 @@ async def book_journey(ctx: OrchestrationContext, parts: list[str]) -> list[str]
         ctx.set_custom_status("waits for the payment")
         await ctx.wait_for_external_event("Paid", str, timeout=timedelta(hours=24))
         return booked
-    except (ActivityFailed, TimeoutError):
+    except (ActivityFailed, TimeoutError, asyncio.CancelledError):
         for what, reference in reversed(compensations):
             await ctx.call_activity(cancel, what, reference)
         raise
@@ -68,17 +68,30 @@ async def book_journey(ctx: OrchestrationContext, parts: list[str]) -> list[str]
 
 
 async def main() -> None:
-    """A journey that works, and one whose last part is sold out."""
+    """A journey that works, one whose last part is sold out, and one that is cancelled while it waits for money."""
     async with Worker(app).running(), Client(hub=app.name) as client:
-        for city in ("Porto", "Lima"):
-            print(f"To {city}:")
-            handle = await client.start(book_journey, [f"flight to {city}", f"hotel in {city}", f"car in {city}"])
-            await client.raise_event(handle.instance_id, "Paid", "by card")
+        for city, then in (("Porto", "is paid for"), ("Lima", "is sold out"), ("Riga", "is cancelled")):
+            print(f"To {city}, which {then}:")
+            parts = [f"flight to {city}", f"hotel in {city}", f"car in {city}"]
+            handle = await client.start(book_journey, parts)
+            if then == "is paid for":
+                await client.raise_event(handle.instance_id, "Paid", "by card")
+            elif then == "is cancelled":
+                await _until_it_waits(client, handle.instance_id)
+                await client.cancel(handle.instance_id, "the customer is ill")
             try:
                 print(f"  -> {len(await handle.result(timeout=30))} bookings")
-            except OrchestrationFailed as error:
+            except OrchestrationEnded as error:
                 cause = error.cause or error.failure
                 print(f"  -> nothing is booked: {cause.type}: {cause.message}")
+
+
+async def _until_it_waits(client: Client, instance: str) -> None:
+    while True:
+        status = await client.get_status(instance)
+        if status.custom_status is not None:
+            return
+        await asyncio.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from examples import (
     saga,
     typed_orders,
 )
-from redurable import ActivityContext, Client, InvalidPayload, OrchestrationFailed
+from redurable import ActivityContext, Client, InvalidPayload, OrchestrationCanceled, OrchestrationFailed
 from redurable.testing import environment
 
 
@@ -99,6 +99,15 @@ async def test_an_eternal_orchestration_loses_no_movement() -> None:
         assert (await handle.result()).orders == 0
 
 
+async def cancelled_references(client: Client, instance: str) -> list[str]:
+    """What `cancel` was called for, in order."""
+    return [
+        json.loads(bytes(getattr(event, "call").args[1]))  # noqa: B009 - the rows are of many types
+        for event in await client.get_history(instance)
+        if getattr(event, "name", "") == "cancel"
+    ]
+
+
 async def test_a_saga_compensates_in_reverse_order_and_the_error_goes_on() -> None:
     async with environment(saga.app) as env:
         handle = await env.client.start(saga.book_journey, ["flight to Lima", "car in Lima", "hotel in Lima"])
@@ -106,12 +115,10 @@ async def test_a_saga_compensates_in_reverse_order_and_the_error_goes_on() -> No
             await handle.result()
         calls = await scheduled(env.client, handle.instance_id)
         assert calls == ["book", "book", "cancel", "cancel", "close_file"]
-        undone = [
-            bytes(getattr(event, "call").args[1]).decode()  # noqa: B009 - the rows are of many types
-            for event in await env.client.get_history(handle.instance_id)
-            if getattr(event, "name", "") == "cancel"
+        assert await cancelled_references(env.client, handle.instance_id) == [
+            f"{handle.instance_id}-2",
+            f"{handle.instance_id}-1",
         ]
-        assert undone == [f'"{handle.instance_id}-2"', f'"{handle.instance_id}-1"']
 
 
 async def test_a_journey_that_nobody_pays_for_is_cancelled_after_a_day() -> None:
@@ -122,6 +129,21 @@ async def test_a_journey_that_nobody_pays_for_is_cancelled_after_a_day() -> None
             await handle.result()
         calls = await scheduled(env.client, handle.instance_id)
         assert calls == ["book", "book", "cancel", "cancel", "close_file"]
+
+
+async def test_a_journey_that_is_cancelled_is_undone_before_it_ends() -> None:
+    async with environment(saga.app) as env:
+        handle = await env.client.start(saga.book_journey, ["flight", "hotel"])
+        await env.run_until_idle()
+        await env.client.cancel(handle.instance_id, "the customer is ill")
+        with pytest.raises(OrchestrationCanceled, match="the customer is ill"):
+            await handle.result()
+        calls = await scheduled(env.client, handle.instance_id)
+        assert calls == ["book", "book", "cancel", "cancel", "close_file"]
+        assert await cancelled_references(env.client, handle.instance_id) == [
+            f"{handle.instance_id}-2",
+            f"{handle.instance_id}-1",
+        ]
 
 
 async def test_a_saga_that_works_cancels_nothing() -> None:
