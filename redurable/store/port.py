@@ -17,6 +17,7 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt
 from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, ActivityStopped, StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
+from redurable.store.hearing import Answered, Heard
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
@@ -302,6 +303,21 @@ class Store(Protocol):
 
     async def route(self, count: int, block_ms: int) -> Routed:
         """Deliver a prefix of the hub's intake, each entry once whoever calls."""
+        ...
+
+    async def hear(self, partitions: Sequence[int], count: int, block_ms: int) -> Heard:
+        """Read about `count` answers of foreign workers, per partition the oldest first, waiting up to `block_ms` for
+        the first. Signs of life are taken at once, each once whoever calls: the lease is renewed and the details are
+        stored, if that worker holds the task. What cannot be read becomes a dead letter. A store to which no other
+        program can write finds nothing."""
+        ...
+
+    async def forget(self, heard: Sequence[Answered]) -> None:
+        """Delete answers that were dealt with: their attempts are ended by `complete`, or came too late."""
+        ...
+
+    async def served(self) -> tuple[str, ...]:
+        """The task queues that foreign workers say they serve."""
         ...
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:

@@ -41,9 +41,9 @@ LATENESS_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300)
 STATUSES = tuple(s.value for s in RuntimeStatus if s.finished or s is RuntimeStatus.CONTINUED_AS_NEW)
 TURN_RESULTS = ("ok", "fenced", "parked", "failed")
 OUTCOMES = ("ok", "error", "timeout", "crashed", "non_retryable", "canceled", "lost", "later")
-SOURCES = ("outbox", "intake")
+SOURCES = ("outbox", "intake", "answers")
 LEASES = ("instance", "task")
-REASONS = ("malformed", "finished", "intake")
+REASONS = ("malformed", "finished", "intake", "answers")
 VERBS = tuple(name for name in vars(Store) if not name.startswith("_"))
 
 

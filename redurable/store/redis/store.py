@@ -13,8 +13,10 @@ from redurable.core.events import Event
 from redurable.errors import StoreDamaged
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
+from redurable.store.hearing import Answered, Heard
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
 from redurable.store.redis import admission, cancels, hubs, leases, turns, upkeep
+from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import relay as _relay
@@ -143,6 +145,18 @@ class RedisStore:
     async def route(self, count: int, block_ms: int) -> port.Routed:
         """Deliver a prefix of the hub's intake."""
         return await _answer(_relay.route(self.lane, self.layout, self.consumer, count, block_ms))
+
+    async def hear(self, partitions: Sequence[int], count: int, block_ms: int) -> Heard:
+        """Read what foreign workers answered."""
+        return await _answer(_answers.hear(self.lane, self.layout, self.consumer, partitions, count, block_ms))
+
+    async def forget(self, heard: Sequence[Answered]) -> None:
+        """Delete answers that were dealt with."""
+        await _answer(_answers.forget(self.lane, self.layout, self.consumer, heard))
+
+    async def served(self) -> tuple[str, ...]:
+        """The task queues that foreign workers say they serve."""
+        return await _answer(_answers.served(self.lane, self.layout, self.consumer))
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         """Announce waiting instances that have mail nobody was told of."""
