@@ -23,8 +23,11 @@ class Answered(Struct, frozen=True):
 
 
 class Heard(Struct, frozen=True):
-    """`answers`, oldest first per partition, stay until `forget`; so many `heartbeats` are dealt with, so many answers
-    are `dead` letters."""
+    """`answers`, per partition the oldest first, are read again and again until `forget`.
+
+    So many `heartbeats` were taken, each once whoever called: the lease is renewed and the details are stored, if that
+    worker holds the task. So many answers could not be read and are `dead` letters, each once, too.
+    """
 
     answers: tuple[Answered, ...] = ()
     heartbeats: int = 0

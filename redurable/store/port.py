@@ -18,6 +18,8 @@ from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, ActivityStopped, StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
 from redurable.store.hearing import Answered, Heard
+from redurable.store.membership import Membership
+from redurable.store.routing import Routed
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
@@ -169,20 +171,6 @@ class CanceledCalls(Struct, frozen=True):
     seqs: tuple[int, ...]
 
 
-class Membership(Struct, frozen=True):
-    """The workers of the hub whose heartbeat is fresh."""
-
-    now: int
-    workers: tuple[str, ...]
-
-
-class Routed(Struct, frozen=True):
-    """How many intake entries were delivered, and how many went to the dead letters."""
-
-    delivered: int = 0
-    dead: int = 0
-
-
 class Store(Protocol):
     """The hot verbs. Errors: `StoreUnavailable` (repeat it), `StoreRefused` (a person must act; its subclass
     `StoreDamaged`: another program wrote over a key, and the error names it).
@@ -306,10 +294,8 @@ class Store(Protocol):
         ...
 
     async def hear(self, partitions: Sequence[int], count: int, block_ms: int) -> Heard:
-        """Read about `count` answers of foreign workers, per partition the oldest first, waiting up to `block_ms` for
-        the first. Signs of life are taken at once, each once whoever calls: the lease is renewed and the details are
-        stored, if that worker holds the task. What cannot be read becomes a dead letter. A store to which no other
-        program can write finds nothing."""
+        """Read about `count` answers of foreign workers, waiting up to `block_ms` for the first: see `Heard`. A store
+        to which no other program can write finds nothing."""
         ...
 
     async def forget(self, heard: Sequence[Answered]) -> None:

@@ -19,6 +19,7 @@ from redurable.errors import StoreDamaged, StoreUnavailable
 from redurable.facts import Facts, StoreFaulted
 from redurable.settings import WorkerSettings
 from redurable.store.hearing import Answered, Heard
+from redurable.store.membership import Membership
 from redurable.store.port import (
     CanceledCalls,
     Committed,
@@ -26,15 +27,14 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
-    Membership,
     Reclaimed,
-    Routed,
     Store,
     TaskDemand,
     TaskEnd,
     TaskLease,
     Upcoming,
 )
+from redurable.store.routing import Routed
 
 log = logging.getLogger("redurable.worker")
 

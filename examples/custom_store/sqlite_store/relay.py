@@ -11,7 +11,8 @@ from redurable.core.completion import LATE, Completion
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL, read_intake
 from redurable.core.messages import Malformed, RaiseEvent, StartExecution
-from redurable.store.port import Routed, SendOutcome
+from redurable.store.port import SendOutcome
+from redurable.store.routing import Routed
 
 from .admission import Undeliverable, deliver
 from .database import Database

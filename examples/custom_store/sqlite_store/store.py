@@ -17,6 +17,7 @@ from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
 from redurable.errors import StoreRefused
 from redurable.store.hearing import Answered, Heard
+from redurable.store.membership import Membership
 from redurable.store.port import (
     CanceledCalls,
     Change,
@@ -25,9 +26,7 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
-    Membership,
     Reclaimed,
-    Routed,
     SendOutcome,
     Snapshot,
     StartOutcome,
@@ -38,6 +37,7 @@ from redurable.store.port import (
     Underway,
     Upcoming,
 )
+from redurable.store.routing import Routed
 
 from . import admission, answers, cancels, commits, inspect, leases, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time

@@ -18,6 +18,7 @@ from redurable.core.events import Event
 from redurable.errors import StoreRefused
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.hearing import Answered, Heard
+from redurable.store.membership import Membership
 from redurable.store.memory import admission, answers, inspect, leases, relay, turns, upkeep
 from redurable.store.memory.state import FORMAT, MemoryHub
 from redurable.store.memory.tasks import canceled, end_attempt, put_back, take_tasks
@@ -31,9 +32,7 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
-    Membership,
     Reclaimed,
-    Routed,
     SendOutcome,
     Snapshot,
     StartOutcome,
@@ -44,6 +43,7 @@ from redurable.store.port import (
     Underway,
     Upcoming,
 )
+from redurable.store.routing import Routed
 
 T = TypeVar("T")
 

@@ -19,12 +19,12 @@ from redurable.core.delivery import DeadLetter
 from redurable.core.foreign import malformed, read_intake
 from redurable.core.messages import Malformed
 from redurable.core.sizes import UNLIMITED, brief
-from redurable.store.port import Routed
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.tokens import Saying, settle_from_intake
 from redurable.store.redis.wire import Fields, fields_of, json_text, pack_fields
+from redurable.store.routing import Routed
 
 INTAKE: Final = "in"
 """The intake's name as a source; an outbox is called `p` and its partition's number."""

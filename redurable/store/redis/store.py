@@ -14,6 +14,7 @@ from redurable.errors import StoreDamaged
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
 from redurable.store.hearing import Answered, Heard
+from redurable.store.membership import Membership
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
 from redurable.store.redis import admission, cancels, hubs, leases, turns, upkeep
 from redurable.store.redis import answers as _answers
@@ -26,6 +27,7 @@ from redurable.store.redis import tokens as _tokens
 from redurable.store.redis.channel import ChannelFactory, channel_factory
 from redurable.store.redis.lane import BeforeConnect, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.routing import Routed
 
 T = TypeVar("T")
 
@@ -142,7 +144,7 @@ class RedisStore:
         """Deliver a prefix of a partition's outbox."""
         return await _answer(_relay.relay(self.lane, self.layout, self.consumer, partition, count))
 
-    async def route(self, count: int, block_ms: int) -> port.Routed:
+    async def route(self, count: int, block_ms: int) -> Routed:
         """Deliver a prefix of the hub's intake."""
         return await _answer(_relay.route(self.lane, self.layout, self.consumer, count, block_ms))
 
@@ -162,7 +164,7 @@ class RedisStore:
         """Announce waiting instances that have mail nobody was told of."""
         return await _answer(upkeep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count))
 
-    async def heartbeat(self, ttl_ms: int) -> port.Membership:
+    async def heartbeat(self, ttl_ms: int) -> Membership:
         """Say that this consumer lives; return who does."""
         return await _answer(upkeep.heartbeat(self.lane, self.layout, self.consumer, ttl_ms))
 

@@ -22,7 +22,8 @@ from redurable.core.values import (
     Task,
     Timeouts,
 )
-from redurable.store.port import Hub, Routed, TaskEnd, TaskLease, Underway
+from redurable.store.port import Hub, TaskEnd, TaskLease, Underway
+from redurable.store.routing import Routed
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import StoreFactory
 
