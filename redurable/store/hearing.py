@@ -1,4 +1,5 @@
-"""What a store hears of foreign workers: the values of its verbs `hear` and `forget`."""
+"""What a store hears of foreign workers: the values of its verbs `hear` and `forget`. A store to which no other program
+can write hears nothing."""
 
 from __future__ import annotations
 

@@ -294,8 +294,7 @@ class Store(Protocol):
         ...
 
     async def hear(self, partitions: Sequence[int], count: int, block_ms: int) -> Heard:
-        """Read about `count` answers of foreign workers, waiting up to `block_ms` for the first: see `Heard`. A store
-        to which no other program can write finds nothing."""
+        """Read about `count` answers of foreign workers, waiting up to `block_ms` for the first: see `Heard`."""
         ...
 
     async def forget(self, heard: Sequence[Answered]) -> None:

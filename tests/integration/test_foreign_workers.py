@@ -64,6 +64,9 @@ class Crew:
         redis = self.server.client()
         return await anyio.to_thread.run_sync(ForeignWorker, redis, self.store.hub, "node", name)
 
+    def heard(self) -> int:
+        return sum(fact.count for fact in self.facts if isinstance(fact, MessagesRelayed) and fact.via == "answers")
+
     def attempts(self) -> list[str]:
         return [fact.outcome for fact in self.facts if isinstance(fact, ActivityAttempted)]
 
@@ -98,7 +101,7 @@ async def test_a_foreign_worker_does_the_work(crew: Crew) -> None:
     (completed,) = [row for row in await crew.client.get_history("one") if isinstance(row, ActivityCompleted)]
     assert (completed.worker, completed.attempts) == ("node-1", 1)
     await until(lambda: crew.attempts() == ["ok", "lost"], "both answers are dealt with")
-    assert sum(fact.count for fact in crew.facts if isinstance(fact, MessagesRelayed) and fact.via == "answers") == 2
+    await until(lambda: crew.heard() == 2, "both were counted")
 
 
 async def test_a_failure_is_tried_again_and_the_next_attempt_knows_what_was_said(crew: Crew) -> None:
@@ -206,6 +209,21 @@ async def test_an_activity_that_is_not_known_is_tried_later(crew: Crew) -> None:
     assert await handle.result(timeout=10) == {}
 
 
+async def test_a_cancelled_call_can_be_seen_and_given_up(crew: Crew) -> None:
+    node = await crew.foreign()
+    await crew.client.start(thumbnail, "a.png", instance_id="one")
+    taken: Taken = await in_thread(node.take)
+    call = json.dumps([taken.task["execution"], taken.task["seq"], "one"], separators=(",", ":"))
+    canceled = taken.key.replace("tasks:node", "canceled")
+    assert node.redis.zscore(canceled, call) is None
+    await crew.client.cancel("one", "changed my mind")
+    await until(lambda: node.redis.zscore(canceled, call) is not None, "the call is marked")
+    assert await in_thread(node.renew, taken)
+    node.say("fail", taken, error="Stopped", final="1")
+    await until(lambda: crew.attempts() == ["non_retryable"], "the task has ended")
+    assert (await crew.client.get_status("one")).runtime_status == "Canceled"
+
+
 async def test_many_answers_count_once_whoever_reads_them(crew: Crew, server: Server, hub: str) -> None:
     """Two workers, whose partitions change hands while they read, and every answer is written twice."""
     node = await crew.foreign()
@@ -251,7 +269,7 @@ async def test_nonsense_is_a_dead_letter_and_holds_up_nobody(crew: Crew) -> None
         return len(await letters(crew.store)) == 4
 
     await until(told, "all are dead letters")
-    assert sum(fact.count for fact in crew.facts if isinstance(fact, DeadLettered)) == 4
+    await until(lambda: sum(f.count for f in crew.facts if isinstance(f, DeadLettered)) == 4, "and counted")
     reasons = [letter[b"reason"].decode() for letter in await letters(crew.store)]
     assert reasons[0].startswith("field 'result' is not JSON")
     assert reasons[1] == "field 'retry-after' is b'soon': send milliseconds, at most 315360000000"
