@@ -177,7 +177,7 @@ class Membership(Struct, frozen=True):
 
 class Routed(Struct, frozen=True):
     """How many intake entries were delivered, and how many went to the dead letters. `told`: what other programs did to
-    the intake itself, as far as it is seen; each is a dead letter, too."""
+    the intake itself; each is a dead letter, too."""
 
     delivered: int = 0
     dead: int = 0
@@ -307,9 +307,8 @@ class Store(Protocol):
         ...
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
-        """Announce waiting instances that have mail nobody was told of. Return the next cursor ("" at the end) and
-        how many instances were announced. A walk that would find nothing may be left out; start messages that lost
-        their bell may wait for one of ten walks."""
+        """Announce waiting instances that have mail nobody was told of; start messages may wait for one of ten walks.
+        Return the next cursor ("" at the end) and how many instances were announced."""
         ...
 
     async def heartbeat(self, ttl_ms: int) -> Membership:

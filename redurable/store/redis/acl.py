@@ -37,6 +37,7 @@ _READ_SCRIPTS: Final = ("eval_ro", "evalsha_ro")
 _WORKER: Final = (
     *("exists", "hget", "hlen", "hmget", "info", "lrange", "rpush", "scard", "smembers", "sscan", "time", "unlink"),
     *("xack", "xadd", "xdel", "xpending", "xrange", "xread", "xreadgroup", "xrevrange", "zadd", "zrem"),
+    "zremrangebyrank",
 )
 """What workers say outside of scripts, or hand to `commit.lua` as commands."""
 
