@@ -176,8 +176,7 @@ class Membership(Struct, frozen=True):
 
 
 class Routed(Struct, frozen=True):
-    """How many intake entries were delivered, and how many went to the dead letters. `told`: what other programs did to
-    the intake itself; each is a dead letter, too."""
+    """How many intake entries were delivered, and are dead letters; `told`: what others did to the intake itself."""
 
     delivered: int = 0
     dead: int = 0
