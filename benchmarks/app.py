@@ -82,6 +82,12 @@ async def wait_for_go(ctx: OrchestrationContext) -> int:
 
 
 @app.orchestrator
+async def collect(ctx: OrchestrationContext, count: int) -> list[int]:
+    """So many events, in the order in which they came."""
+    return [await ctx.wait_for_external_event("Go", int) for _ in range(count)]
+
+
+@app.orchestrator
 async def chain_then_wait(ctx: OrchestrationContext, events: int) -> int:
     """A history of so many events that is still open."""
     number = 0

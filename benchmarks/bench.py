@@ -40,6 +40,11 @@ class Sizes:
     chain: int = 500
     children: int = 200
     events: int = 500
+    intake: int = 10_000
+    waiting: int = 100_000
+    unannounced: int = 30
+    settle_seconds: float = 2.0
+    window_seconds: float = 8.0
     replayed_events: int = 5_000
     turn_at: int = 10_000
     turn_samples: int = 300

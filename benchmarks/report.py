@@ -18,6 +18,12 @@ UNITS = {
     "events_500_per_s": "events/s",
     "cancel_p50_ms": "ms",
     "cancel_p99_ms": "ms",
+    "intake_per_s": "events/s",
+    "sweep_redis_percent": "% of a core",
+    "sweep_worker_percent": "% of a core",
+    "sweep_busy_redis_percent": "% of a core",
+    "sweep_busy_worker_percent": "% of a core",
+    "sweep_heard_ms": "ms",
     "cold_replay_events_per_s": "events/s",
     "turn_us_at_10": "us",
     "turn_us_at_10000": "us",
@@ -57,6 +63,10 @@ TARGETS = (
     Target("chain_500_per_s", "floor_chain_per_s", least=0.60),
     Target("hello_sequence_p50_ms", most=4.0),
     Target("cancel_p99_ms", most=100.0),
+    Target("intake_per_s", least=5_000),
+    Target("sweep_redis_percent", most=2.0),
+    Target("sweep_worker_percent", most=3.0),
+    Target("sweep_heard_ms", most=1_000.0),
     Target("turn_us_at_10000", "turn_us_at_10", most=1.2),
 )
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks import cancel, chain, children, cold_replay, events, fan_out, floor, hello_sequence, turn_cost, xadd
+from benchmarks import (
+    cancel,
+    chain,
+    children,
+    cold_replay,
+    events,
+    fan_out,
+    floor,
+    hello_sequence,
+    intake,
+    sweep,
+    turn_cost,
+    xadd,
+)
 from benchmarks.bench import Bench
 from benchmarks.report import Figures
 
@@ -28,6 +41,8 @@ WORKLOADS = {
     "children_200": Workload(children.run),
     "events_500": Workload(events.run),
     "cancel": Workload(cancel.run),
+    "intake": Workload(intake.run),
+    "sweep": Workload(sweep.run),
     "cold_replay": Workload(cold_replay.run),
     "turn": Workload(turn_cost.run),
 }

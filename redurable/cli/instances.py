@@ -22,6 +22,7 @@ from redurable.core.sizes import call_size, check_size
 from redurable.errors import InstanceAlreadyExists
 from redurable.settings import PayloadSettings
 from redurable.store.port import StartOutcome, StartRequest
+from redurable.store.redis.layout import Layout
 
 
 def register(app: typer.Typer) -> None:
@@ -121,13 +122,26 @@ async def purge(target: Target, instance_id: IdArgument) -> None:
     print_record({"instance_id": instance_id, "done": "purged"}, target.output)
 
 
-async def key(target: Target, instance_id: IdArgument) -> None:
+async def key(
+    target: Target,
+    instance_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The instance.")] = None,
+    ready: Annotated[bool, typer.Option("--ready", help="The ready stream of its partition instead.")] = False,
+    intake: Annotated[bool, typer.Option("--intake", help="The intake of the hub instead; needs no instance.")] = False,
+) -> None:
     """Print the key of an instance's mailbox.
 
-    It is a stream that any Redis client may XADD to: XADD KEY * event NAME data JSON.
+    It is a stream that any Redis client may XADD to: XADD KEY * event NAME data JSON. The next sweep hears it, or at
+    once who also rings: XADD READY * i ID. Whoever is not trusted with mailboxes writes to the intake.
     """
+    if (instance_id is None) is not intake or (ready and intake):
+        raise typer.BadParameter("name an instance, or say --intake: one of both", param_hint="ID")
     async with target.link() as link:
-        _print_word("key", link.store.mailbox_key(check_instance_id(instance_id)), target.output)
+        keys = Layout(link.store.hub, link.store.partitions)
+        found = keys.hub.intake
+        if instance_id is not None:
+            mine = keys.of(check_instance_id(instance_id))
+            found = mine.ready if ready else mine.mailbox(instance_id)
+        _print_word("key", found, target.output)
 
 
 def _as_record(found: Status | PendingActivity) -> Record:

@@ -306,8 +306,8 @@ class Store(Protocol):
         ...
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
-        """Announce waiting instances that have mail nobody was told of. Return the next cursor ("" at the end) and
-        how many instances were announced."""
+        """Announce waiting instances that have mail nobody was told of; start messages may wait for one of ten walks.
+        Return the next cursor ("" at the end) and how many instances were announced."""
         ...
 
     async def heartbeat(self, ttl_ms: int) -> Membership:

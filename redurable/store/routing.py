@@ -6,7 +6,8 @@ from msgspec import Struct
 
 
 class Routed(Struct, frozen=True):
-    """How many intake entries were delivered, and how many went to the dead letters."""
+    """How many intake entries were delivered, and are dead letters; `told`: what others did to the intake itself."""
 
     delivered: int = 0
     dead: int = 0
+    told: tuple[str, ...] = ()

@@ -5,11 +5,18 @@ One worker prefers it (`Ownership.intake`); if two do for a moment, watermarks k
 
 from __future__ import annotations
 
-from redurable.facts import DeadLettered, MessagesRelayed
-from redurable.worker.common import Common
+import anyio
 
-MOST = 500
-"""Intake entries routed in one step."""
+from redurable.facts import DeadLettered, MessagesRelayed
+from redurable.store.routing import Routed
+from redurable.worker.common import Common, log
+
+MOST = 200
+"""Intake entries routed in one step: whoever floods the intake must not hold up turns and activities for long."""
+
+NOTHING = Routed()
+REST_SECONDS = 0.002
+"""After each step that found something, so that a flood leaves most of this worker and of the server to others."""
 
 
 class Intake:
@@ -32,8 +39,12 @@ class Intake:
 
     async def _route(self) -> None:
         routed = await self._common.store.route(MOST, self._common.settings.poll_block_ms)
+        for text in routed.told:
+            log.warning("%s", text)
         if self._common.facts.listening:
             if routed.delivered:
                 self._common.facts.announce(MessagesRelayed("intake", routed.delivered))
-            if routed.dead:
-                self._common.facts.announce(DeadLettered("intake", routed.dead))
+            if routed.dead or routed.told:
+                self._common.facts.announce(DeadLettered("intake", routed.dead + len(routed.told)))
+        if routed != NOTHING:
+            await anyio.sleep(REST_SECONDS)

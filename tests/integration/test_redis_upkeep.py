@@ -12,7 +12,7 @@ from redurable.core.delivery import Outgoing
 from redurable.core.messages import RaiseEvent
 from redurable.store.port import TaskDemand
 from redurable.store.redis.store import RedisStore, redis_store
-from redurable.store.redis.upkeep import OVERDUE_MS
+from redurable.store.redis.sweep import OVERDUE_MS
 from tests.support.redis_state import get_field, living_in, set_field, start
 from tests.support.servers import Server
 

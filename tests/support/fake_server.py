@@ -69,6 +69,10 @@ class FakeChannel:
 
     async def exchange(self, packed: bytes, timeout: float) -> Any:
         async with asyncio.timeout(timeout):
+            # fakeredis does not know the forms that read only.
+            packed = packed.replace(b"$10\r\nEVALSHA_RO", b"$7\r\nEVALSHA", 1).replace(
+                b"$7\r\nEVAL_RO", b"$4\r\nEVAL", 1
+            )
             await self._connection.send_packed_command((packed,), check_health=False)
             try:
                 return await self._connection.read_response(disable_decoding=True)

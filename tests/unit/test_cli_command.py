@@ -28,6 +28,7 @@ COMMANDS = {
     "resume",
     "purge",
     "key",
+    "acl",
     "dev",
     "demo",
 }

@@ -23,9 +23,12 @@ async def open_hub(lane: Lane, layout: Layout, create: bool) -> Layout | None:
     created; or, unless `create`, the answer is None."""
     check_server(await server_facts(lane))
     try:
-        if not create and not await lane.call("HLEN", layout.hub.meta):
+        if create:
+            stored_format, partitions = await lane.script("open", [layout.hub.meta], [FORMAT, layout.partitions])
+        elif not await lane.call("HLEN", layout.hub.meta):
             return None
-        stored_format, partitions = await lane.script("open", [layout.hub.meta], [FORMAT, layout.partitions])
+        else:
+            stored_format, partitions = await lane.call("HMGET", layout.hub.meta, "format", "partitions")
     except StoreDamaged as error:
         raise StoreRefused(f"{layout.hub.meta!r} is not the description of a hub: {error}") from error
     if stored_format != str(FORMAT).encode():

@@ -10,7 +10,7 @@ GROUP = "w"
 """The one consumer group of every ready stream and task queue."""
 
 _TYPES = {
-    "stream": ("intake", "dead", "ready", "outbox", "feed", "cancels", "tasks", "answers", "m"),
+    "stream": ("intake", "aside", "dead", "ready", "outbox", "feed", "cancels", "tasks", "answers", "m"),
     "hash": ("meta", "marks", "retries", "beats", "i"),
     "zset": ("workers", "timers", "canceled"),
     "set": ("open", "queues"),
@@ -30,12 +30,13 @@ def type_of(key: str) -> str:
 class HubKeys:
     """The keys outside the partitions."""
 
-    __slots__ = ("dead", "intake", "marks", "meta", "queues", "workers")
+    __slots__ = ("aside", "dead", "intake", "marks", "meta", "queues", "workers")
 
     def __init__(self, hub: str) -> None:
         base = f"rd:{{{hub}}}:"
         self.meta = base + "meta"  # hash: format, partitions, created
         self.intake = base + "intake"  # stream that any client may XADD to
+        self.aside = base + "aside"  # stream: an intake whose ids are used up, until it is routed
         self.dead = base + "dead"  # stream of dead letters
         self.marks = base + "marks"  # hash: source partition -> last outbox id delivered to `dead`
         self.workers = base + "workers"  # zset: consumer -> time of its last heartbeat

@@ -103,10 +103,11 @@ class Lane:
     async def script(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run `lua/<name>.lua`; the server learns its text when it does not know it."""
         script = load(name)
+        ro = "_RO" if script.reads else ""
         try:
-            return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
+            return await self.call(f"EVALSHA{ro}", script.sha, len(keys), *keys, *args)
         except NoScriptError:
-            return await self.call("EVAL", script.text, len(keys), *keys, *args)
+            return await self.call(f"EVAL{ro}", script.text, len(keys), *keys, *args)
 
     async def report(self, keys: Sequence[str]) -> list[str]:
         """The damaged ones among these keys, which the caller then leaves out; each is logged once."""

@@ -19,6 +19,7 @@ from redurable.core.delivery import DeadLetter
 from redurable.core.foreign import malformed, read_intake
 from redurable.core.messages import Malformed
 from redurable.core.sizes import UNLIMITED, brief
+from redurable.store.redis import intake
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
@@ -33,6 +34,7 @@ _PER_MESSAGE = 14
 _MOST_MESSAGES = 500
 _MOST_BYTES = 1_000_000
 _MOST_FIELDS = 1000
+_MOST_ARGUMENTS = 5_000
 _OURS = (b"reason", b"instance", b"at", b"position", b"o")
 _KINDS = {"RaiseEvent": "e", "Terminate": "c", "Suspend": "c", "Resume": "c", "StartExecution": "s"}
 
@@ -86,17 +88,16 @@ async def relay(lane: Lane, layout: Layout, consumer: str, partition: int, count
 
 async def route(lane: Lane, layout: Layout, consumer: str, count: int, block_ms: int) -> Routed:
     """Deliver a prefix of the hub's intake."""
-    intake = layout.hub.intake
-    entries = await _read_intake(lane, intake, count, block_ms)
-    if not entries:
-        return Routed()
-    parcels, burials, sayings = split_intake(entries, layout.max_payload)
+    batch = await intake.read(lane, layout, count, block_ms)
+    if not batch.entries:
+        return Routed(told=batch.told)
+    parcels, burials, sayings = split_intake(batch.numbered(), layout.max_payload)
     outcomes = await deliver(lane, layout, INTAKE, parcels)
     outcomes += [await settle_from_intake(lane, layout, saying) for saying in sayings]
     buried = await bury(lane, layout, INTAKE, burials)
-    await _delete(lane, intake, entries)
+    told = await intake.drop(lane, layout, batch)
     delivered = sum(outcome not in (b"seen", b"dead") for outcome in outcomes)
-    return Routed(delivered, outcomes.count(b"dead") + buried)
+    return Routed(delivered, outcomes.count(b"dead") + buried, told)
 
 
 async def deliver(lane: Lane, layout: Layout, source: str, parcels: Iterable[Parcel]) -> list[bytes]:
@@ -118,19 +119,18 @@ async def deliver(lane: Lane, layout: Layout, source: str, parcels: Iterable[Par
 
 async def bury(lane: Lane, layout: Layout, source: str, burials: Iterable[Burial]) -> int:
     """Put dead letters on the hub's stream of them, in order; return how many were not there yet."""
-    buried = 0
+    keys, buried, size = [layout.hub.dead, layout.hub.marks], 0, 0
+    args: list[Argument] = [source]
     for burial in burials:
-        args = [source, burial.id, burial.position, *_dead_fields(burial.letter)]
-        buried += await lane.script("bury", [layout.hub.dead, layout.hub.marks], args)
+        letter: list[Argument] = [burial.id, burial.position, *_dead_fields(burial.letter)]
+        args += (len(letter), *letter)
+        size += sum(len(value) for _, value in burial.letter.fields)
+        if len(args) > _MOST_ARGUMENTS or size > _MOST_BYTES:
+            buried += await lane.script("bury", keys, args)
+            args, size = args[:1], 0
+    if len(args) > 1:
+        buried += await lane.script("bury", keys, args)
     return buried
-
-
-async def _read_intake(lane: Lane, intake: str, count: int, block_ms: int) -> list[Any]:
-    if block_ms > 0:
-        reply = await lane.block(block_ms, "XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", intake, "0")
-    else:
-        reply = await lane.call("XREAD", "COUNT", count, "STREAMS", intake, "0")
-    return reply[0][1] if reply else []
 
 
 async def _delete(lane: Lane, stream: str, entries: Sequence[Any]) -> int:

@@ -13,14 +13,17 @@ from importlib.resources.abc import Traversable
 from msgspec import Struct
 
 _HEADER = ("-- Purpose", "-- Invariant", "-- KEYS", "-- ARGV", "-- Returns")
+_READS = "-- Invariant: writes nothing"
 _INCLUDE = "--@include "
 
 
 class Script(Struct, frozen=True):
-    """A script's text, and the address that EVALSHA takes."""
+    """A script's text, and the address that EVALSHA takes. One that `reads` only is run so that the server holds it to
+    that: a user who may read only may run it."""
 
     sha: str
     text: str
+    reads: bool
 
 
 @cache
@@ -35,7 +38,7 @@ def load(name: str) -> Script:
         for line in source.splitlines()
     ]
     text = "\n".join(lines) + "\n"
-    return Script(sha1(text.encode(), usedforsecurity=False).hexdigest(), text)
+    return Script(sha1(text.encode(), usedforsecurity=False).hexdigest(), text, _READS in source)
 
 
 def names() -> list[str]:

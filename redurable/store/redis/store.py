@@ -21,6 +21,7 @@ from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import relay as _relay
+from redurable.store.redis import sweep as _sweep
 from redurable.store.redis import tasks as _tasks
 from redurable.store.redis import timers as _timers
 from redurable.store.redis import tokens as _tokens
@@ -162,7 +163,7 @@ class RedisStore:
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         """Announce waiting instances that have mail nobody was told of."""
-        return await _answer(upkeep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count))
+        return await _answer(_sweep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count))
 
     async def heartbeat(self, ttl_ms: int) -> Membership:
         """Say that this consumer lives; return who does."""

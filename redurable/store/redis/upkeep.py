@@ -1,47 +1,17 @@
-"""What keeps a hub healthy: bells that were lost, workers that come and go, instances that are not needed any more."""
+"""What keeps a hub healthy: workers that come and go, instances that are not needed any more."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from redurable.store.membership import Membership
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 
-OVERDUE_MS: Final = 60_000
-"""A parked instance whose wake-up is so late has lost its timer: its mail is announced."""
-
-_FIRST = "0"
-_GLANCE = 200
-"""Instances per EXISTS: one with mail costs a script over as many."""
 _MOST_STREAMS = 100
 _MOST_KEYS = 1000
-
-
-async def sweep(lane: Lane, layout: Layout, consumer: str, partition: int, cursor: str, count: int) -> tuple[str, int]:
-    """Announce waiting instances with mail whose bell nobody heard: about `count` instances behind `cursor`.
-
-    Return the next cursor ("" at the end) and how many were announced. Most instances have no mail, so whole groups of
-    them are asked about by one native command, and a script looks closer only where there is some.
-    """
-    keys = layout.partition(partition)
-    reply = await lane.call("SSCAN", keys.open, cursor or _FIRST, "COUNT", count)
-    waiting = _texts(reply[1])  # What no instance can be called, a foreign client has put there.
-    announced = 0
-    for first in range(0, len(waiting), _GLANCE):
-        group = waiting[first : first + _GLANCE]
-        slots = [key for instance in group for key in (keys.start(instance), keys.mailbox(instance))]
-        if await lane.call("EXISTS", *slots):
-            own = (
-                key
-                for instance in group
-                for key in (keys.instance(instance), keys.start(instance), keys.mailbox(instance))
-            )
-            announced += await lane.script("sweep", [keys.ready, *own], [OVERDUE_MS, *group])
-    following = reply[0].decode()
-    return ("" if following == _FIRST else following), announced
 
 
 async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int) -> Membership:

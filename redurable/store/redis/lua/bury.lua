@@ -1,17 +1,25 @@
--- Purpose: put a dead letter on the hub's stream of them.
+-- Purpose: put dead letters on the hub's stream of them, in order.
 -- Invariant: an id at or below the source's mark was put there before; the mark moves in the same step.
 -- KEYS: dead, marks (both of the hub).
--- ARGV: source, id there, position in the intake (or ''), reason, instance, original fields and their values...
--- Returns: 1 = put there now, 0 = was there.
+-- ARGV: source, then per letter: size (without itself), id there, position in the intake (or ''), reason, instance,
+--   original fields and their values...
+-- Returns: how many were put there now.
 --@include _now
 --@include _above
 
-if not above(ARGV[2], redis.call('HGET', KEYS[2], ARGV[1]) or '0-0') then return 0 end
-local fields = { 'reason', ARGV[4], 'instance', ARGV[5], 'at', now() }
-if ARGV[3] ~= '' then
-  fields[7], fields[8] = 'position', ARGV[3]
+local mark, time, buried, a = redis.call('HGET', KEYS[2], ARGV[1]) or '0-0', now(), 0, 2
+while a <= #ARGV do
+  local size, id = ARGV[a] + 0, ARGV[a + 1]
+  if above(id, mark) then
+    local fields = { 'reason', ARGV[a + 3], 'instance', ARGV[a + 4], 'at', time }
+    if ARGV[a + 2] ~= '' then
+      fields[7], fields[8] = 'position', ARGV[a + 2]
+    end
+    for n = a + 5, a + size do fields[#fields + 1] = ARGV[n] end
+    redis.call('XADD', KEYS[1], '*', unpack(fields))
+    mark, buried = id, buried + 1
+  end
+  a = a + size + 1
 end
-for n = 6, #ARGV do fields[#fields + 1] = ARGV[n] end
-redis.call('XADD', KEYS[1], '*', unpack(fields))
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-return 1
+if buried > 0 then redis.call('HSET', KEYS[2], ARGV[1], mark) end
+return buried
