@@ -27,7 +27,7 @@ from tests.support.processes import CHECKOUT, until
 from tests.support.redis_state import letters
 from tests.support.servers import Server
 
-LEASE_MS = 700
+LEASE_MS = 1_500
 QUICK = WorkerSettings(
     instance_lease_ms=2_000, task_lease_ms=LEASE_MS, renew_every_ms=50, reclaim_every_ms=50, heartbeat_every_ms=50
 )
