@@ -11,42 +11,35 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from redurable.core.issued import EventWait
+
 T = TypeVar("T")
 
 
-def with_deadline(event: asyncio.Future[T], timer: asyncio.Future[None], text: str) -> asyncio.Future[T]:
-    """Done as `event` is, or fails with `TimeoutError(text)` when `timer` is done first; the other one is cancelled."""
-    outcome: asyncio.Future[T] = event.get_loop().create_future()
-
-    def on_event(_: asyncio.Future[T]) -> None:
-        timer.cancel()
-        if not outcome.done():
-            settle(outcome, event)
+def with_deadline(event: EventWait[T], timer: asyncio.Future[None], text: str) -> asyncio.Future[T]:
+    """The same wait, which fails with `TimeoutError(text)` when `timer` is done first; else the timer is cancelled."""
 
     def on_timer(_: asyncio.Future[None]) -> None:
-        if not timer.cancelled() and not outcome.done():
-            outcome.set_exception(TimeoutError(text))
-            event.cancel()
+        if not timer.cancelled():
+            event.time_out(text, getattr(timer, "position", 0))
 
-    def on_outcome(_: asyncio.Future[T]) -> None:
-        event.cancel()
-        timer.cancel()
-
-    event.add_done_callback(on_event)
+    event.add_done_callback(lambda _: timer.cancel())
     timer.add_done_callback(on_timer)
-    outcome.add_done_callback(on_outcome)
-    return outcome
+    return event
 
 
 def select(awaitables: Sequence[Awaitable[T]]) -> asyncio.Future[tuple[int, T]]:
     """The index and the result of the first that is done; the others are cancelled. `awaitables` must not be empty."""
     futures: list[asyncio.Future[T]] = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     outcome: asyncio.Future[tuple[int, T]] = asyncio.get_running_loop().create_future()
+    winner: asyncio.Future[T] | None = None
 
     def on_done(future: asyncio.Future[T]) -> None:
+        nonlocal winner
         error = error_of(future)
         if outcome.done():
             return
+        winner = future
         if error is None:
             outcome.set_result((futures.index(future), future.result()))
         else:
@@ -54,7 +47,10 @@ def select(awaitables: Sequence[Awaitable[T]]) -> asyncio.Future[tuple[int, T]]:
 
     def cancel_losers(_: asyncio.Future[tuple[int, T]]) -> None:
         for future in futures:
-            future.cancel()
+            if future is winner:
+                continue
+            # A wait that was done, too, has lost all the same: its event is for the next one.
+            future.give_up() if isinstance(future, EventWait) else future.cancel()
 
     outcome.add_done_callback(cancel_losers)
     _listen(futures, on_done)

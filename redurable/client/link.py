@@ -12,6 +12,7 @@ from redurable.core.events import Event
 from redurable.core.messages import Message
 from redurable.errors import HubNotFound, InstanceNotFound, StoreFull, StoreUnavailable
 from redurable.store.port import Hub, SendOutcome, Snapshot
+from redurable.store.unknown import UnknownInstance
 
 T = TypeVar("T")
 
@@ -24,11 +25,21 @@ class Link:
     """A store. Calls are repeated while it is unavailable, for `timeout` seconds.
 
     `where` says in errors where the store is. A store that is not `joined` yet is opened by the first call; only a call
-    that may `create` the hub does, so that whoever mistypes a name is told.
+    that may `create` the hub does, so that whoever mistypes a name is told. That call also writes the rule for
+    `unknown` instances into the hub, if there is one.
     """
 
-    def __init__(self, store: Hub, timeout: float, where: str = "this store", joined: bool = True) -> None:
+    def __init__(
+        self,
+        store: Hub,
+        timeout: float,
+        where: str = "this store",
+        joined: bool = True,
+        unknown: UnknownInstance | None = None,
+    ) -> None:
         self.store = store
+        self._unknown = unknown
+        self._creates = False
         self._timeout = timeout
         self._where = where
         self._joined = joined
@@ -65,7 +76,12 @@ class Link:
         return await self._repeat(joined)
 
     async def _join(self, create: bool) -> None:
-        self._joined = self._joined or await self.store.open(create)
+        if not self._joined:
+            self._joined = await self.store.open(create)
+            self._creates = create
+        if self._creates and self._unknown is not None:
+            await self.store.set_unknown(self._unknown)
+        self._creates = False
         if not self._joined:
             raise HubNotFound(
                 f"no hub {self.store.hub!r} at {self._where}: check the hub's name and the store's address; a hub is "

@@ -102,6 +102,14 @@ class Replay:
         """External events that user code has not taken."""
         return self.scope.mail.unread()
 
+    def depths(self) -> dict[str, int]:
+        """How many external events user code has not taken, by name; also those that wait for a resume."""
+        depths = self.scope.mail.depths()
+        for event in self._buffered:
+            if isinstance(event, EventRaised):
+                depths[event.name] = depths.get(event.name, 0) + 1
+        return depths
+
     def take_custom_status(self) -> Raw | None:
         """The custom status set since the last call, if any."""
         status, self.scope.custom_status = self.scope.custom_status, None

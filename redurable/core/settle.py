@@ -80,6 +80,7 @@ class Draft:
         self.dead: list[DeadLetter] = []
         self.custom_status: Raw | None = None
         self.next: StartExecution | None = None
+        self.unread: dict[str, int] | None = None
 
     def record(self, event: InputEvent) -> InputEvent:
         """An input event was admitted; return it as it is written: it says when the history has become long."""
@@ -113,7 +114,7 @@ class Draft:
         )
         self.events = [event for event in self.events if isinstance(event, ExecutionStarted)]
         self.tasks, self.outbox, self.next, self.custom_status = [], [], None, None
-        self.dead, self.consumed = [], ""
+        self.dead, self.consumed, self.unread = [], "", None
         self._fail(Failure("HistoryLimitExceeded", text), state.clock)
 
     def settle(
@@ -148,6 +149,8 @@ class Draft:
             dead=tuple(self.dead),
             custom_status=self.custom_status,
             next=self.next,
+            unread=self.unread,
+            heard=self.delivery.heard,
         )
 
     def _append(self, event: Event) -> None:

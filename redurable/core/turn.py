@@ -6,16 +6,28 @@ nondeterministic) leaves the mail where it is and parks the instance, except for
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from redurable.core.admit import admit, begin, is_deadline
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
 from redurable.core.delivery import DeadLetter, Delivery, Park, Parking, Position, TurnCommit
-from redurable.core.events import ExecutionContinuedAsNew, ExecutionStarted, InputEvent
+from redurable.core.events import EventRaised, ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
-from redurable.core.messages import Mail, Malformed, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.messages import (
+    KeptEvent,
+    Mail,
+    Malformed,
+    RaiseEvent,
+    Resume,
+    StartExecution,
+    Suspend,
+    Terminate,
+)
 from redurable.core.replay import Replay
 from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
@@ -24,6 +36,9 @@ from redurable.errors import NondeterminismError
 
 ENOUGH_COMMANDS = 1_000
 """A turn that has so many takes no further message."""
+
+ENDS = (Terminate,)
+"""Control messages that end an instance, also before it has begun."""
 
 
 class Known(Struct):
@@ -86,6 +101,8 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
     draft = Draft(delivery, state, turn.head, turn.cap)
     if state.started is None and delivery.start is None:
         return _discard(known, draft.commit(), delivery.name)
+    if state.started is None and not delivery.parks and delivery.parked_until > delivery.now:
+        return _discard(known, _before_its_time(draft, turn), delivery.name)
     if definition is None:
         known_names = f"no worker here knows the orchestrator {delivery.name!r}: start a worker that registers it"
         return _discard(known, _without_code(draft, turn, "unknown orchestrator", known_names), delivery.name)
@@ -112,6 +129,7 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
             break
         _take(draft, replay, mail, delivery.now)
     draft.custom_status = replay.take_custom_status()
+    _count_unread(draft, replay.depths() if draft.next is None else _names(draft.next.kept_events))
     notes = replay.take_errors()
     if state.long and not was_long:
         notes = (*notes, _long(started.name, state, turn.cap))
@@ -183,12 +201,41 @@ def _dead(instance: str, mail: Mail) -> tuple[DeadLetter, ...]:
             return ()
 
 
+def _before_its_time(draft: Draft, turn: TurnInput) -> TurnCommit:
+    """A delayed start was rung for. What ends the instance is heard; all else waits, with the start, for its time."""
+    if any(isinstance(mail.message, ENDS) for mail in _mails(turn.delivery)):
+        return _without_code(draft, turn, "", "")
+    delivery = turn.delivery
+    return TurnCommit(
+        entry=delivery.entry,
+        expected=delivery.head,
+        head=turn.head,
+        execution=delivery.execution,
+        heard=delivery.heard,
+    )
+
+
+def _mails(delivery: Delivery) -> tuple[Mail, ...]:
+    return delivery.mails if delivery.control is None else (*delivery.mails, delivery.control)
+
+
+def _count_unread(draft: Draft, depths: dict[str, int]) -> None:
+    if depths != draft.delivery.unread:
+        draft.unread = depths
+
+
+def _names(events: Iterable[KeptEvent | EventRaised]) -> dict[str, int]:
+    return dict(Counter(event.name for event in events))
+
+
 def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> TurnCommit:
     """Admit what needs no user code: terminate ends the instance, suspend makes all other mail wait recorded."""
     delivery, state = turn.delivery, draft.state
     # Before its first turn an execution can only be ended: a start that is recorded but not fed could not be replayed.
-    wanted = Terminate if state.started is None else (Terminate, Suspend)
-    controls = [mail for mail in delivery.mails if isinstance(mail.message, wanted) or is_deadline(state, mail.message)]
+    wanted = ENDS if state.started is None else (*ENDS, Suspend)
+    controls = [
+        mail for mail in _mails(delivery) if isinstance(mail.message, wanted) or is_deadline(state, mail.message)
+    ]
     if state.started is None:
         if not controls:
             return park(turn, reason, detail)
@@ -214,6 +261,8 @@ def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> Tu
 
 
 def _recorded(draft: Draft) -> TurnCommit:
+    recorded = _names(event for event in draft.events if isinstance(event, EventRaised))
+    _count_unread(draft, dict(Counter(draft.delivery.unread) + Counter(recorded)))
     draft.refuse()
     if draft.state.ended is not None:
         _consume_rest(draft)
@@ -241,6 +290,7 @@ def park(turn: TurnInput, reason: str, detail: str) -> TurnCommit:
         head=turn.head,
         execution=delivery.execution,
         park=Park(reason, detail, turn.parking.wait_ms(delivery.parks)),
+        heard=delivery.heard,
     )
 
 

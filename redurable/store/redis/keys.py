@@ -11,8 +11,8 @@ GROUP = "w"
 
 _TYPES = {
     "stream": ("intake", "dead", "ready", "outbox", "feed", "tasks", "m"),
-    "hash": ("meta", "marks", "retries", "beats", "i"),
-    "zset": ("workers", "timers"),
+    "hash": ("meta", "marks", "retries", "beats", "unknown", "i"),
+    "zset": ("workers", "timers", "k"),
     "set": ("open",),
     "string": ("s", "c", "q"),
     "list": ("h", "e", "x"),
@@ -44,7 +44,7 @@ class HubKeys:
 class PartitionKeys:
     """The keys of one partition."""
 
-    __slots__ = ("_base", "beats", "feed", "marks", "number", "open", "outbox", "ready", "retries", "timers")
+    __slots__ = ("_base", "beats", "feed", "marks", "number", "open", "outbox", "ready", "retries", "timers", "unknown")
 
     def __init__(self, hub: str, number: int) -> None:
         base = self._base = f"rd:{{{hub}:p{number}}}:"
@@ -57,6 +57,7 @@ class PartitionKeys:
         self.marks = base + "marks"  # hash: source -> last id delivered from there
         self.open = base + "open"  # set: instances that have not finished
         self.feed = base + "feed"  # stream, trimmed: executions that ended
+        self.unknown = base + "unknown"  # hash: rule, keep_ms, most for events of unknown instances; absent: keep
 
     def queue(self, name: str) -> str:
         """The stream of a task queue; its group is the peek-lock of tasks."""
@@ -64,7 +65,7 @@ class PartitionKeys:
 
     def instance(self, instance: str) -> str:
         """Hash: status s, name n, execution x, its number k, head h, announced-by q, tip t, parked-until p, park count
-        z, created c, updated u."""
+        z, newest control message y, unread events b (JSON), created c, updated u."""
         return f"{self._base}i:{instance}"
 
     def start(self, instance: str) -> str:
@@ -74,6 +75,10 @@ class PartitionKeys:
     def mailbox(self, instance: str) -> str:
         """Stream: unread messages."""
         return f"{self._base}m:{instance}"
+
+    def kept(self, instance: str) -> str:
+        """Zset: ids of the events that wait for an instance that does not exist -> when they came."""
+        return f"{self._base}k:{instance}"
 
     def history(self, instance: str) -> str:
         """List: the events of the current execution."""
