@@ -17,6 +17,7 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt
 from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, ActivityStopped, StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
+from redurable.store.unknown import Unclaimed, UnknownInstance
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
@@ -42,11 +43,14 @@ class StartOutcome(StrEnum):
 
 
 class SendOutcome(StrEnum):
-    """KEPT: no such instance yet, the event waits for it. MISSING: no such instance, and the message is no event.
-    STALE: it was meant for an execution that is gone."""
+    """KEPT: no such instance yet, the event waits for it; also for one that waits already under that event id. DROPPED,
+    BURIED: no such instance, and the event is gone, or a dead letter (`UnknownInstance` decides). MISSING: no such
+    instance, and the message is no event. STALE: it was meant for an execution that is gone."""
 
     SENT = "sent"
     KEPT = "kept"
+    DROPPED = "dropped"
+    BURIED = "buried"
     MISSING = "missing"
     FINISHED = "finished"
     STALE = "stale"
@@ -176,10 +180,18 @@ class Membership(Struct, frozen=True):
 
 
 class Routed(Struct, frozen=True):
-    """How many intake entries were delivered, and how many went to the dead letters."""
+    """How many intake entries were delivered (or kept for their instance), and how many went to the dead letters."""
 
     delivered: int = 0
     dead: int = 0
+    unclaimed: Unclaimed = Unclaimed()
+
+
+class Relayed(Struct, frozen=True):
+    """How many entries left an outbox."""
+
+    count: int = 0
+    unclaimed: Unclaimed = Unclaimed()
 
 
 class Store(Protocol):
@@ -216,13 +228,20 @@ class Store(Protocol):
         """Let go of all connections."""
         ...
 
+    async def set_unknown(self, rule: UnknownInstance) -> None:
+        """What becomes of events for instances that do not exist, from now on, whoever sends, routes or relays them.
+        A hub that nobody has told anything keeps them (`UnknownInstance()`)."""
+        ...
+
     async def start(self, request: StartRequest) -> StartOutcome:
-        """Create an instance with its start message and announce it."""
+        """Create an instance with its start message and announce it. Events that were kept for it, in the order in
+        which they came, are the first mail that it reads."""
         ...
 
     async def send(self, messages: Sequence[Outgoing]) -> list[SendOutcome]:
-        """Append messages to mailboxes and announce their instances. A start that has a `not_before` to come begins the
-        instance parked until then, as one with a delay; so does `relay`."""
+        """Append messages to mailboxes and announce their instances. Events for instances that do not exist are kept,
+        dropped or buried, as the hub's rule says; an event id that is kept already is kept once. A start that has a
+        `not_before` to come begins the instance parked until then, as one with a delay; so does `relay`."""
         ...
 
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
@@ -296,8 +315,8 @@ class Store(Protocol):
         """Deliver timers that are due, each once whoever calls."""
         ...
 
-    async def relay(self, partition: int, count: int) -> int:
-        """Deliver a prefix of a partition's outbox, each entry once whoever calls; return how many."""
+    async def relay(self, partition: int, count: int) -> Relayed:
+        """Deliver a prefix of a partition's outbox, each entry once whoever calls."""
         ...
 
     async def route(self, count: int, block_ms: int) -> Routed:
@@ -332,7 +351,8 @@ class Store(Protocol):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """What is known of an instance at a moment."""
+    """What is known of an instance at a moment. `unread` counts messages that no turn has read; `unread_events` what
+    turns have read and user code has not taken, by the event's name."""
 
     instance: str
     name: str
@@ -349,6 +369,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     length: int = 0
     custom_status: Raw | None = None
     unread: int = 0
+    unread_events: dict[str, int] = {}
     quarantined: str = ""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from redurable.facts import DeadLettered, MessagesRelayed
 from redurable.worker.common import Common
+from redurable.worker.unclaimed import NOBODYS, tell_unclaimed
 
 MOST = 500
 """Intake entries routed in one step."""
@@ -32,6 +33,8 @@ class Intake:
 
     async def _route(self) -> None:
         routed = await self._common.store.route(MOST, self._common.settings.poll_block_ms)
+        if routed.unclaimed != NOBODYS:
+            tell_unclaimed(self._common, routed.unclaimed)
         if self._common.facts.listening:
             if routed.delivered:
                 self._common.facts.announce(MessagesRelayed("intake", routed.delivered))

@@ -26,6 +26,7 @@ from redurable.store.port import (
     Lost,
     Membership,
     Reclaimed,
+    Relayed,
     Routed,
     SendOutcome,
     Snapshot,
@@ -37,6 +38,7 @@ from redurable.store.port import (
     Underway,
     Upcoming,
 )
+from redurable.store.unknown import UnknownInstance
 
 from . import admission, cancels, commits, inspect, leases, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
@@ -75,6 +77,9 @@ class SqliteStore:
         if self._watch is not None:
             self._watch.close()
             self._watch = None
+
+    async def set_unknown(self, rule: UnknownInstance) -> None:
+        await self._write(admission.set_unknown, rule)
 
     async def start(self, request: StartRequest) -> StartOutcome:
         return await self._write(admission.start, request)
@@ -136,7 +141,7 @@ class SqliteStore:
     async def fire(self, timers: Sequence[DueTimer]) -> Fired:
         return await self._write(fire, timers)
 
-    async def relay(self, partition: int, count: int) -> int:
+    async def relay(self, partition: int, count: int) -> Relayed:
         return await self._write(relay.relay, partition, count)
 
     async def route(self, count: int, block_ms: int) -> Routed:

@@ -11,8 +11,8 @@ GROUP = "w"
 
 _TYPES = {
     "stream": ("intake", "dead", "ready", "outbox", "feed", "cancels", "tasks", "m"),
-    "hash": ("meta", "marks", "retries", "beats", "i"),
-    "zset": ("workers", "timers", "canceled"),
+    "hash": ("meta", "marks", "retries", "beats", "unknown", "i"),
+    "zset": ("workers", "timers", "canceled", "k"),
     "set": ("open",),
     "string": ("s", "c", "q"),
     "list": ("h", "e", "x"),
@@ -57,6 +57,7 @@ class PartitionKeys:
         "ready",
         "retries",
         "timers",
+        "unknown",
     )
 
     def __init__(self, hub: str, number: int) -> None:
@@ -72,6 +73,7 @@ class PartitionKeys:
         self.feed = base + "feed"  # stream, trimmed: executions that ended
         self.cancels = base + "cancels"  # stream, trimmed: calls of activities that were cancelled
         self.canceled = base + "canceled"  # zset, trimmed: call of an activity -> when it was cancelled
+        self.unknown = base + "unknown"  # hash: rule, keep_ms, most for events of unknown instances; absent: keep
 
     def queue(self, name: str) -> str:
         """The stream of a task queue; its group is the peek-lock of tasks."""
@@ -79,7 +81,7 @@ class PartitionKeys:
 
     def instance(self, instance: str) -> str:
         """Hash: status s, name n, execution x, its number k, head h, announced-by q, tip t, parked-until p, park count
-        z, created c, updated u."""
+        z, newest control message y, unread events b (JSON), created c, updated u."""
         return f"{self._base}i:{instance}"
 
     def start(self, instance: str) -> str:
@@ -89,6 +91,10 @@ class PartitionKeys:
     def mailbox(self, instance: str) -> str:
         """Stream: unread messages."""
         return f"{self._base}m:{instance}"
+
+    def kept(self, instance: str) -> str:
+        """Zset: ids of the events that wait for an instance that does not exist -> when they came."""
+        return f"{self._base}k:{instance}"
 
     def history(self, instance: str) -> str:
         """List: the events of the current execution."""

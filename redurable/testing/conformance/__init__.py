@@ -29,6 +29,7 @@ _TOPICS = (
     "tokens",
     "outbox_relay",
     "intake",
+    "unclaimed",
     "sweep",
     "membership",
     "inspect",
@@ -58,6 +59,7 @@ from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
 from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
 from redurable.testing.conformance.timers import TestTimers
 from redurable.testing.conformance.tokens import TestTokens, TestUnderway
+from redurable.testing.conformance.unclaimed import TestKeptEvents, TestUnknownInstance, TestUnreadEvents
 
 __all__ = [
     "StoreFactory",
@@ -74,6 +76,7 @@ __all__ = [
     "TestHandBack",
     "TestHeartbeats",
     "TestInspect",
+    "TestKeptEvents",
     "TestMembership",
     "TestPark",
     "TestPrune",
@@ -96,4 +99,6 @@ __all__ = [
     "TestTimers",
     "TestTokens",
     "TestUnderway",
+    "TestUnknownInstance",
+    "TestUnreadEvents",
 ]
