@@ -10,12 +10,13 @@ PYTEST := $(VENV)/bin/python -m pytest
 EXPLICIT_PYTHON := $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check docs bench clean
 
 help:
 	@echo "make demo    install what is needed into $(VENV) and show orchestrations surviving crashes"
 	@echo "make test    run the tests (not those marked slow; ARGS=... goes to pytest)"
 	@echo "make check   formatting, lint, types, import rules and the other rules of the architecture"
+	@echo "make docs    write the pages that are made from the code: docs/settings.md"
 	@echo "make bench   run the benchmarks (ONLY=hello_sequence,chain_500 runs a choice)"
 	@echo "make clean   delete $(VENV), caches and build products (never .redurable: that is your data)"
 
@@ -31,6 +32,9 @@ check: $(VENV)/.test.stamp
 	$(VENV)/bin/lint-imports --no-logo
 	$(PYTEST) -q tests/architecture
 	$(VENV)/bin/python -m pyright
+
+docs: $(VENV)/.test.stamp
+	$(VENV)/bin/python scripts/settings_page.py
 
 bench: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -21,6 +21,8 @@ from redurable.authoring.activity_context import ActivityContext
 from redurable.authoring.app import App
 from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator, SyncActivity
+from redurable.authoring.http_calls import HttpResponse
+from redurable.authoring.methods import activity
 from redurable.authoring.policies import RetryPolicy
 from redurable.client import Client, Handle, PendingActivity, Status
 from redurable.core.values import Backoff, Failure, RuntimeStatus
@@ -75,8 +77,10 @@ if TYPE_CHECKING:
 __all__ = [  # noqa: RUF022 - grouped by who needs them
     # Writing orchestrators and activities
     "App",
+    "activity",
     "OrchestrationContext",
     "ActivityContext",
+    "HttpResponse",
     "RetryPolicy",
     "Backoff",
     "Orchestrator",

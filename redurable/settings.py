@@ -1,8 +1,11 @@
-"""Settings, each with its unit and default; every one is also read from an environment variable `REDURABLE_<NAME>`."""
+"""Settings, each with its unit and default; every one is also read from an environment variable `REDURABLE_<NAME>`.
+
+docs/settings.md is made from this file by `make docs`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,9 +16,17 @@ MAX_TURN_BYTES = 64 * MAX_PAYLOAD_BYTES
 KEEP_MS = 7 * 24 * 3600 * 1000
 MOST_KEPT = 1000
 
-Ms = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
-Port = Annotated[int, Field(ge=0, le=65535)]
+
+class Unit(NamedTuple):
+    """What the number of a setting counts; docs/settings.md shows it."""
+
+    name: str
+
+
+Ms = Annotated[int, Field(gt=0), Unit("milliseconds")]
+Count = Annotated[int, Field(gt=0), Unit("number")]
+Bytes = Annotated[int, Field(gt=0), Unit("bytes")]
+Port = Annotated[int, Field(ge=0, le=65535), Unit("TCP port")]
 
 
 class PayloadSettings(BaseSettings):
@@ -23,7 +34,7 @@ class PayloadSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="REDURABLE_", extra="forbid", frozen=True)
 
-    max_payload_bytes: Count = Field(default=MAX_PAYLOAD_BYTES, description="The largest payload, in bytes of JSON.")
+    max_payload_bytes: Bytes = Field(default=MAX_PAYLOAD_BYTES, description="The largest payload, in bytes of JSON.")
 
 
 class UnknownSettings(BaseSettings):
@@ -47,9 +58,9 @@ class UnknownSettings(BaseSettings):
 class WorkerSettings(PayloadSettings, UnknownSettings):
     """How a worker behaves. Times in milliseconds unless the name says otherwise."""
 
-    max_turn_bytes: Count = Field(default=MAX_TURN_BYTES, description="The payloads of one step together, in bytes.")
+    max_turn_bytes: Bytes = Field(default=MAX_TURN_BYTES, description="The payloads of one step together, in bytes.")
     max_history_events: Count = Field(default=50_000, description="The most events of an execution; then it fails.")
-    max_history_bytes: Count = Field(
+    max_history_bytes: Bytes = Field(
         default=50 * 1024 * 1024, description="The most bytes of an execution's history, about; then it fails."
     )
     instance_lease_ms: Ms = Field(default=5_000, description="A ready entry is taken over after such a silence.")
@@ -65,7 +76,7 @@ class WorkerSettings(PayloadSettings, UnknownSettings):
         default=5_000, description="How long an async activity that was cancelled may clean up undisturbed."
     )
     cache_instances: Count = Field(default=50_000, description="Live replays kept in memory.")
-    cache_bytes: Count = Field(default=512 * 1024 * 1024, description="Bytes of live replays kept in memory.")
+    cache_bytes: Bytes = Field(default=512 * 1024 * 1024, description="Bytes of live replays kept in memory.")
     heartbeat_every_ms: Ms = Field(default=1_000, description="How often a worker says that it lives.")
     worker_ttl_ms: Ms = Field(default=5_000, description="A worker that is silent for so long has left.")
     steal_after_ms: Ms = Field(default=500, description="Ready entries of others' partitions are taken then.")
@@ -80,3 +91,11 @@ class WorkerSettings(PayloadSettings, UnknownSettings):
     park_min_ms: Ms = Field(default=1_000, description="First wait of a parked instance; doubles.")
     park_max_ms: Ms = Field(default=60_000, description="Longest wait of a parked instance.")
     metrics_port: Port = Field(default=9464, description="Port of the metrics; 0: none.")
+
+
+class MetricsSettings(BaseSettings):
+    """Where `redurable worker` serves its metrics; `metrics_port` is a setting of the worker."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
+
+    metrics_host: str = Field(default="0.0.0.0", description="Address of the interface that the metrics are served on.")

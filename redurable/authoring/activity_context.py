@@ -25,16 +25,17 @@ _current: ContextVar["ActivityContext"] = ContextVar("redurable_activity")
 class Pulse:
     """Between an attempt's code, in whatever thread, and the worker that watches it. Every attribute has one writer.
 
-    By the code: `last`, when it gave its last sign of life (seconds of the monotonic clock), and `details`, what it
-    said then; `later`, that somebody else completes the attempt. By the worker: `stored`, the details that it has
-    handed to the store, and `cancelled`. What the code says, and what it returns, may have `max_payload` bytes.
+    By the code: `last`, when it gave its last sign of life (seconds of `clock`), and `details`, what it said then;
+    `later`, that somebody else completes the attempt. By the worker: `stored`, the details that it has handed to the
+    store, and `cancelled`. What the code says, and what it returns, may have `max_payload` bytes.
     """
 
-    __slots__ = ("_waiters", "cancelled", "details", "last", "later", "max_payload", "stored")
+    __slots__ = ("_waiters", "cancelled", "clock", "details", "last", "later", "max_payload", "stored")
 
-    def __init__(self, max_payload: int = UNLIMITED) -> None:
+    def __init__(self, max_payload: int = UNLIMITED, clock: Callable[[], float] = time.monotonic) -> None:
         self.max_payload = max_payload
-        self.last = time.monotonic()
+        self.clock = clock
+        self.last = clock()
         self.details: Raw = ABSENT
         self.stored: Raw = ABSENT
         self.cancelled = False
@@ -133,7 +134,7 @@ class ActivityContext:
             said = encode(details, call, "heartbeat details")
             check_size(call, "heartbeat details", memoryview(said).nbytes, self.pulse.max_payload)
             self.pulse.details = said
-        self.pulse.last = time.monotonic()
+        self.pulse.last = self.pulse.clock()
 
     def complete_later(self) -> str:
         """Let somebody else complete this attempt, and return the token by which that is done.

@@ -8,10 +8,13 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overl
 from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.definitions import ActivityDefinition, OrchestratorDefinition
 from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator, SyncActivity
+from redurable.authoring.methods import methods_of
 from redurable.authoring.policies import ActivityCallOptions, RetryPolicy, activity_options, check_options
 from redurable.authoring.registry import Registry
+from redurable.authoring.scan import modules_of
 from redurable.core.ids import check_hub_name
 from redurable.core.values import ActivityOptions
+from redurable.errors import RegistrationError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,6 +112,39 @@ class App:
             return Orchestrator[..., Any](function, definition)
 
         return register if function is None else register(function)
+
+    def add_activities(self, instance: object) -> None:
+        """Register the methods of `instance` that are decorated with `@activity`, bound to it: its attributes are what
+        they need. Orchestrators call them through the class: `ctx.call_activity(Payments.charge, order)`.
+
+        Do it where the worker is made. Raises `RegistrationError`, also for a second instance of the same class.
+        """
+        for attribute, method in methods_of(instance):
+            self.registry.add_activity(method.bound_to(instance, attribute, self.registry))
+
+    def include(self, other: App) -> None:
+        """Register all that another app has, and what is added to it later. Its functions keep the options that they
+        have there. Raises `RegistrationError` for a name that both have."""
+        if other is self:
+            raise RegistrationError(f"{self!r} cannot include itself")
+        self.registry.include(other.registry)
+
+    def scan(self, package: str) -> None:
+        """Import all modules of a package, recursively, so that their decorators run, and include the apps that are
+        attributes of these modules.
+
+        `package` is its name, as for `import`. Raises `RegistrationError` for a module that is missing or fails, and
+        for a package in which nothing is registered.
+        """
+        for module in modules_of(package):
+            for value in list(vars(module).values()):
+                if isinstance(value, App) and value is not self:
+                    self.include(value)
+        if not any(self.registry.places_in(package)):
+            raise RegistrationError(
+                f"scan({package!r}): none of its modules registers a function: decorate some with @app.orchestrator or "
+                "@app.activity, of this app or of one that is an attribute of its module"
+            )
 
     def __repr__(self) -> str:
         return f"App({self.name!r})"

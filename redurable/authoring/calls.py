@@ -40,7 +40,8 @@ def read_activity_call(activity: Any, args: Sequence[Any], kwargs: dict[str, Any
     if isinstance(activity, Activity):
         definition = activity.definition
         signature = definition.signature
-        return ActivityCall(definition.name, signature.encode(args, kwargs), activity.chosen, signature.result)
+        options = activity.options_in(registry)
+        return ActivityCall(definition.name, signature.encode(args, kwargs), options, signature.result)
     if not isinstance(activity, str):
         raise RegistrationError(f"{activity!r} is no activity: decorate it with @app.activity, or pass its name")
     known = registry.activity(activity)

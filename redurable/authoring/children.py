@@ -14,13 +14,14 @@ from typing import Any, Generic, TypeVar
 from msgspec.structs import replace
 
 from redurable.authoring.calls import StartCall
+from redurable.authoring.payloads import encode
 from redurable.authoring.policies import OrchestratorOptions, milliseconds
 from redurable.authoring.waiting import error_of, settle
 from redurable.core.definition import Scope
 from redurable.core.ids import check_instance_id
 from redurable.core.retry import next_delay
 from redurable.core.settle import TAKEN, TERMINATED
-from redurable.core.values import Child, Failure, ParentClose, Retry
+from redurable.core.values import ABSENT, Child, Failure, ParentClose, Retry
 from redurable.errors import CallFailed, OrchestrationCanceled, SubOrchestrationFailed
 
 T = TypeVar("T")
@@ -50,13 +51,10 @@ def child_of(options: OrchestratorOptions) -> Child:
     """What the options say of the child itself."""
     delay = milliseconds(options["delay"]) if "delay" in options else 0
     limit = milliseconds(options["execution_timeout"]) if "execution_timeout" in options else 0
-    return Child(
-        options.get("instance_id", ""),
-        options.get("tags", {}),
-        delay,
-        execution_timeout=limit,
-        parent_close=ParentClose(options.get("parent_close", "terminate")),
-    )
+    instance, tags = options.get("instance_id", ""), options.get("tags", {})
+    memo = encode(options["memo"], f"child {instance!r}", "memo") if "memo" in options else ABSENT
+    close = ParentClose(options.get("parent_close", "terminate"))
+    return Child(instance, tags, delay, execution_timeout=limit, parent_close=close, memo=memo)
 
 
 def _following(first: Child, attempt: int) -> Child:

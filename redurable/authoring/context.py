@@ -7,30 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
-from redurable.authoring import waiting
+from redurable.authoring import http_calls, waiting
 from redurable.authoring.calls import StartCall, read_activity_call, read_start_call
 from redurable.authoring.children import call_child, child_of
 from redurable.authoring.functions import Activity, Orchestrator
+from redurable.authoring.http_calls import HttpRequest, HttpResponse
 from redurable.authoring.logs import ReplaySafeLogger
-from redurable.authoring.payloads import Codec, encode
+from redurable.authoring.payloads import Codec, decode_any, encode
 from redurable.authoring.policies import (
     CHILD_OPTIONS,
     DETACHED_OPTIONS,
     ChildOptions,
     DetachedOptions,
+    RetryPolicy,
     check_fit,
     milliseconds,
 )
 from redurable.core.definition import Scope
+from redurable.core.values import ABSENT
 from redurable.errors import CallerError, InvalidPayload
 
 if TYPE_CHECKING:
@@ -72,6 +76,16 @@ class OrchestrationContext:
         return parent.instance if parent else None
 
     @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags that the instance was started with."""
+        return MappingProxyType(self._scope.tags)
+
+    @cached_property
+    def memo(self) -> Any:
+        """The memo that the instance was started with, as plain JSON values; None when there is none."""
+        return None if self._scope.memo is ABSENT else decode_any(self._scope.memo)
+
+    @property
     def current_utc_datetime(self) -> datetime:
         """The time of the history, the same on every replay; time-zone aware, in UTC, to the millisecond."""
         return _EPOCH + timedelta(milliseconds=self._scope.clock)
@@ -97,6 +111,10 @@ class OrchestrationContext:
         """The logger of the orchestrator's module, silent while replaying; binds `instance_id` and `execution`."""
         return ReplaySafeLogger(logging.getLogger(self._definition.function.__module__), self._scope)
 
+    def get_logger(self, name: str) -> logging.LoggerAdapter[logging.Logger]:
+        """The logger of that name, silent while replaying like `logger`, and with the same fields."""
+        return ReplaySafeLogger(logging.getLogger(name), self._scope)
+
     @cached_property
     def random(self) -> Random:
         """Random numbers that are the same on every replay, and others in every execution."""
@@ -120,6 +138,39 @@ class OrchestrationContext:
         """
         name, call, options, result = read_activity_call(activity, args, kwargs, self._definition.registry)
         return self._scope.call_activity(name, call, options, result.decode)
+
+    def call_http(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: object = None,
+        timeout: timedelta | None = http_calls.TIMEOUT,
+        retry: RetryPolicy | None = None,
+        task_queue: str = "default",
+        asynchronous_pattern: bool = True,
+        poll_interval: timedelta = http_calls.POLL_INTERVAL,
+    ) -> asyncio.Future[HttpResponse]:
+        """Send an HTTP request from an activity, and wait for its answer; needs `pip install 'redurable[http]'` there.
+
+        `content`: text, or any value that has a JSON form. An answer 202 with a Location is followed: that address is
+        asked, with a durable timer of `Retry-After` (else `poll_interval`, at least 1 s) before each time, until it
+        answers anything else; `asynchronous_pattern=False` returns the 202. Each request has `timeout`, and is tried
+        again by `retry`, as any activity, when there is no answer or one of 429, 502, 503 and 504; every other answer,
+        and the last of these, is the result. Fails with `ActivityFailed`. Azure Durable Functions' call_http.
+        """
+        request = http_calls.http_request(method, url, headers, content)
+        options = http_calls.http_options(self._definition.registry.default_options, retry, timeout, task_queue)
+
+        def send(request: HttpRequest) -> asyncio.Future[HttpResponse]:
+            return http_calls.send_http(self._scope, request, options)
+
+        def wait(response: HttpResponse) -> asyncio.Future[None]:
+            return self.create_timer(http_calls.wait_of(response, self.current_utc_datetime, poll_interval))
+
+        first = send(request)
+        return asyncio.ensure_future(http_calls.follow(first, request, send, wait)) if asynchronous_pattern else first
 
     @overload
     def call_sub_orchestrator(

@@ -54,7 +54,8 @@ class OrchestratorDefinition:
 class ActivityDefinition:
     """An activity: `bind` a task's call, call `function` (await it if `is_async`), `encode` what it returns.
 
-    `options` are the defaults of its calls; `retry_if` is asked whether an error is worth another attempt.
+    `options` are the defaults of its calls; `retry_if` is asked whether an error is worth another attempt; `skip`
+    parameters at the front of `function` are not inputs.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ActivityDefinition:
         name: str | None,
         options: ActivityOptions,
         retry_if: Callable[[Exception], bool] | None = None,
+        skip: int = 0,
     ) -> None:
         self.name, owner = _identify(function, name, "activity")
         if retry_if is not None and (not callable(retry_if) or inspect.iscoroutinefunction(retry_if)):
@@ -73,7 +75,7 @@ class ActivityDefinition:
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
         self.options = options
-        self.signature = Signature(owner, function)
+        self.signature = Signature(owner, function, skip)
 
     def bind(self, call: Arguments) -> tuple[list[Any], dict[str, Any]]:
         """The inputs as Python values; raises `InvalidPayload`."""

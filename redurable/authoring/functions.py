@@ -13,6 +13,7 @@ from redurable.core.values import ActivityOptions
 if TYPE_CHECKING:
     from redurable.authoring.context import OrchestrationContext
     from redurable.authoring.definitions import ActivityDefinition, OrchestratorDefinition
+    from redurable.authoring.registry import Registry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,6 +35,10 @@ class Activity(Generic[P, R_co]):
     def name(self) -> str:
         """The registered name."""
         return self.definition.name
+
+    def options_in(self, registry: Registry) -> ActivityOptions:
+        """The options of a call by an orchestrator of that registry."""
+        return self.chosen
 
     def options(self, **options: Unpack[ActivityCallOptions]) -> Self:
         """The same activity with other options, for `ctx.call_activity`. See `ActivityCallOptions`."""

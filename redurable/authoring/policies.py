@@ -26,8 +26,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 TIMEOUTS = tuple(f"{name}_timeout" for name in Timeouts.__struct_fields__)
 ACTIVITY_OPTIONS = frozenset({"task_queue", "retry", *TIMEOUTS})
-START_OPTIONS = frozenset({"instance_id", "on_conflict", "delay", "tags", "execution_timeout"})
-DETACHED_OPTIONS = frozenset({"instance_id", "delay", "tags", "execution_timeout"})
+START_OPTIONS = frozenset({"instance_id", "on_conflict", "delay", "tags", "memo", "execution_timeout"})
+DETACHED_OPTIONS = frozenset({"instance_id", "delay", "tags", "memo", "execution_timeout"})
 CHILD_OPTIONS = DETACHED_OPTIONS | {"retry", "parent_close"}
 RESERVED = START_OPTIONS | CHILD_OPTIONS
 """What no parameter of an orchestrator may be called: these keywords of a start are options, not inputs."""
@@ -151,6 +151,7 @@ class StartOptions(TypedDict, total=False):
     `instance_id`: default a new unique one. `on_conflict`: when the id is taken, "fail" (default) raises
     `InstanceAlreadyExists`, "use-existing" returns the instance that is there, "replace-finished" purges it if it has
     finished. `delay`: how long to wait before the first turn. `tags`: labels that stay with the instance.
+    `memo`: anything that has a JSON form, to be read with the status; it stays with the instance, too.
     `execution_timeout`: how long after its first turn the instance must have ended, with all executions that it
     continues as; else it has failed with `ExecutionTimedOut`. As Temporal's workflow execution timeout.
     """
@@ -160,6 +161,7 @@ class StartOptions(TypedDict, total=False):
     delay: timedelta
     tags: dict[str, str]
     execution_timeout: timedelta
+    memo: object
 
 
 class OrchestratorOptions(StartOptions, total=False):
@@ -173,12 +175,13 @@ class DetachedOptions(TypedDict, total=False):
     """Options of a child that stand beside its inputs.
 
     `instance_id`: default `{parent}:{number}`; of a child that nobody waits for, a new unique one. `tags`: labels that
-    stay with the child; it inherits none. `delay`: how long to wait before its first turn. `execution_timeout`: as in
-    `StartOptions`; with a retry policy, of each attempt.
+    stay with the child; it inherits none. `memo`: see `StartOptions`. `delay`: how long to wait before its first turn.
+    `execution_timeout`: as in `StartOptions`; with a retry policy, of each attempt.
     """
 
     instance_id: str | None
     tags: dict[str, str]
+    memo: object
     delay: timedelta
     execution_timeout: timedelta
 

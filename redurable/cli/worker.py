@@ -12,6 +12,7 @@ import anyio
 import typer
 
 from redurable import App, Worker
+from redurable.authoring.http_calls import HTTP_ACTIVITY
 from redurable.cli.command import Target, command
 from redurable.cli.loading import load_app
 from redurable.telemetry.logs import log_fact, log_to_stderr
@@ -115,7 +116,9 @@ def names_of(app: App, queues: set[str] | None) -> Names:
     activities = app.registry.activities
     named = {definition.options.task_queue for definition in activities.values()} | {DEFAULT_QUEUE}
     return Names(
-        frozenset(app.registry.orchestrators), frozenset(activities), frozenset(named if queues is None else queues)
+        frozenset(app.registry.orchestrators),
+        frozenset({*activities, HTTP_ACTIVITY}),
+        frozenset(named if queues is None else queues),
     )
 
 

@@ -165,12 +165,15 @@ class Client:
         self._check_size(f"orchestrator {name!r}", "tags", tags_size(options.get("tags", {})))
         instance = options.get("instance_id") or uuid4().hex
         on_conflict = options.get("on_conflict", "fail")
+        memo = encode(options["memo"], f"orchestrator {name!r}", "memo") if "memo" in options else ABSENT
+        self._check_size(f"orchestrator {name!r}", "memo", memoryview(memo).nbytes)
         message = StartExecution(
             execution=uuid4().hex,
             name=check_name(name, "orchestrator"),
             call=call,
             tags=options.get("tags", {}),
             execution_timeout=milliseconds(options["execution_timeout"]) if "execution_timeout" in options else 0,
+            memo=memo,
         )
         delay = milliseconds(options["delay"]) if "delay" in options else 0
         link, changes = self._connection

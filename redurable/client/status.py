@@ -30,8 +30,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Status:
     """An instance at a moment.
 
-    `input`, `output` and `custom_status` are plain JSON values; several inputs are a dict of `args` and `kwargs`. What
-    JSON allows and Python's reader does not, such as a number of 5,000 digits, is shown as its text.
+    `input`, `output`, `custom_status` and `memo` are plain JSON values; several inputs are a dict of `args` and
+    `kwargs`. What JSON allows and Python's reader does not, such as a number of 5,000 digits, is shown as its text.
     `failure` says why the instance failed, was canceled or terminated. `execution` is the id of the current execution.
     `unread_events` says how many external events of each name the orchestrator has not taken; `unread_mail` counts
     messages that no turn has read yet. `quarantined` says why no worker can take a turn now
@@ -51,6 +51,7 @@ class Status:
     custom_status: Any = None
     parent_instance_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict[str, str])
+    memo: Any = None
     unread_events: dict[str, int] = field(default_factory=dict[str, int])
     unread_mail: int = 0
     quarantined: str = ""
@@ -78,6 +79,7 @@ def status_of(
         custom_status=None if custom is None else _shown(custom),
         parent_instance_id=snapshot.parent.instance if snapshot.parent else None,
         tags=snapshot.tags,
+        memo=None if snapshot.memo is ABSENT else _shown(snapshot.memo),
         unread_events=snapshot.unread_events,
         unread_mail=snapshot.unread,
         quarantined=snapshot.quarantined,

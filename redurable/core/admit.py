@@ -47,6 +47,7 @@ def begin(start: StartExecution, now: int, version: str) -> ExecutionStarted:
         call=start.call,
         parent=start.parent,
         tags=start.tags,
+        memo=start.memo,
         number=start.number,
         first_seq=start.first_seq,
         kept_events=start.kept_events,

@@ -26,6 +26,8 @@ class Scope(Protocol):
     number: int
     parent: Parent | None
     tags: dict[str, str]
+    memo: Raw
+    """`ABSENT` when the start gave none."""
 
     @property
     def long(self) -> bool:

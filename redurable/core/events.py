@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 from redurable.core.messages import KeptEvent
-from redurable.core.values import NULL, Arguments, Attempt, Failure, Parent, ParentClose, Timeouts
+from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent, ParentClose, Timeouts
 
 
 class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
@@ -29,6 +29,7 @@ class ExecutionStarted(_Event, frozen=True, kw_only=True):
     call: Arguments = Arguments()
     parent: Parent | None = None
     tags: dict[str, str] = {}
+    memo: Raw = ABSENT
     number: int = 1
     first_seq: int = 1
     kept_events: tuple[KeptEvent, ...] = ()

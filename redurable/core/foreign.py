@@ -1,13 +1,13 @@
 """What any Redis client may write: stream entries of plain fields, read into messages.
 
     event NAME [data JSON] [id ID]      cancel REASON [id ID]      terminate | suspend | resume REASON
-    start NAME [input JSON | args JSON kwargs JSON] [id ID]        (intake only)
+    start NAME [input JSON | args JSON kwargs JSON] [tags JSON] [memo JSON] [id ID]        (intake only)
     complete TOKEN [result JSON]           fail TOKEN [error TYPE] [message TEXT] [final 1]
     heartbeat TOKEN [details JSON]                                 (these three: intake only, and without `instance`)
 
 The intake's entries also carry `instance ID`; in a mailbox that field is allowed and ignored. Payloads (`data`,
-`input`, `args` with `kwargs`, a REASON, `result`, `message`, `details`) have at most `limit` bytes; redurable's own
-entries were measured by who sent them.
+`input`, `args` with `kwargs`, `tags`, `memo`, a REASON, `result`, `message`, `details`) have at most `limit` bytes;
+redurable's own entries were measured by who sent them.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _TOKEN_KINDS = (b"complete", b"fail", b"heartbeat")
 _MOST_REASON = 500
 _args = msgspec.json.Decoder(tuple[Raw, ...])
 _kwargs = msgspec.json.Decoder(dict[str, Raw])
+_tags = msgspec.json.Decoder(dict[str, str])
 _any = msgspec.json.Decoder(Raw)
 
 
@@ -88,17 +89,28 @@ def malformed(reason: str, fields: Mapping[bytes, bytes], limit: int = UNLIMITED
 def _start(entry_id: str, fields: Mapping[bytes, bytes], limit: int) -> StartExecution:
     name = check_name(_text(fields[b"start"], "start"), "orchestrator")
     execution = check_id(_text(fields.get(b"id", b""), "id"), "start") or f"intake:{entry_id}"
+    memo = _json(fields[b"memo"], "memo", limit) if b"memo" in fields else ABSENT
+    return StartExecution(
+        name=name, execution=execution, call=_call(fields, limit), tags=_start_tags(fields, limit), memo=memo
+    )
+
+
+def _call(fields: Mapping[bytes, bytes], limit: int) -> Arguments:
     if b"input" in fields:
         if b"args" in fields or b"kwargs" in fields:
             raise Unreadable("fields 'input' and 'args'/'kwargs' exclude each other: send one form")
-        whole = _json(fields[b"input"], "input", limit)
-        return StartExecution(name=name, execution=execution, call=Arguments(input=whole))
+        return Arguments(input=_json(fields[b"input"], "input", limit))
     args, kwargs = fields.get(b"args", b"[]"), fields.get(b"kwargs", b"{}")
     check_size("fields 'args' and 'kwargs'", "payload", len(args) + len(kwargs), limit)
-    call = Arguments(
+    return Arguments(
         args=_decode(_args, args, "args", "a JSON array"), kwargs=_decode(_kwargs, kwargs, "kwargs", "a JSON object")
     )
-    return StartExecution(name=name, execution=execution, call=call)
+
+
+def _start_tags(fields: Mapping[bytes, bytes], limit: int) -> dict[str, str]:
+    given = fields.get(b"tags", b"{}")
+    check_size("field 'tags'", "tags", len(given), limit)
+    return _decode(_tags, given, "tags", "a JSON object of strings")
 
 
 def _completion(fields: Mapping[bytes, bytes], limit: int) -> Completion:

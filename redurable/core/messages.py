@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from redurable.core.values import NULL, Arguments, Attempt, Failure, Parent
+from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent
 
 
 class _Message(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
@@ -32,6 +32,7 @@ class StartExecution(_Message, frozen=True, kw_only=True):
     call: Arguments = Arguments()
     parent: Parent | None = None
     tags: dict[str, str] = {}
+    memo: Raw = ABSENT
     number: int = 1
     first_seq: int = 1
     kept_events: tuple[KeptEvent, ...] = ()

@@ -51,6 +51,7 @@ class LiveScope:
         self.number = started.number
         self.parent = started.parent
         self.tags = started.tags
+        self.memo = started.memo
         self.loop = DeterministicLoop(f"{instance}:{started.execution}", self)
         self.mail = Mailroom()
         self.clock = 0
@@ -178,6 +179,7 @@ class LiveScope:
             )
         self._check_call(f"orchestrator {name!r}", call)
         self._check_made(f"orchestrator {name!r}", "tags", tags_size(child.tags))
+        self._check_made(f"orchestrator {name!r}", "memo", memoryview(child.memo).nbytes)
 
     # -- for the loop
 

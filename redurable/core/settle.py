@@ -302,6 +302,7 @@ class Draft:
             call=command.call,
             parent=parent,
             tags=child.tags,
+            memo=child.memo,
             not_before=at + child.delay if child.delay else 0,
             execution_timeout=child.execution_timeout,
         )
@@ -339,6 +340,7 @@ class Draft:
             call=command.call,
             parent=started.parent,
             tags=started.tags,
+            memo=started.memo,
             number=started.number + 1,
             first_seq=self.state.next_seq,
             kept_events=kept,

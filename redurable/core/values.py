@@ -79,6 +79,7 @@ class Child(Struct, frozen=True):
     attempt: int = 1
     execution_timeout: int = 0
     parent_close: ParentClose = ParentClose.TERMINATE
+    memo: Raw = ABSENT
 
 
 class Backoff(StrEnum):

@@ -363,6 +363,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     updated_at: int
     parent: Parent | None = None
     tags: dict[str, str] = {}
+    memo: Raw = ABSENT
     start: StartExecution | None = None
     first: Event | None = None
     last: Event | None = None

@@ -22,11 +22,10 @@ from prometheus_client import (
     disable_created_metrics,
     start_http_server,
 )
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from redurable import facts
 from redurable.core.values import RuntimeStatus
+from redurable.settings import MetricsSettings
 from redurable.store.port import Store
 
 log = logging.getLogger("redurable.metrics")
@@ -47,14 +46,6 @@ LEASES = ("instance", "task")
 REASONS = ("malformed", "finished", "intake")
 UNCLAIMED = ("kept", "dropped", "buried")
 VERBS = tuple(name for name in vars(Store) if not name.startswith("_"))
-
-
-class MetricsSettings(BaseSettings):
-    """Where metrics are served; the port is a setting of the worker."""
-
-    model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
-
-    metrics_host: str = Field(default="0.0.0.0", description="Address that the metrics are served on.")
 
 
 class Names(Struct, frozen=True):

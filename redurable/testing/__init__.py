@@ -1,1 +1,5 @@
 """The public test kit: what those need who test their own orchestrations, or bring a store of their own."""
+
+from redurable.testing.environments import Environment, environment
+
+__all__ = ["Environment", "environment"]

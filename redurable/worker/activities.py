@@ -200,7 +200,7 @@ class Activities:
             self.slots.give(definition.is_async)
             self._report(late)
             return
-        pulse = Pulse(self._max_payload)
+        pulse = Pulse(self._max_payload, clock.monotonic)
         begun = Begun(lease, self._common.ownership.worker, round(clock.now()), pulse, self._common.store.hub)
         running = _Running(begun, definition.is_async, time.perf_counter())
         task = asyncio.get_running_loop().create_task(attempt(definition, begun, self._threads, clock))
@@ -299,7 +299,7 @@ class Activities:
             self._unknown.add(name)
             log.warning(
                 "no activity %r is registered here: its tasks go back into queue %r until a worker that knows it "
-                "takes them; register it, or route it to a queue of its own",
+                "takes them; register it, route it to a queue of its own, or run no activities here (roles)",
                 name,
                 lease.queue,
             )

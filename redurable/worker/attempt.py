@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -167,10 +166,11 @@ def _said_in_the_end(working: Working) -> Any:
 
 
 class _Deadlines:
-    """When a running attempt must end, in seconds of the monotonic clock."""
+    """When a running attempt must end, in seconds of the clock's `monotonic`."""
 
     def __init__(self, begun: Begun, clock: StoreClock) -> None:
-        task, begin = begun.task, time.monotonic()
+        task, begin = begun.task, clock.monotonic()
+        self._clock = clock
         timeouts = task.options.timeouts
         self._pulse: Pulse = begun.pulse
         self._heartbeat = timeouts.heartbeat / 1000
@@ -184,10 +184,11 @@ class _Deadlines:
         """Which timeout ran out before the function ended; None: none did."""
         while not working.done():
             due, kind = self._next()
-            left = due - time.monotonic()
+            left = due - self._clock.monotonic()
             if left <= 0:
                 return kind
-            await asyncio.wait([working], timeout=left)
+            with self._clock.move_on_after(left):
+                await asyncio.wait([working])
         return None
 
     def _next(self) -> tuple[float, type[ActivityTimedOut]]:

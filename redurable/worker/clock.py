@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
+
+import anyio
+from anyio import CancelScope
 
 
 class StoreClock:
-    """Maps the store's milliseconds to this process' monotonic clock. Every answer that says `now` corrects it."""
+    """Maps the store's milliseconds to this process' monotonic clock. Every answer that says `now` corrects it.
+
+    The time limits of attempts are measured on it, too, so that a test can put another clock in its place.
+    """
 
     __slots__ = ("_offset",)
 
@@ -21,6 +28,14 @@ class StoreClock:
     def now(self) -> float:
         """The store's time in milliseconds: never ahead of it, and late by at most one answer's way."""
         return _monotonic() + self._offset
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that only ever goes on, since whenever."""
+        return time.monotonic()
+
+    def move_on_after(self, seconds: float) -> AbstractContextManager[CancelScope]:
+        """What waits inside is left after so many seconds."""
+        return anyio.move_on_after(seconds)
 
 
 def _monotonic() -> float:

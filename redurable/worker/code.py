@@ -9,6 +9,7 @@ from redurable.authoring.app import App
 from redurable.authoring.definitions import ActivityDefinition
 from redurable.core.definition import Definition
 from redurable.errors import RegistrationError
+from redurable.worker.http import HTTP
 
 D = TypeVar("D")
 
@@ -21,26 +22,29 @@ class Code:
     def __init__(self, apps: Sequence[App]) -> None:
         self._orchestrators = _together((app.name, app.registry.orchestrators) for app in apps)
         self._activities = _together((app.name, app.registry.activities) for app in apps)
+        if HTTP.name in self._activities:
+            raise RegistrationError(
+                f"activity {HTTP.name!r} is redurable's own, for ctx.call_http: choose another name"
+            )
 
     def orchestrator(self, name: str) -> Definition | None:
         """The orchestrator registered by that name."""
         return self._orchestrators.get(name)
 
     def activity(self, name: str) -> ActivityDefinition | None:
-        """The activity registered by that name."""
-        return self._activities.get(name)
+        """The activity registered by that name, or redurable's own."""
+        return self._activities.get(name) or (HTTP if name == HTTP.name else None)
 
     def queues(self, wanted: Iterable[str] | None) -> dict[str, frozenset[bool]]:
         """The task queues to serve, each with the kinds of functions to expect there: True async, False in a thread.
 
-        By default all that registered activities name, and "default". Nothing if there are no activities.
+        By default all that registered activities name, and "default", where HTTP requests lie unless they are sent
+        elsewhere: so also a worker without activities of its own serves that one.
         """
         kinds: dict[str, set[bool]] = {}
         for definition in self._activities.values():
             kinds.setdefault(definition.options.task_queue, set()).add(definition.is_async)
-        every = frozenset(kind for found in kinds.values() for kind in found)
-        if not every:
-            return {}
+        every = frozenset(kind for found in kinds.values() for kind in found) or frozenset({HTTP.is_async})
         names = dict.fromkeys([*kinds, DEFAULT_QUEUE] if wanted is None else wanted)
         return {name: frozenset(kinds.get(name, every)) for name in names}
 

@@ -2,12 +2,16 @@
 
 async with Worker(app, "redis://localhost:6379") as worker:
     await worker.run()                      # until worker.stop(), or until cancelled
+
+async with Worker([orders, billing], hub="shop").running():
+    ...                                     # works beside what this program does here
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
 from typing import Literal, Self, cast, get_args
@@ -58,36 +62,42 @@ OWN_READS = 4
 
 
 class Worker:
-    """Runs the code of one or more apps.
+    """Runs the code of one app or of several.
 
-    Positional arguments: the apps, then the store's address (default: REDURABLE_REDIS_URL, else embedded). `hub`
-    defaults to the name of the app. `roles`: "orchestrations", "activities" or both. `task_queues` defaults to all that
-    the registered activities name, and "default". Errors: `CallerError` for arguments that cannot be right, its
-    subclass `RegistrationError` for apps that cannot work.
+    `address`: see the documentation of store addresses; None: the environment variable REDURABLE_REDIS_URL, else the
+    embedded server. `hub` defaults to the name of the app; several apps of different names need one. `roles`:
+    "orchestrations", "activities" or both. `task_queues` defaults to all that the registered activities name, and
+    "default". Errors: `CallerError` for arguments that cannot be right, its subclass `RegistrationError` for apps that
+    cannot work.
 
-    `id` is the worker's name in the store; `facts` tells subscribers what happens.
+    `id` is the worker's name in the store; `facts` tells subscribers what happens. A worker touches neither signals
+    nor anything else of its process.
     """
 
     def __init__(
         self,
-        *apps_and_address: App | str | None,
+        apps: App | Sequence[App],
+        address: str | None = None,
+        *,
         hub: str | None = None,
         roles: Iterable[str] | None = None,
         task_queues: Iterable[str] | None = None,
         settings: WorkerSettings | None = None,
     ) -> None:
-        apps, self._address = _split(apps_and_address)
-        self.hub = hub or _common_name(apps)
+        self._apps = _checked_apps(apps, address)
+        self._address = address
+        self.hub = hub or _common_name(self._apps)
         self.roles = _checked(roles)
         self.settings = settings or WorkerSettings()
         self.facts = Facts()
         self.id = new_worker_id("orchestrations" in self.roles)
-        self._apps = apps
-        self._code = Code(apps)
+        self._code = Code(self._apps)
         self._queues = self._code.queues(_checked_queues(task_queues))
         self._store: Store | None = None
         self._owns_store = True
+        self._clock = StoreClock()
         self._stop = asyncio.Event()
+        self._running = False
         self._death: WorkerStopped | None = None
 
     @classmethod
@@ -102,8 +112,7 @@ class Worker:
     ) -> Self:
         """A worker over a store that the caller has opened and will close; it goes by the store's `consumer`, which
         ends in "-activities" for a worker that takes no turns."""
-        together = [apps] if isinstance(apps, App) else apps
-        worker = cls(*together, hub=store.hub, roles=roles, task_queues=task_queues, settings=settings)
+        worker = cls(apps, hub=store.hub, roles=roles, task_queues=task_queues, settings=settings)
         if store.consumer.endswith(NO_TURNS) != worker.id.endswith(NO_TURNS):
             raise CallerError(f"consumer {store.consumer!r}: the suffix {NO_TURNS!r} says that a worker takes no turns")
         worker.id = store.consumer
@@ -146,6 +155,29 @@ class Worker:
         """Finish what is running, hand back the rest, and let `run` return; see `drain_timeout_ms`."""
         self._stop.set()
 
+    @property
+    def is_running(self) -> bool:
+        """True while it works: between the beginning of `run` and its end."""
+        return self._running
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """Open the worker, and let it work in the background for as long as the block lasts; then it stops, as after
+        `stop`. An error of the block ends it at once. When it dies, the block is cancelled, and `WorkerStopped` raised.
+        """
+        async with self:
+            work = asyncio.get_running_loop().create_task(self.run())
+            with anyio.CancelScope() as block:
+                work.add_done_callback(lambda work: block.cancel() if _died(work) else None)
+                try:
+                    yield self
+                except BaseException:
+                    work.cancel()
+                    await asyncio.wait([work])
+                    raise
+            self.stop()
+            await work
+
     async def run(self) -> None:
         """Work until `stop` is called, or until cancelled. Raises `WorkerStopped` when one of its roles dies."""
         if self._store is None:
@@ -154,16 +186,18 @@ class Worker:
             store=PatientStore(self._store, self.settings, self.facts),
             settings=self.settings,
             facts=self.facts,
-            clock=StoreClock(),
+            clock=self._clock,
             ownership=Ownership(self.id, self._store.partitions),
             holdings=Holdings(),
             reception=Reception(),
         )
         thread = TurnThread(self._code, self.settings)
         cache = ReplayCache(self.settings.cache_instances, self.settings.cache_bytes, self.facts)
+        self._running = True
         try:
             await self._work(common, thread, cache)
         finally:
+            self._running = False
             await thread.close(cache.clear())
         if self._death is not None:
             raise self._death
@@ -222,13 +256,14 @@ class Worker:
         return Parts(common, membership, ends, outbox, pipeline, activities, cancellations), roles
 
 
-def _split(arguments: Sequence[App | str | None]) -> tuple[list[App], str | None]:
-    apps = [argument for argument in arguments if isinstance(argument, App)]
-    rest = arguments[len(apps) :]
-    if not apps or len(rest) > 1 or any(isinstance(argument, App) for argument in rest):
-        raise CallerError(f"Worker{tuple(arguments)!r}: give one App or several, then the address of the store")
-    address = rest[0] if rest else None
-    return apps, None if isinstance(address, App) else address
+def _checked_apps(apps: object, address: object) -> Sequence[App]:
+    given: Sequence[object] = list(cast("Sequence[object]", apps)) if isinstance(apps, list | tuple) else [apps]
+    found = [app for app in given if isinstance(app, App)]
+    if not found or len(found) < len(given) or not isinstance(address, str | None):
+        raise CallerError(
+            f"Worker({apps!r}, {address!r}): give one App, or a list of them, and then the address of the store"
+        )
+    return found
 
 
 def _common_name(apps: Sequence[App]) -> str:
@@ -256,6 +291,10 @@ def _first(error: Exception) -> Exception:
     if isinstance(error, ExceptionGroup):
         return _first(cast("ExceptionGroup[Exception]", error).exceptions[0])
     return error
+
+
+def _died(work: asyncio.Task[None]) -> bool:
+    return not work.cancelled() and work.exception() is not None
 
 
 async def _close(store: Store) -> None:

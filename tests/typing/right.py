@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import NoReturn, assert_type
 
 from pydantic import BaseModel
 
-from redurable import ActivityContext, App, Backoff, Client, Handle, OrchestrationContext, RetryPolicy, Worker
+from redurable import (
+    ActivityContext,
+    App,
+    Backoff,
+    Client,
+    Handle,
+    HttpResponse,
+    OrchestrationContext,
+    RetryPolicy,
+    Worker,
+    activity,
+)
 from redurable.core.events import HistoryRow
 
 
@@ -55,6 +67,32 @@ async def charge(order: Order, currency: str = "EUR") -> Receipt:
 @app.activity
 def import_file(path: str, *, instance_id: str = "") -> int:
     return 1
+
+
+class Payments(ABC):
+    @activity
+    @abstractmethod
+    async def pay(self, order: Order, currency: str = "EUR") -> Receipt: ...
+
+    @activity(name="Refund", task_queue="payments")
+    def refund(self, receipt: Receipt) -> int:
+        return receipt.total
+
+
+class Gateway(Payments):
+    @activity
+    async def pay(self, order: Order, currency: str = "EUR") -> Receipt:
+        return Receipt(total=1)
+
+
+@app.orchestrator
+async def pays(ctx: OrchestrationContext, order: Order) -> int:
+    receipt = await ctx.call_activity(Payments.pay, order, currency="USD")
+    assert_type(receipt, Receipt)
+    assert_type(await ctx.call_activity(Gateway.pay.options(task_queue="vip"), order), Receipt)
+    assert_type(await Gateway().pay(order), Receipt)
+    assert_type(Gateway().refund(receipt), int)
+    return await ctx.call_activity(Payments.refund, receipt)
 
 
 @app.orchestrator
@@ -115,6 +153,10 @@ async def everything(ctx: OrchestrationContext, order: Order) -> Receipt:
         await ctx.join(ctx.call_activity(validate, order), ctx.call_activity(charge, order)), list[Order | Receipt]
     )
     ctx.logger.info("%s %s", ctx.random.random(), ctx.new_uuid())
+    ctx.get_logger("audit").info("%s %s", ctx.tags["tenant"], ctx.memo)
+    answer = await ctx.call_http("POST", "https://shop.example", content=order, timeout=timedelta(seconds=5))
+    assert_type(answer, HttpResponse)
+    assert_type((answer.status, answer.headers, answer.content), tuple[int, dict[str, str], str])
     return await process(ctx, order)
 
 
@@ -122,7 +164,13 @@ async def main(client: Client, order: Order) -> None:
     assert_type(await client.start(process, order), Handle[Receipt])
     assert_type(await client.start(process, order, fast=True), Handle[Receipt])
     handle = await client.start(
-        process, order, instance_id="order-42", on_conflict="use-existing", delay=timedelta(minutes=5), tags={"t": "a"}
+        process,
+        order,
+        instance_id="order-42",
+        on_conflict="use-existing",
+        delay=timedelta(minutes=5),
+        tags={"t": "a"},
+        memo=[1],
     )
     assert_type(handle, Handle[Receipt])
     assert_type(await handle.result(timeout=30), Receipt)
@@ -143,3 +191,8 @@ async def connect() -> None:
         assert_type(client, Client)
     async with Worker(app, "redis://localhost:6379", hub="orders", roles={"activities"}) as worker:
         assert_type(worker, Worker)
+    app.include(App("billing"))
+    app.add_activities(Gateway())
+    app.scan("shop")
+    async with Worker([app, App("more")], hub="orders").running() as worker:
+        assert_type(worker.is_running, bool)

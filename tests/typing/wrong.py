@@ -7,7 +7,7 @@ Which rule refuses a line is pyright's business and changes with its version, so
 from __future__ import annotations
 
 from redurable import App, Client, OrchestrationContext, RetryPolicy
-from tests.typing.right import Order, charge, import_file, process
+from tests.typing.right import Gateway, Order, Payments, charge, import_file, process
 
 app = App("wrong")
 
@@ -22,6 +22,9 @@ async def calls(ctx: OrchestrationContext, order: Order) -> None:
     charge.options(task_que="v")  # pyright: ignore
     charge.options(start_to_close_timeout=1)  # pyright: ignore
     len(await ctx.call_activity(import_file, "p"))  # pyright: ignore
+    await ctx.call_activity(Payments.pay, "x")  # pyright: ignore
+    await ctx.call_activity(Payments.pay, order, currrency="x")  # pyright: ignore
+    await ctx.call_activity(Gateway().pay, order)  # pyright: ignore
 
 
 async def children(ctx: OrchestrationContext, order: Order) -> None:

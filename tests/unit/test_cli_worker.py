@@ -99,6 +99,6 @@ def test_a_store_that_refuses_is_one_line_and_exit_code_1(monkeypatch: pytest.Mo
 def test_label_values_are_what_the_app_registers_and_the_worker_serves() -> None:
     app = module.load_app("shop_of_fakes:app")
     names = module.names_of(app, None)
-    assert (names.orchestrators, names.activities) == ({"hello"}, {"charge"})
+    assert (names.orchestrators, names.activities) == ({"hello"}, {"charge", "redurable.http"})
     assert names.queues == {"payments", "default"}
     assert module.names_of(app, {"vip"}).queues == {"vip"}

@@ -44,6 +44,8 @@ def test_the_limit_is_one_mebibyte_unless_the_environment_says_more(monkeypatch:
             {b"start": b"P", b"args": b"[" + json_of(500) + b"]", b"kwargs": b'{"a":' + json_of(495) + b"}"},
             "fields 'args' and 'kwargs': 1,003 bytes of payload",
         ),
+        ({b"start": b"P", b"tags": b'{"a":' + OVER + b"}"}, "field 'tags': 1,007 bytes of tags"),
+        ({b"start": b"P", b"memo": OVER}, "field 'memo': 1,001 bytes of payload"),
     ],
 )
 def test_what_is_too_large_is_named(fields: Fields, what: str) -> None:

@@ -8,7 +8,8 @@ import sys
 import redurable
 
 NAMES = """
-App OrchestrationContext ActivityContext RetryPolicy Backoff Orchestrator Activity AsyncActivity SyncActivity
+App activity OrchestrationContext ActivityContext HttpResponse RetryPolicy Backoff
+Orchestrator Activity AsyncActivity SyncActivity
 Worker WorkerSettings
 Client Handle Status PendingActivity RuntimeStatus Failure
 RedurableError

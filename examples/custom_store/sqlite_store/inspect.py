@@ -6,7 +6,7 @@ from msgspec import Raw, json
 
 from redurable.core.codec import Unreadable, decode_event, decode_start
 from redurable.core.events import Event, ExecutionStarted
-from redurable.core.values import RuntimeStatus
+from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
 from redurable.store.port import Change, Snapshot
 
@@ -36,6 +36,7 @@ def _snapshot(db: Database, instance: str, record: Row) -> Snapshot:
         updated_at=record["updated"],
         parent=origin.parent if origin else None,
         tags=origin.tags if origin else {},
+        memo=origin.memo if origin else ABSENT,
         start=start,
         first=first,
         last=last,

@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from redurable.core.codec import Unreadable, decode_event, decode_start
 from redurable.core.events import Event, ExecutionStarted
-from redurable.core.values import RuntimeStatus
+from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
 from redurable.store.memory.state import Instance, MemoryHub, Partition
 from redurable.store.memory.streams import format_id, parse_id
@@ -39,6 +39,7 @@ def _snapshot(partition: Partition, instance: str, record: Instance) -> Snapshot
         updated_at=record.updated,
         parent=origin.parent if origin else None,
         tags=origin.tags if origin else {},
+        memo=origin.memo if origin else ABSENT,
         start=start,
         first=first,
         last=_event(history[-1]) if history else None,

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from redurable.core.codec import Unreadable, decode_event, decode_start
 from redurable.core.events import Event, ExecutionStarted
 from redurable.core.messages import StartExecution
-from redurable.core.values import RuntimeStatus
+from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
 from redurable.store.port import Change, Snapshot
 from redurable.store.redis.lane import Lane
@@ -58,6 +58,7 @@ def _snapshot(instance: str, reply: list[Any]) -> Snapshot:
         updated_at=int(updated),
         parent=origin.parent if origin else None,
         tags=origin.tags if origin else {},
+        memo=origin.memo if origin else ABSENT,
         start=start,
         first=first,
         last=_event(newest),

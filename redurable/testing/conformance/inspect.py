@@ -23,13 +23,14 @@ class TestInspect:
     async def test_a_pending_instance(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         parent = Parent("mother", "m1", 4)
-        start = StartExecution(name="Demo", execution="x1", parent=parent, tags={"tenant": "acme"})
+        tags, memo = {"tenant": "acme"}, Raw(b'{"deal":7}')
+        start = StartExecution(name="Demo", execution="x1", parent=parent, tags=tags, memo=memo)
         await store.send([Outgoing("one", start), Outgoing("one", scenes.event())])
         snapshot = await store.get("one")
         assert snapshot is not None
         assert (snapshot.instance, snapshot.name, snapshot.execution, snapshot.number) == ("one", "Demo", "x1", 1)
         assert (snapshot.status, snapshot.start) == (RuntimeStatus.PENDING, start)
-        assert (snapshot.parent, snapshot.tags) == (parent, {"tenant": "acme"})
+        assert (snapshot.parent, snapshot.tags, snapshot.memo) == (parent, tags, memo)
         assert (snapshot.first, snapshot.last, snapshot.length, snapshot.unread) == (None, None, 0, 1)
         assert (snapshot.custom_status, snapshot.quarantined) == (None, "")
         assert snapshot.created_at == snapshot.updated_at
@@ -39,7 +40,8 @@ class TestInspect:
         store = await store_factory.store("w1")
         delivery = await scenes.begin(store)
         await store_factory.advance(2)
-        first = ExecutionStarted(at=1, name="Demo", execution="x1", parent=Parent("mother", "m1", 4), tags={"a": "b"})
+        parent, memo = Parent("mother", "m1", 4), Raw(b'{"deal":7}')
+        first = ExecutionStarted(at=1, name="Demo", execution="x1", parent=parent, tags={"a": "b"}, memo=memo)
         end = ExecutionCompleted(at=2, result=Raw(b'"done"'), commit="h1")
         commit = scenes.turn(delivery, "h1", status=RuntimeStatus.COMPLETED)
         await scenes.accept(store, msgspec.structs.replace(commit, events=(first, end)))
@@ -51,7 +53,7 @@ class TestInspect:
             first,
             end,
         )
-        assert (snapshot.parent, snapshot.tags) == (Parent("mother", "m1", 4), {"a": "b"})
+        assert (snapshot.parent, snapshot.tags, snapshot.memo) == (parent, {"a": "b"}, memo)
         assert snapshot.updated_at > snapshot.created_at
 
     async def test_a_history_comes_in_pages(self, store_factory: StoreFactory) -> None:

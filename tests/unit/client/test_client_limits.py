@@ -43,6 +43,7 @@ TOO_LARGE: list[tuple[Call, str]] = [
         lambda client: client.start("process", tags={"t": "x" * 100}),
         "orchestrator 'process': 101 bytes of tags",
     ),
+    (lambda client: client.start("process", memo=OVER), "orchestrator 'process': 101 bytes of memo"),
     (lambda client: client.raise_event("one", "Go", OVER), "event 'Go': 101 bytes of data"),
     (lambda client: client.terminate("one", "x" * 101), "terminate(): 101 bytes of reason"),
     (lambda client: client.suspend("one", "x" * 101), "suspend(): 101 bytes of reason"),

@@ -166,7 +166,8 @@ def test_queues_come_from_the_code_or_are_chosen() -> None:
     assert load.name == "load"
     assert code.queues(None) == {"payments": frozenset({True}), "default": frozenset({False})}
     assert code.queues(["vip"]) == {"vip": frozenset({True, False})}
-    assert Code([App("empty")]).queues(["vip"]) == {}
+    empty = Code([App("empty")])
+    assert (empty.queues(None), empty.queues(["vip"])) == ({"default": frozenset({True})}, {"vip": frozenset({True})})
 
 
 def test_two_apps_with_one_name_are_refused() -> None:
@@ -184,13 +185,13 @@ def test_a_worker_says_what_is_wrong_with_its_arguments() -> None:
     app = App("orders")
     assert Worker(app).hub == "orders"
     assert Worker(app, "memory://", hub="other").hub == "other"
-    assert Worker(app, App("more"), None, hub="x").hub == "x"
-    with pytest.raises(CallerError, match="give one App or several"):
-        Worker("redis://localhost")
-    with pytest.raises(CallerError, match="give one App or several"):
-        Worker(app, "redis://localhost", app)
+    assert Worker([app, App("more")], None, hub="x").hub == "x"
+    wrong: list[tuple[Any, ...]] = [("redis://localhost",), (app, App("more")), ([],), ([app, "redis://localhost"],)]
+    for arguments in wrong:
+        with pytest.raises(CallerError, match="give one App, or a list of them, and then the address"):
+            Worker(*arguments)
     with pytest.raises(CallerError, match="the apps more, orders have different default hubs"):
-        Worker(app, App("more"))
+        Worker([app, App("more")])
     with pytest.raises(CallerError, match=r"roles \['everything'\]: choose one or both"):
         Worker(app, roles={"everything"})
     with pytest.raises(CallerError, match="task_queues='vip' is one text"):
