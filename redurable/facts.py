@@ -62,7 +62,7 @@ class TimersFired(Struct, frozen=True):
 
 
 class MessagesRelayed(Struct, frozen=True):
-    """Messages handed on; via: outbox | intake."""
+    """Messages handed on; via: outbox | intake | answers."""
 
     via: str
     count: int

@@ -5,6 +5,12 @@
     complete TOKEN [result JSON]           fail TOKEN [error TYPE] [message TEXT] [final 1]
     heartbeat TOKEN [details JSON]                                 (these three: intake only, and without `instance`)
 
+and into the answers of a partition, by whoever runs activities there (`core.answers`):
+
+    complete TASK [result JSON]            fail TASK [error TYPE] [message TEXT] [stack TEXT] [final 1] [retry-after MS]
+    heartbeat TASK [details JSON]          hand-back TASK [details JSON]         refuse TASK
+                                                                   (all five with `queue NAME` and `worker NAME`)
+
 The intake's entries also carry `instance ID`; in a mailbox that field is allowed and ignored. Payloads (`data`,
 `input`, `args` with `kwargs`, `tags`, `memo`, a REASON, `result`, `message`, `details`) have at most `limit` bytes;
 redurable's own entries were measured by who sent them.
@@ -18,10 +24,12 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from redurable.core.answers import Answer, AnswerKind
 from redurable.core.codec import Unreadable, decode_message
 from redurable.core.completion import Completion
 from redurable.core.ids import check_id, check_instance_id, check_name
 from redurable.core.messages import Cancel, Malformed, Message, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.retry import LONGEST_MS
 from redurable.core.sizes import UNLIMITED, brief, check_nesting, check_size
 from redurable.core.tokens import read_token
 from redurable.core.values import ABSENT, NULL, Arguments, Failure
@@ -34,6 +42,7 @@ T = TypeVar("T")
 
 _MAILBOX_KINDS = (b"event", b"terminate", b"cancel", b"suspend", b"resume")
 _TOKEN_KINDS = (b"complete", b"fail", b"heartbeat")
+_ANSWER_KINDS = tuple(kind.value.encode() for kind in AnswerKind)
 _MOST_REASON = 500
 _args = msgspec.json.Decoder(tuple[Raw, ...])
 _kwargs = msgspec.json.Decoder(dict[str, Raw])
@@ -77,6 +86,14 @@ def read_intake(
             message = msgspec.structs.replace(message, id=f"intake:{entry_id}")
         return Intake(target, message)
     except (Unreadable, InvalidName, InvalidPayload, InvalidToken) as error:
+        return malformed(str(error), fields, limit)
+
+
+def read_answer(fields: Mapping[bytes, bytes], limit: int = UNLIMITED) -> Answer | Malformed:
+    """Read what a foreign worker says of a task."""
+    try:
+        return _answer(fields, limit)
+    except (Unreadable, InvalidName, InvalidPayload) as error:
         return malformed(str(error), fields, limit)
 
 
@@ -131,6 +148,41 @@ def _completion(fields: Mapping[bytes, bytes], limit: int) -> Completion:
             return Completion(
                 token, details=_json(fields[b"details"], "details", limit) if b"details" in fields else ABSENT
             )
+
+
+def _answer(fields: Mapping[bytes, bytes], limit: int) -> Answer:
+    kinds = [kind for kind in _ANSWER_KINDS if kind in fields]
+    if len(kinds) != 1:
+        found = ", ".join(name.decode(errors="replace") for name in fields)
+        raise Unreadable(f"fields [{found}]: an answer has exactly one of {', '.join(AnswerKind)}")
+    kind = AnswerKind(kinds[0].decode())
+    task = check_name(_text(fields[kinds[0]], kind), "task")
+    queue = check_name(_text(fields.get(b"queue", b""), "queue"), "task queue")
+    worker = check_name(_text(fields.get(b"worker", b""), "worker"), "worker")
+    details = _json(fields[b"details"], "details", limit) if b"details" in fields else ABSENT
+    answer = Answer(kind, task, queue, worker, details=details)
+    if kind is AnswerKind.COMPLETE:
+        return msgspec.structs.replace(answer, result=_json(fields.get(b"result", b"null"), "result", limit))
+    if kind is AnswerKind.FAIL:
+        final = fields.get(b"final", b"") not in (b"", b"0")
+        return msgspec.structs.replace(answer, failure=_failure(fields, limit), final=final, wait_ms=_wait(fields))
+    return answer
+
+
+def _failure(fields: Mapping[bytes, bytes], limit: int) -> Failure:
+    name = check_name(_text(fields.get(b"error", b"Error"), "error"), "error")
+    message, stack = fields.get(b"message", b""), fields.get(b"stack", b"")
+    check_size("fields 'message' and 'stack'", "text", len(message) + len(stack), limit)
+    return Failure(name, _text(message, "message"), _text(stack, "stack"))
+
+
+def _wait(fields: Mapping[bytes, bytes]) -> int | None:
+    asked = fields.get(b"retry-after")
+    if asked is None:
+        return None
+    if not asked.isdigit() or len(asked) > len(str(LONGEST_MS)) or int(asked) > LONGEST_MS:
+        raise Unreadable(f"field 'retry-after' is {asked[:40]!r}: send milliseconds, at most {LONGEST_MS}")
+    return int(asked)
 
 
 def _message(fields: Mapping[bytes, bytes], limit: int) -> Message:

@@ -17,7 +17,10 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt
 from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, ActivityStopped, StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
-from redurable.store.unknown import Unclaimed, UnknownInstance
+from redurable.store.hearing import Answered, Heard
+from redurable.store.membership import Membership
+from redurable.store.routing import Relayed, Routed
+from redurable.store.unknown import UnknownInstance
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
@@ -172,28 +175,6 @@ class CanceledCalls(Struct, frozen=True):
     seqs: tuple[int, ...]
 
 
-class Membership(Struct, frozen=True):
-    """The workers of the hub whose heartbeat is fresh."""
-
-    now: int
-    workers: tuple[str, ...]
-
-
-class Routed(Struct, frozen=True):
-    """How many intake entries were delivered (or kept for their instance), and how many went to the dead letters."""
-
-    delivered: int = 0
-    dead: int = 0
-    unclaimed: Unclaimed = Unclaimed()
-
-
-class Relayed(Struct, frozen=True):
-    """How many entries left an outbox."""
-
-    count: int = 0
-    unclaimed: Unclaimed = Unclaimed()
-
-
 class Store(Protocol):
     """The hot verbs. Errors: `StoreUnavailable` (repeat it), `StoreRefused` (a person must act; its subclass
     `StoreDamaged`: another program wrote over a key, and the error names it).
@@ -321,6 +302,18 @@ class Store(Protocol):
 
     async def route(self, count: int, block_ms: int) -> Routed:
         """Deliver a prefix of the hub's intake, each entry once whoever calls."""
+        ...
+
+    async def hear(self, partitions: Sequence[int], count: int, block_ms: int) -> Heard:
+        """Read about `count` answers of foreign workers, waiting up to `block_ms` for the first: see `Heard`."""
+        ...
+
+    async def forget(self, heard: Sequence[Answered]) -> None:
+        """Delete answers that were dealt with: their attempts are ended by `complete`, or came too late."""
+        ...
+
+    async def served(self) -> tuple[str, ...]:
+        """The task queues that foreign workers say they serve."""
         ...
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:

@@ -18,6 +18,8 @@ from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
 from redurable.errors import StoreDamaged, StoreUnavailable
 from redurable.facts import Facts, StoreFaulted
 from redurable.settings import WorkerSettings
+from redurable.store.hearing import Answered, Heard
+from redurable.store.membership import Membership
 from redurable.store.port import (
     CanceledCalls,
     Committed,
@@ -25,16 +27,14 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
-    Membership,
     Reclaimed,
-    Relayed,
-    Routed,
     Store,
     TaskDemand,
     TaskEnd,
     TaskLease,
     Upcoming,
 )
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
 log = logging.getLogger("redurable.worker")
@@ -118,6 +118,15 @@ class PatientStore:
 
     async def route(self, count: int, block_ms: int) -> Routed:
         return await self._look("route", lambda: self._store.route(count, block_ms), Routed(), block_ms)
+
+    async def hear(self, partitions: Sequence[int], count: int, block_ms: int) -> Heard:
+        return await self._look("hear", lambda: self._store.hear(partitions, count, block_ms), Heard(), block_ms)
+
+    async def forget(self, heard: Sequence[Answered]) -> None:
+        await self._look("forget", lambda: self._store.forget(heard), None)
+
+    async def served(self) -> tuple[str, ...]:
+        return await self._look("served", lambda: self._store.served(), ())
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         return await self._look("sweep", lambda: self._store.sweep(partition, cursor, count), ("", 0))

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from redurable.authoring.activity_context import Pulse
 from redurable.authoring.failures import failure_of, retry_after_of
 from redurable.core import limits
+from redurable.core.answers import Answer, AnswerKind
 from redurable.core.attempts import Sequel, after, call_failed, succeeded, wait_before_next
 from redurable.core.completion import hold, ran_out_of_time
 from redurable.core.messages import ActivityStopped
@@ -165,6 +166,27 @@ def put_back(lease: TaskLease, now: float) -> Verdict:
         since = _waits_since(lease)
         task, delay = replace(task, waiting_since=since), min(delay, ceil(since + limit - now))
     return TaskEnd(lease, retry=task, delay_ms=delay), "error"
+
+
+def answered(lease: TaskLease, answer: Answer, now: float) -> Verdict:
+    """A foreign worker says what became of a task that it held, and that is no sign of life only. When it began is not
+    known: `started` is the earliest moment at which it can have."""
+    task = lease.task
+    if task.held is not None:
+        return not_completed(lease, now)
+    if answer.kind is AnswerKind.REFUSE:
+        return put_back(lease, now)
+    details = next((known for known in (answer.details, lease.heartbeat) if known is not ABSENT), task.heartbeat)
+    if answer.kind is AnswerKind.HAND_BACK:
+        delay = 1 if task.options.timeouts.schedule_to_start else 0
+        return TaskEnd(lease, retry=replace(task, heartbeat=details, waiting_since=0), delay_ms=delay), "lost"
+    if answer.failure is None:
+        return _end(lease, succeeded(task, answer.result, answer.worker, lease.queued_at)), "ok"
+    failure = replace(answer.failure, attempts=task.attempt)
+    attempt = Attempt(task.attempt, Ending.FAILED, answer.worker, lease.queued_at, round(now), failure)
+    final = answer.final or failure.type in task.options.retry.non_retryable
+    delay = None if final else wait_before_next(task, answer.wait_ms)
+    return _end(lease, after(task, attempt, failure, delay, details)), "non_retryable" if final else "error"
 
 
 def _waits_since(lease: TaskLease) -> int:

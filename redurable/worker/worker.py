@@ -37,6 +37,7 @@ from redurable.worker.common import Common, log
 from redurable.worker.completions import Completions
 from redurable.worker.drain import Parts, drain
 from redurable.worker.ends import Ends
+from redurable.worker.foreign import Foreign
 from redurable.worker.holdings import Holdings
 from redurable.worker.intake import Intake
 from redurable.worker.janitor import Janitor
@@ -249,6 +250,7 @@ class Worker:
         if pipeline is not None:
             roles += [Lane(common, pipeline, number) for number in range(self.settings.lanes)]
             roles += [Stealing(common, pipeline), outbox, retention, Intake(common), Sweeper(common)]
+            roles.append(Foreign(common, timers, self._queues if tasks else ()))
         cancellations = None
         if activities is not None:
             cancellations = Cancellations(common, activities)

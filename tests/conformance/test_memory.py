@@ -42,6 +42,12 @@ class MemoryFactory(StoreFactory):
     async def xadd_task(self, partition: int, queue: str, fields: Mapping[bytes, bytes]) -> str:
         return self._hub.partitions[partition].queue(queue).append(self._now, fields)
 
+    async def xadd_answer(self, partition: int, fields: Mapping[bytes, bytes]) -> str:
+        return self._hub.partitions[partition].answers.append(self._now, fields)
+
+    async def serve_queue(self, queue: str) -> None:
+        self._hub.served.add(queue)
+
     async def lose_ready(self, partition: int, entry_id: str) -> None:
         ready = self._hub.partitions[partition].ready
         ready.acknowledge(entry_id)

@@ -66,6 +66,12 @@ class RedisFactory(StoreFactory):
     async def xadd_task(self, partition: int, queue: str, fields: Mapping[bytes, bytes]) -> str:
         return await self._xadd(self._keys.partition(partition).queue(queue), fields)
 
+    async def xadd_answer(self, partition: int, fields: Mapping[bytes, bytes]) -> str:
+        return await self._xadd(self._keys.partition(partition).answers, fields)
+
+    async def serve_queue(self, queue: str) -> None:
+        await self._lane.call("SADD", self._keys.hub.queues, queue)
+
     async def lose_ready(self, partition: int, entry_id: str) -> None:
         ready = self._keys.partition(partition).ready
         await self._lane.call("XACK", ready, "w", entry_id)

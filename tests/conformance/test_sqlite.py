@@ -71,6 +71,12 @@ class SqliteFactory(StoreFactory):
             *(partition, queue, write_fields(fields), self.now),
         )
 
+    async def xadd_answer(self, partition: int, fields: Mapping[bytes, bytes]) -> str:
+        return self.write("INSERT INTO answers (partition, fields) VALUES (?, ?)", partition, write_fields(fields))
+
+    async def serve_queue(self, queue: str) -> None:
+        self.write("INSERT INTO served VALUES (?)", queue)
+
     async def lose_ready(self, partition: int, entry_id: str) -> None:
         self.write("DELETE FROM ready WHERE partition = ? AND id = ?", partition, int(entry_id))
 

@@ -30,7 +30,7 @@ class Block(Struct, frozen=True):
 def documents() -> list[Path]:
     """Every Markdown file that users and contributors read."""
     found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
-    return sorted(found)
+    return sorted(path for path in found if "node_modules" not in path.parts)
 
 
 def name(document: Path) -> str:

@@ -14,7 +14,8 @@ import pytest
 from examples.custom_store.sqlite_store import SqliteStore, database, open_store
 from redurable.core.delivery import Outcome, Timer
 from redurable.errors import StoreFull, StoreRefused, StoreUnavailable
-from redurable.store.port import Reclaimed, Routed
+from redurable.store.port import Reclaimed
+from redurable.store.routing import Routed
 from redurable.testing.conformance import scenes
 from tests.conformance.test_sqlite import SqliteFactory
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from redurable import App, Client, OrchestrationContext, RetryPolicy, Worker
 from redurable.core.codec import Unreadable, decode_task
-from redurable.core.foreign import Intake, read_intake, read_mail
+from redurable.core.foreign import Intake, read_answer, read_intake, read_mail
 from redurable.core.messages import Malformed, Terminate
 from redurable.settings import WorkerSettings
 from redurable.store.redis.store import RedisStore, redis_store
@@ -55,9 +55,10 @@ QUICK = WorkerSettings(
 )
 
 Fields = dict[bytes, bytes]
-Place = Literal["intake", "mailbox", "ready", "tasks"]
+Place = Literal["intake", "mailbox", "ready", "tasks", "answers"]
 
 _words = ["event", "data", "id", "m", "terminate", "suspend", "resume", "instance", "start", "input", "args", "kwargs"]
+_words += ["complete", "fail", "heartbeat", "refuse", "queue", "worker"]
 _names = st.sampled_from([word.encode() for word in [*_words, "i", "t", "o", "reason", "at", "position", "dead", "d"]])
 _values = st.one_of(
     st.binary(max_size=12),
@@ -65,7 +66,7 @@ _values = st.one_of(
     st.text(max_size=6).map(lambda text: text.encode(errors="replace")),
 )
 _fields = st.dictionaries((_names | st.binary(max_size=6)).filter(lambda name: name != MARK), _values, max_size=5)
-_places: st.SearchStrategy[Place] = st.sampled_from(["intake", "mailbox", "ready", "tasks"])
+_places: st.SearchStrategy[Place] = st.sampled_from(["intake", "mailbox", "ready", "tasks", "answers"])
 entries = st.lists(st.tuples(_places, _fields), min_size=20, max_size=60)
 
 
@@ -124,6 +125,8 @@ def _is_malformed(place: Place, fields: Fields) -> bool:
             return isinstance(read_mail(fields), Malformed)
         case "ready":
             return instance_of([part for pair in fields.items() for part in pair]) is None
+        case "answers":
+            return isinstance(read_answer(fields), Malformed)
         case "tasks":
             try:
                 decode_task(fields.get(b"t", b""))
@@ -144,6 +147,7 @@ async def _write(store: RedisStore, place: Place, fields: Fields) -> None:
         "intake": store.layout.hub.intake,
         "mailbox": store.mailbox_key(TARGET),
         "ready": keys.ready,
+        "answers": keys.answers,
         "tasks": keys.queue("default"),
     }[place]
     await store.lane.call("XADD", key, "*", *(part for pair in fields.items() for part in pair))

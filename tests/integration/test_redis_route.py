@@ -14,10 +14,11 @@ from redis import Redis
 from redurable.core.messages import Malformed, RaiseEvent, StartExecution, Terminate
 from redurable.core.tokens import Token, write_token
 from redurable.errors import StoreDamaged
-from redurable.store.port import Routed, TaskDemand
+from redurable.store.port import TaskDemand
 from redurable.store.redis.relay import INTAKE, bury, deliver, split_intake
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.store.redis.tokens import settle_from_intake
+from redurable.store.routing import Routed
 from redurable.testing.conformance import scenes
 from tests.support.redis_state import letters, mails, relay_all, set_field, start
 from tests.support.servers import Server

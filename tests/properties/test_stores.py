@@ -16,10 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from msgspec import Raw
 from msgspec.structs import replace
 
+from redurable.core.answers import AnswerKind
 from redurable.core.completion import Completion, hold
 from redurable.core.delivery import Outgoing, Position, TurnCommit
 from redurable.core.tokens import Token
 from redurable.core.values import Failure
+from redurable.store.hearing import Answered
 from redurable.store.port import StartRequest, TaskDemand, TaskEnd, TaskLease, Underway
 from redurable.store.redis.channel import channel_factory
 from redurable.store.redis.lane import Lane
@@ -247,6 +249,15 @@ class Stores(RuleBasedStateMachine):
     def route(self, count: int) -> None:
         self.twins.same(lambda store: store.route(count, 0))
 
+    @rule(number=partitions, forget=st.booleans())
+    def hear(self, number: int, forget: bool) -> None:
+        pairs = self.twins.workers[0]
+        one, two = self.twins.run(pairs.ask(lambda store, _: store.hear([number], 100, 0)))
+        assert (one.heartbeats, one.dead) == (two.heartbeats, two.dead)
+        assert [_told(item) for item in one.answers] == [_told(item) for item in two.answers]
+        if forget:
+            self.twins.run(pairs.ask(lambda store, at: store.forget((one, two)[at].answers)))
+
     @rule()
     def sweep(self) -> None:
         self.twins.same(scenes.sweep)
@@ -273,6 +284,12 @@ class Stores(RuleBasedStateMachine):
     @rule(number=partitions, queue=st.sampled_from(QUEUES), fields=st.sampled_from([{b"x": b"y"}, {b"t": b"{}"}]))
     def foreign_task(self, number: int, queue: str, fields: Fields) -> None:
         self.twins.xadd_task(number, queue, fields)
+
+    @rule(worker=workers, chosen=picks, verb=st.sampled_from([*AnswerKind, "nonsense"]))
+    def foreign_answer(self, worker: int, chosen: list[int], verb: str) -> None:
+        """Of tasks that this worker holds, or held, or that somebody else does."""
+        for one, two in _pick(self.twins.workers[worker].leases, chosen):
+            self.twins.xadd_answer(worker, verb, one, two)
 
     @rule(instance=instances, which=st.integers(0, 5))
     def delete_mail(self, instance: str, which: int) -> None:
@@ -321,6 +338,12 @@ def _completion(hub: str, lease: TaskLease, said: str, forged: dict[str, Any]) -
         "details": {"details": Raw(b"[7]")},
     }
     return Completion(replace(token, **forged), **fields.get(said, {}))
+
+
+def _told(item: Answered) -> object:
+    """What is the same in both hubs."""
+    lease = None if item.lease is None else (item.lease.task, item.lease.heartbeat)
+    return item.answer.kind, item.answer.worker, lease
 
 
 def _stands(call: Underway | None) -> object:

@@ -14,7 +14,7 @@ from uuid import uuid4
 from redurable.errors import StoreRefused
 from redurable.store.memory import MemoryHub, MemoryStore
 from redurable.store.memory.streams import format_id
-from redurable.store.port import Hub
+from redurable.store.port import Hub, TaskLease
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import RedisStore
 from redurable.store.redis.wire import fields_of
@@ -84,6 +84,13 @@ class Twins:
         """Append to a task queue."""
         self.memory.partitions[number].queue(queue).append(self.now, fields)
         self.run(self._xadd(self.layout.partition(number).queue(queue), fields))
+
+    def xadd_answer(self, worker: int, verb: str, one: TaskLease, two: TaskLease) -> None:
+        """Say something of a task, as worker n, whoever holds it; the two hubs call it by ids of their own."""
+        beside = {b"queue": one.queue.encode(), b"worker": CONSUMERS[worker].encode(), b"details": b"[1]"}
+        said = [{verb.encode(): lease.id.encode() if verb != "nonsense" else b"", **beside} for lease in (one, two)]
+        self.memory.partitions[one.partition].answers.append(self.now, said[0])
+        self.run(self._xadd(self.layout.partition(two.partition).answers, said[1]))
 
     def xdel_mailbox(self, instance: str, which: int) -> None:
         """Delete an entry of a mailbox."""

@@ -9,10 +9,10 @@ from redurable.store.redis.keys import GROUP
 from redurable.store.redis.store import RedisStore
 from tests.support.processes import until
 
-_RECORDS = re.compile(r"(meta|marks|workers|feed|cancels|canceled|[ihecx]:.*)", re.DOTALL)
+_RECORDS = re.compile(r"(meta|marks|workers|queues|feed|cancels|canceled|[ihecx]:.*)", re.DOTALL)
 """What may stay: the hub's own data, watermarks, cancelled calls; per instance its hash, histories, custom status."""
 
-_EMPTY = re.compile(r"(ready|outbox|intake|tasks:.*)", re.DOTALL)
+_EMPTY = re.compile(r"(ready|outbox|intake|answers|tasks:.*)", re.DOTALL)
 """Streams that may stay, empty."""
 
 

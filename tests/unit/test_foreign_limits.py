@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redurable.core.foreign import Intake, malformed, read_intake, read_mail
+from redurable.core.foreign import Intake, malformed, read_answer, read_intake, read_mail
 from redurable.core.messages import Malformed, RaiseEvent
 from redurable.core.sizes import brief, call_size, tags_size
 from redurable.core.values import Arguments
@@ -22,6 +22,26 @@ def json_of(size: int) -> bytes:
 
 
 AT_LIMIT, OVER = json_of(LIMIT), json_of(LIMIT + 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({b"complete": b"1-1", b"result": OVER}, "field 'result': 1,001 bytes of payload"),
+        ({b"fail": b"1-1", b"message": b"x" * 900, b"stack": b"x" * 101}, "'message' and 'stack': 1,001 bytes of text"),
+        ({b"heartbeat": b"1-1", b"details": OVER}, "field 'details': 1,001 bytes of payload"),
+        ({b"complete": b"1" * 257}, "task name '111"),
+        ({b"refuse": b"1-1", b"worker": b"\xff"}, "field 'worker' is not UTF-8"),
+        ({b"refuse": b"1-1", b"worker": b""}, "worker name '' has 0 bytes"),
+        ({b"refuse": b"1-1", b"queue": b""}, "task queue name '' has 0 bytes"),
+        ({b"fail": b"1-1", b"error": b""}, "error name '' has 0 bytes"),
+        ({b"fail": b"1-1", b"retry-after": b"315360000001"}, "send milliseconds, at most 315360000000"),
+    ],
+)
+def test_answers_have_the_same_limits(fields: Fields, what: str) -> None:
+    read = read_answer({b"queue": b"q", b"worker": b"w", **fields}, LIMIT)
+    assert isinstance(read, Malformed)
+    assert what in read.reason
 
 
 def test_the_limit_is_one_mebibyte_unless_the_environment_says_more(monkeypatch: pytest.MonkeyPatch) -> None:

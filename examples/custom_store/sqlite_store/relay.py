@@ -13,7 +13,8 @@ from redurable.core.completion import LATE, Completion
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL, read_intake
 from redurable.core.messages import Malformed, RaiseEvent, StartExecution
-from redurable.store.port import Relayed, Routed, SendOutcome
+from redurable.store.port import SendOutcome
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import Unclaimed
 
 from .admission import Undeliverable, deliver

@@ -125,6 +125,17 @@ CREATE TABLE IF NOT EXISTS intake (             -- what other programs say
     fields TEXT NOT NULL CHECK (json_valid(fields) AND json_type(fields) = 'object')
 ) STRICT;
 
+CREATE TABLE IF NOT EXISTS answers (            -- what other programs say of tasks that they hold
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    partition INTEGER NOT NULL,
+    fields    TEXT NOT NULL CHECK (json_valid(fields) AND json_type(fields) = 'object')
+) STRICT;
+CREATE INDEX IF NOT EXISTS answers_of ON answers (partition, id);
+
+CREATE TABLE IF NOT EXISTS served (             -- task queues that other programs serve
+    queue TEXT PRIMARY KEY
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS dead_letters (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     fields TEXT NOT NULL

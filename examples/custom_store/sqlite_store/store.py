@@ -16,6 +16,8 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCom
 from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
 from redurable.errors import StoreRefused
+from redurable.store.hearing import Answered, Heard
+from redurable.store.membership import Membership
 from redurable.store.port import (
     CanceledCalls,
     Change,
@@ -24,10 +26,7 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
-    Membership,
     Reclaimed,
-    Relayed,
-    Routed,
     SendOutcome,
     Snapshot,
     StartOutcome,
@@ -38,9 +37,10 @@ from redurable.store.port import (
     Underway,
     Upcoming,
 )
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
-from . import admission, cancels, commits, inspect, leases, relay, tokens, turns, upkeep
+from . import admission, answers, cancels, commits, inspect, leases, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
 from .tasks import end_attempt, take_tasks
 from .timers import fire, upcoming
@@ -146,6 +146,20 @@ class SqliteStore:
 
     async def route(self, count: int, block_ms: int) -> Routed:
         return await self._wait(block_ms, lambda: self._write(relay.route, self.hub, count)) or Routed()
+
+    async def hear(self, partitions: Sequence[int], count: int, block_ms: int) -> Heard:
+        async def look() -> Heard | None:
+            # Most often there is nothing, and a look that writes would wake everybody who waits.
+            waiting = await self._read(answers.waiting, partitions)
+            return await self._write(answers.hear, partitions, count) if waiting else None
+
+        return await self._wait(block_ms, look) or Heard()
+
+    async def forget(self, heard: Sequence[Answered]) -> None:
+        await self._write(answers.forget, heard)
+
+    async def served(self) -> tuple[str, ...]:
+        return await self._read(answers.served)
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         return await self._write(upkeep.sweep, partition, cursor, count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from redurable.store.port import Membership
+from redurable.store.membership import Membership
 
 from .database import Database
 from .mailboxes import announce_mail, erase, find, finished, forget_expired

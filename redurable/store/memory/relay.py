@@ -22,7 +22,8 @@ from redurable.store.memory.letters import dead_fields, read_outbox
 from redurable.store.memory.state import MemoryHub
 from redurable.store.memory.streams import ZERO, Fields, Stream, StreamExhausted, StreamId, parse_id
 from redurable.store.memory.tokens import settle
-from redurable.store.port import Relayed, Routed, SendOutcome
+from redurable.store.port import SendOutcome
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import Unclaimed
 
 INTAKE = "in"

@@ -90,6 +90,7 @@ class Partition:
         self.cancels = Stream()
         self.canceled: dict[tuple[str, str, int], None] = {}
         """Calls that were cancelled: instance, execution, seq. The newest of them."""
+        self.answers = Stream()
         self.timers: dict[str, int] = {}
         self.retries: dict[str, bytes] = {}
         self.waits: dict[str, tuple[str, str]] = {}
@@ -204,6 +205,8 @@ class MemoryHub:
         self.marks: dict[str, StreamId] = {}
         self.workers: dict[str, int] = {}
         self.unknown = UnknownInstance()
+        self.served: set[str] = set()
+        """Task queues that foreign workers serve."""
         self._waiting: set[anyio.Event] = set()
 
     def of(self, instance: str) -> Partition:

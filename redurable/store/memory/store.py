@@ -17,7 +17,9 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt
 from redurable.core.events import Event
 from redurable.errors import StoreRefused
 from redurable.settings import MAX_PAYLOAD_BYTES
-from redurable.store.memory import admission, inspect, leases, relay, turns, upkeep
+from redurable.store.hearing import Answered, Heard
+from redurable.store.membership import Membership
+from redurable.store.memory import admission, answers, inspect, leases, relay, turns, upkeep
 from redurable.store.memory.state import FORMAT, MemoryHub
 from redurable.store.memory.tasks import canceled, end_attempt, put_back, take_tasks
 from redurable.store.memory.timers import fire, upcoming
@@ -30,10 +32,7 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
-    Membership,
     Reclaimed,
-    Relayed,
-    Routed,
     SendOutcome,
     Snapshot,
     StartOutcome,
@@ -44,6 +43,7 @@ from redurable.store.port import (
     Underway,
     Upcoming,
 )
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
 T = TypeVar("T")
@@ -189,6 +189,22 @@ class MemoryStore:
             lambda: relay.route(self.state, count, self.max_payload),
             anything=lambda routed: routed != Routed(),
         )
+
+    async def hear(self, partitions: Sequence[int], count: int, block_ms: int) -> Heard:
+        return await self._block(
+            block_ms,
+            lambda: answers.hear(self.state, partitions, count, self.max_payload),
+            anything=lambda heard: heard != Heard(),
+        )
+
+    async def forget(self, heard: Sequence[Answered]) -> None:
+        async with self._step() as hub:
+            for item in heard:
+                hub.partitions[item.partition].answers.delete(item.id)
+
+    async def served(self) -> tuple[str, ...]:
+        async with self._step() as hub:
+            return tuple(sorted(hub.served))
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         async with self._step() as hub:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from redurable.store.membership import Membership
 from redurable.store.memory.state import MemoryHub
 from redurable.store.memory.streams import PeekLock
-from redurable.store.port import Membership
 
 
 def sweep(hub: MemoryHub, number: int, cursor: str, count: int) -> tuple[str, int]:

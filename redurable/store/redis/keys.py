@@ -10,10 +10,10 @@ GROUP = "w"
 """The one consumer group of every ready stream and task queue."""
 
 _TYPES = {
-    "stream": ("intake", "dead", "ready", "outbox", "feed", "cancels", "tasks", "m"),
+    "stream": ("intake", "dead", "ready", "outbox", "feed", "cancels", "tasks", "answers", "m"),
     "hash": ("meta", "marks", "retries", "beats", "unknown", "i"),
     "zset": ("workers", "timers", "canceled", "k"),
-    "set": ("open",),
+    "set": ("open", "queues"),
     "string": ("s", "c", "q"),
     "list": ("h", "e", "x"),
 }
@@ -30,7 +30,7 @@ def type_of(key: str) -> str:
 class HubKeys:
     """The keys outside the partitions."""
 
-    __slots__ = ("dead", "intake", "marks", "meta", "workers")
+    __slots__ = ("dead", "intake", "marks", "meta", "queues", "workers")
 
     def __init__(self, hub: str) -> None:
         base = f"rd:{{{hub}}}:"
@@ -39,6 +39,7 @@ class HubKeys:
         self.dead = base + "dead"  # stream of dead letters
         self.marks = base + "marks"  # hash: source partition -> last outbox id delivered to `dead`
         self.workers = base + "workers"  # zset: consumer -> time of its last heartbeat
+        self.queues = base + "queues"  # set: task queues that foreign workers serve
 
 
 class PartitionKeys:
@@ -46,6 +47,7 @@ class PartitionKeys:
 
     __slots__ = (
         "_base",
+        "answers",
         "beats",
         "canceled",
         "cancels",
@@ -74,6 +76,7 @@ class PartitionKeys:
         self.cancels = base + "cancels"  # stream, trimmed: calls of activities that were cancelled
         self.canceled = base + "canceled"  # zset, trimmed: call of an activity -> when it was cancelled
         self.unknown = base + "unknown"  # hash: rule, keep_ms, most for events of unknown instances; absent: keep
+        self.answers = base + "answers"  # stream that foreign workers XADD to: what became of their tasks
 
     def queue(self, name: str) -> str:
         """The stream of a task queue; its group is the peek-lock of tasks."""

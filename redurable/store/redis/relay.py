@@ -19,12 +19,12 @@ from redurable.core.delivery import DeadLetter
 from redurable.core.foreign import malformed, read_intake
 from redurable.core.messages import Control, Malformed
 from redurable.core.sizes import UNLIMITED, brief
-from redurable.store.port import Relayed, Routed
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.tokens import Saying, settle_from_intake
 from redurable.store.redis.wire import Fields, fields_of, json_text, pack_fields
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import Unclaimed
 
 INTAKE: Final = "in"

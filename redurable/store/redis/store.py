@@ -13,8 +13,11 @@ from redurable.core.events import Event
 from redurable.errors import StoreDamaged
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
+from redurable.store.hearing import Answered, Heard
+from redurable.store.membership import Membership
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
 from redurable.store.redis import admission, cancels, hubs, leases, turns, upkeep
+from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import relay as _relay
@@ -24,6 +27,7 @@ from redurable.store.redis import tokens as _tokens
 from redurable.store.redis.channel import ChannelFactory, channel_factory
 from redurable.store.redis.lane import BeforeConnect, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
 T = TypeVar("T")
@@ -141,19 +145,31 @@ class RedisStore:
         """Deliver timers that are due."""
         return await _answer(_timers.fire(self.lane, self.layout, self.consumer, timers))
 
-    async def relay(self, partition: int, count: int) -> port.Relayed:
+    async def relay(self, partition: int, count: int) -> Relayed:
         """Deliver a prefix of a partition's outbox."""
         return await _answer(_relay.relay(self.lane, self.layout, self.consumer, partition, count))
 
-    async def route(self, count: int, block_ms: int) -> port.Routed:
+    async def route(self, count: int, block_ms: int) -> Routed:
         """Deliver a prefix of the hub's intake."""
         return await _answer(_relay.route(self.lane, self.layout, self.consumer, count, block_ms))
+
+    async def hear(self, partitions: Sequence[int], count: int, block_ms: int) -> Heard:
+        """Read what foreign workers answered."""
+        return await _answer(_answers.hear(self.lane, self.layout, self.consumer, partitions, count, block_ms))
+
+    async def forget(self, heard: Sequence[Answered]) -> None:
+        """Delete answers that were dealt with."""
+        await _answer(_answers.forget(self.lane, self.layout, self.consumer, heard))
+
+    async def served(self) -> tuple[str, ...]:
+        """The task queues that foreign workers say they serve."""
+        return await _answer(_answers.served(self.lane, self.layout, self.consumer))
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         """Announce waiting instances that have mail nobody was told of."""
         return await _answer(upkeep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count))
 
-    async def heartbeat(self, ttl_ms: int) -> port.Membership:
+    async def heartbeat(self, ttl_ms: int) -> Membership:
         """Say that this consumer lives; return who does."""
         return await _answer(upkeep.heartbeat(self.lane, self.layout, self.consumer, ttl_ms))
 

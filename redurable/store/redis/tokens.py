@@ -17,7 +17,7 @@ from redurable.core.attempts import Sequel
 from redurable.core.codec import Unreadable, decode_task, encode
 from redurable.core.completion import LATE, Completion, is_held, is_of, sequel
 from redurable.core.tokens import Token
-from redurable.core.values import Arguments, Task
+from redurable.core.values import Arguments, RuntimeStatus, Task
 from redurable.errors import StoreDamaged
 from redurable.store.port import MOST_SEARCHED, Underway
 from redurable.store.redis.keys import GROUP, PartitionKeys
@@ -28,6 +28,7 @@ from redurable.store.redis.wire import call_field, fields_of, timer_member
 SOURCE = "in-tokens"
 """What the intake is called as a source of tokens: these are delivered apart from what else lies there."""
 
+_FINISHED = frozenset(status.value.encode() for status in RuntimeStatus if status.finished)
 _DONE = b"done"
 _MOVED = b"moved"
 
@@ -67,7 +68,9 @@ async def _settle(lane: Lane, layout: Layout, said: Completion, origin: Saying |
     while True:
         found = await _find(lane, keys, token) if token.hub == layout.name else _NOWHERE
         if found.queued and not said.ends:
-            return _DONE  # Its function is running, and the worker watches it.
+            if await _goes_on(lane, keys, token):
+                return _DONE  # Its function is running, and the worker watches it.
+            found = _NOWHERE
         outcome: bytes = await _take(lane, keys, said, found, origin)
         if outcome != _MOVED:
             return outcome
@@ -83,6 +86,15 @@ async def _find(lane: Lane, keys: PartitionKeys, token: Token) -> _Found:
     body = await _field(lane, keys.retries, _member(token.execution, token.seq, token.instance))
     held = _decoded(body)
     return _Found(held, held=body) if held is not None and body is not None and is_held(token, held) else _NOWHERE
+
+
+async def _goes_on(lane: Lane, keys: PartitionKeys, token: Token) -> bool:
+    """Whether the execution is there, and is not over; of a damaged instance nobody can say that it is."""
+    try:
+        status, execution = await lane.call("HMGET", keys.instance(token.instance), "s", "x")
+    except StoreDamaged:
+        return True
+    return execution == token.execution.encode() and status not in _FINISHED
 
 
 async def _field(lane: Lane, key: str, field: str) -> bytes | None:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from redurable.store.port import Membership
+from redurable.store.membership import Membership
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 

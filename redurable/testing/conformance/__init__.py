@@ -15,6 +15,7 @@ import pytest
 
 _TOPICS = (
     "admission",
+    "answers",
     "receive_checkout",
     "commit_fence",
     "continue_as_new",
@@ -39,6 +40,7 @@ _TOPICS = (
 pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "scenes")))
 
 from redurable.testing.conformance.admission import TestChildren, TestSend, TestStart
+from redurable.testing.conformance.answers import TestAnswers
 from redurable.testing.conformance.bad_entries import TestBadEntries
 from redurable.testing.conformance.cancels import TestCancel, TestCanceledCalls
 from redurable.testing.conformance.commit_fence import TestCommit, TestRelease
@@ -63,6 +65,7 @@ from redurable.testing.conformance.unclaimed import TestKeptEvents, TestUnknownI
 
 __all__ = [
     "StoreFactory",
+    "TestAnswers",
     "TestBadEntries",
     "TestCancel",
     "TestCanceledCalls",

@@ -40,6 +40,14 @@ class StoreFactory(ABC):
         """A foreign client appends to a task queue; returns the entry's id."""
 
     @abstractmethod
+    async def xadd_answer(self, partition: int, fields: Mapping[bytes, bytes]) -> str:
+        """A foreign worker appends to the answers of a partition; returns the entry's id."""
+
+    @abstractmethod
+    async def serve_queue(self, queue: str) -> None:
+        """A foreign worker says that it serves a task queue."""
+
+    @abstractmethod
     async def lose_ready(self, partition: int, entry_id: str) -> None:
         """A ready entry is gone, delivered or not, as after a failover."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from redurable.core.messages import Suspend
 from redurable.core.values import RuntimeStatus
-from redurable.store.port import Routed
+from redurable.store.routing import Routed
 from redurable.store.unknown import Unclaimed
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import EVENT, EXHAUSTED, StoreFactory

@@ -22,7 +22,8 @@ from redurable.core.values import (
     Task,
     Timeouts,
 )
-from redurable.store.port import Hub, Routed, TaskEnd, TaskLease, Underway
+from redurable.store.port import Hub, TaskEnd, TaskLease, Underway
+from redurable.store.routing import Routed
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import StoreFactory
 
@@ -78,6 +79,16 @@ class TestTokens:
         assert (await store.renew([], [lease])).tasks == (lease,)
         assert [message.result for message in scenes.results(await scenes.take(store))] == [DONE]
         assert (await store.upcoming(scenes.everywhere(store), 2**45, 10)).timers == ()
+
+    async def test_a_sign_of_life_for_an_execution_that_is_over_is_late(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        (lease,) = await scenes.with_tasks(store, scenes.task())
+        token = _token(store, lease)
+        await scenes.send(store, "one", Terminate())
+        ended = scenes.turn(await scenes.take(store), "end", status=RuntimeStatus.TERMINATED)
+        await scenes.accept(store, ended)
+        assert await store.settle(Completion(token, details=DONE)) is False
+        assert await store.settle(Completion(token, result=DONE)) is False
 
     async def test_a_failure_follows_the_policy(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")

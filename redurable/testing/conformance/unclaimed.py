@@ -8,7 +8,8 @@ from redurable.core.delivery import Delivery, Outgoing
 from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew
 from redurable.core.messages import RaiseEvent, StartExecution, Terminate
 from redurable.core.values import RuntimeStatus
-from redurable.store.port import Hub, Relayed, Routed, SendOutcome
+from redurable.store.port import Hub, SendOutcome
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import Unclaimed, UnknownInstance
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import StoreFactory

@@ -16,7 +16,8 @@ from redurable.core.delivery import Entry
 from redurable.core.events import ActivityCompleted
 from redurable.errors import StoreUnavailable
 from redurable.facts import ActivityAttempted, InstancesStarted
-from redurable.store.port import Membership, TaskLease
+from redurable.store.membership import Membership
+from redurable.store.port import TaskLease
 from tests.unit.worker.stage import FaultyStore, Stage, running, settings
 
 

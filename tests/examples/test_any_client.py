@@ -1,0 +1,82 @@
+"""`examples/any-client/`: programs that are not Python start an order, do its work and hear of its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import KINDS
+from tests.support.shops import shop
+
+FOLDER = Path(__file__).parents[2] / "examples" / "any-client"
+SECONDS = 150
+"""Packages may have to be downloaded, and the Go program compiled."""
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, requires_tool: Callable[..., str]) -> Iterator[str]:
+    if request.param == "redis70":
+        requires_tool("redis-server", package="redis-server")
+    with shop(request.param, FOLDER, "--roles", "orchestrations") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the folder, so that nothing is installed into the checkout."""
+    return shutil.copytree(FOLDER, tmp_path_factory.mktemp("any") / "client", ignore=_INSTALLED)
+
+
+_INSTALLED = shutil.ignore_patterns("node_modules", "__pycache__")
+
+
+def _run(command: Sequence[str], folder: Path, url: str = "") -> str:
+    environment = {**os.environ, "REDIS_URL": url, "NO_UPDATE_NOTIFIER": "1"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.requires_tool("redis-cli", package="redis-tools")
+@pytest.mark.requires_tool("bash", package="bash")
+def test_a_shell_script(url: str) -> None:
+    first, last = _run(["bash", "bash/ship.sh", "order-1"], FOLDER, url).splitlines()
+    assert first == "order-1 Completed"
+    event = json.loads(last)
+    assert (event["type"], event["result"]) == (
+        "ExecutionCompleted",
+        {"label": {"printed_by": "bash"}, "approved_by": "bash"},
+    )
+
+
+@pytest.mark.requires_tool("node", package="nodejs")
+def test_node(url: str, built: Path, requires_tool: Callable[..., str]) -> None:
+    npm = requires_tool("npm", package="npm")
+    if not (built / "node" / "node_modules").exists():
+        _run([npm, "ci", "--no-audit", "--no-fund", "--prefer-offline"], built / "node")
+    _check(_run(["node", "ship.mjs", "order-2"], built / "node", url), "order-2", "node")
+
+
+def test_go(url: str, built: Path, requires_tool: Callable[..., str]) -> None:
+    go = requires_tool("go", package="golang-go")
+    program = built / "go" / "ship"
+    if not program.exists():
+        assert _run([go, "vet", "./..."], built / "go") == ""
+        _run([go, "build", "-o", str(program)], built / "go")
+    _check(_run([str(program), "order-3"], built / "go", url), "order-3", "go")
+
+
+def _check(said: str, instance: str, language: str) -> None:
+    shown, status, result = said.strip().split(" ", 2)
+    label = {"printed_by": language, "to": "Main Street 1", "after": {"printed": "half"}}
+    assert (shown, status, json.loads(result)) == (instance, "Completed", {"label": label, "approved_by": language})
