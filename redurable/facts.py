@@ -75,6 +75,21 @@ class DeadLettered(Struct, frozen=True):
     count: int
 
 
+class EventsUnclaimed(Struct, frozen=True):
+    """External events for instances that do not exist; outcome: kept | dropped | buried."""
+
+    outcome: str
+    count: int
+
+
+class EventsPiledUp(Struct, frozen=True):
+    """More external events of this name wait unread in the instance than a worker lets pass in silence."""
+
+    instance: str
+    name: str
+    depth: int
+
+
 class LeasesReclaimed(Struct, frozen=True):
     """Taken over from workers that let them run out; kind: instance | task."""
 
@@ -112,6 +127,8 @@ Fact = (
     | TimersFired
     | MessagesRelayed
     | DeadLettered
+    | EventsUnclaimed
+    | EventsPiledUp
     | LeasesReclaimed
     | InstancesSwept
     | StoreFaulted

@@ -5,7 +5,7 @@ docs/settings.md is made from this file by `make docs`.
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 DEFAULT_PARTITIONS = 16
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_TURN_BYTES = 64 * MAX_PAYLOAD_BYTES
+KEEP_MS = 7 * 24 * 3600 * 1000
+MOST_KEPT = 1000
 
 
 class Unit(NamedTuple):
@@ -35,7 +37,25 @@ class PayloadSettings(BaseSettings):
     max_payload_bytes: Bytes = Field(default=MAX_PAYLOAD_BYTES, description="The largest payload, in bytes of JSON.")
 
 
-class WorkerSettings(PayloadSettings):
+class UnknownSettings(BaseSettings):
+    """What becomes of events for instances that do not exist. The hub holds the rule: a worker that is told one of
+    these, and whoever creates the hub, writes it there; all others go by it."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", extra="forbid", frozen=True)
+
+    unknown_instance: Literal["keep", "drop", "dead-letter"] = Field(
+        default="keep", description="Keep such events until the instance starts, drop them, or make them dead letters."
+    )
+    unknown_instance_ttl_ms: Ms = Field(default=KEEP_MS, description="How long an event is kept.")
+    unknown_instance_most: Count = Field(default=MOST_KEPT, description="Events kept for one instance.")
+
+    @property
+    def says_unknown(self) -> bool:
+        """Whether anybody has said something about it."""
+        return not self.model_fields_set.isdisjoint(UnknownSettings.model_fields)
+
+
+class WorkerSettings(PayloadSettings, UnknownSettings):
     """How a worker behaves. Times in milliseconds unless the name says otherwise."""
 
     max_turn_bytes: Bytes = Field(default=MAX_TURN_BYTES, description="The payloads of one step together, in bytes.")

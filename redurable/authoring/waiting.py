@@ -12,34 +12,24 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from redurable.core.issued import EventWait
+
 T = TypeVar("T")
 
 _JUST_NOW = math.inf
 """The place of a task that ended in this very moment, and of what no engine made."""
 
 
-def with_deadline(event: asyncio.Future[T], timer: asyncio.Future[None], text: str) -> asyncio.Future[T]:
-    """Done as `event` is, or fails with `TimeoutError(text)` when `timer` is done first; the other one is cancelled."""
-    outcome: asyncio.Future[T] = event.get_loop().create_future()
-
-    def on_event(_: asyncio.Future[T]) -> None:
-        timer.cancel()
-        if not outcome.done():
-            settle(outcome, event)
+def with_deadline(event: EventWait[T], timer: asyncio.Future[None], text: str) -> asyncio.Future[T]:
+    """The same wait, which fails with `TimeoutError(text)` when `timer` is done first; else the timer is cancelled."""
 
     def on_timer(_: asyncio.Future[None]) -> None:
-        if not timer.cancelled() and not outcome.done():
-            outcome.set_exception(TimeoutError(text))
-            event.cancel()
+        if not timer.cancelled():
+            event.time_out(text, getattr(timer, "position", 0))
 
-    def on_outcome(_: asyncio.Future[T]) -> None:
-        event.cancel()
-        timer.cancel()
-
-    event.add_done_callback(on_event)
+    event.add_done_callback(lambda _: timer.cancel())
     timer.add_done_callback(on_timer)
-    outcome.add_done_callback(on_outcome)
-    return outcome
+    return event
 
 
 def select(awaitables: Sequence[Awaitable[T]], cancel_losers: bool = True) -> asyncio.Future[tuple[int, T]]:
@@ -70,11 +60,9 @@ def select(awaitables: Sequence[Awaitable[T]], cancel_losers: bool = True) -> as
 
 
 def _give_up(futures: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel these. A wait that has an event already, which nobody will read, gives it back."""
+    """Cancel these. A wait that has an event already, which nobody has read, gives it back."""
     for future in futures:
-        give_back = None if future.cancel() else getattr(future, "give_back", None)
-        if give_back is not None:
-            give_back()
+        future.give_up() if isinstance(future, EventWait) else future.cancel()
 
 
 def join(awaitables: Sequence[Awaitable[T]]) -> asyncio.Future[list[T]]:

@@ -32,7 +32,7 @@ async def raise_event(
         str | None, typer.Option("--event-id", metavar="ID", help="Makes a repetition harmless.")
     ] = None,
 ) -> None:
-    """Raise an external event. It waits for its instance when there is none yet."""
+    """Raise an external event. When there is no such instance yet, it waits, unless the hub has another rule."""
     value = parse_json(data, "--data")
     async with target.client() as client:
         await client.raise_event(instance_id, name, value, event_id=event_id)

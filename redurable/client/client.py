@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
@@ -34,9 +35,11 @@ from redurable.errors import (
     InstanceNotFinished,
     InstanceNotFound,
 )
-from redurable.settings import PayloadSettings
+from redurable.facts import EventsUnclaimed, Facts
+from redurable.settings import PayloadSettings, UnknownSettings
 from redurable.store.address import open_hub, where
-from redurable.store.port import Hub, StartOutcome, StartRequest
+from redurable.store.port import Hub, SendOutcome, StartOutcome, StartRequest
+from redurable.store.unknown import UnknownInstance
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -47,6 +50,13 @@ T = TypeVar("T")
 
 _CLOSE_TIMEOUT = 5.0
 _SHOWN = 3
+_UNCLAIMED = {
+    SendOutcome.KEPT: "it is kept until the instance starts",
+    SendOutcome.DROPPED: "it is dropped",
+    SendOutcome.BURIED: "it goes to the dead letters",
+}
+
+log = logging.getLogger("redurable.client")
 
 
 class Client:
@@ -56,7 +66,7 @@ class Client:
     embedded server. While the store does not answer, every call is repeated, under the same ids, for `timeout`
     seconds; then it raises `StoreUnavailable`. Until a worker or a start has created the hub, all calls but `start`
     raise `HubNotFound`. Payloads have at most `max_payload_bytes` of JSON; None: the environment variable
-    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB.
+    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `facts` tells subscribers of events for instances that do not exist.
     """
 
     def __init__(
@@ -66,6 +76,7 @@ class Client:
         self._open: Callable[[], Hub] = lambda: open_hub(address, hub)
         self._where = where(address)
         self._owned = True
+        self.facts = Facts()
         self._timeout = timeout
         self._max_payload = PayloadSettings().max_payload_bytes if max_payload_bytes is None else max_payload_bytes
         self._exits = AsyncExitStack()
@@ -83,7 +94,14 @@ class Client:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as exits:
             store = self._open()
-            link = Link(store, self._timeout, self._where, joined=not self._owned, max_payload=self._max_payload)
+            link = Link(
+                store,
+                self._timeout,
+                self._where,
+                joined=not self._owned,
+                max_payload=self._max_payload,
+                unknown=UnknownInstance.told(UnknownSettings()),
+            )
             if self._owned:
                 exits.push_async_callback(_close, store)
                 await link.connect()
@@ -178,16 +196,19 @@ class Client:
         return Handle(*self._connection, instance_id, "", result)
 
     async def raise_event(self, instance_id: str, name: str, data: object = None, event_id: str | None = None) -> None:
-        """Raise an event. It waits for the instance if that does not exist yet, and until the orchestrator reads it.
+        """Raise an event. It waits until the orchestrator takes it.
 
-        An `event_id` that the instance has seen is dropped, so the caller may repeat the call. Raises
-        `InstanceFinished`, and `InstanceNotFound` when 1,000 events wait for an instance that does not exist.
+        If the instance does not exist, the hub's rule says what becomes of the event: kept until the instance starts,
+        as it is by default, dropped, or a dead letter; a warning is logged. An `event_id` that the instance has seen,
+        or that is kept for it, is dropped, so the caller may repeat the call. Raises `InstanceFinished`.
         """
         payload = self._payload(data, f"event {name!r}", "data")
         chosen_id = check_id(event_id, "event") if event_id else uuid4().hex
         message = RaiseEvent(name=check_name(name, "event"), data=payload, id=chosen_id)
         outcome, _ = await self._link.send(check_instance_id(instance_id), message)
         self._link.check_sent(instance_id, outcome)
+        if outcome in _UNCLAIMED:
+            self._tell_unclaimed(instance_id, name, outcome)
 
     async def terminate(self, instance_id: str, reason: str = "") -> None:
         """End an instance at once, without running its code. Raises `InstanceNotFound`, `InstanceFinished`."""
@@ -280,6 +301,12 @@ class Client:
 
     def _check_size(self, owner: str, part: str, size: int) -> None:
         check_size(owner, part, size, self._max_payload)
+
+    def _tell_unclaimed(self, instance_id: str, name: str, outcome: SendOutcome) -> None:
+        hub, what = self._link.store.hub, _UNCLAIMED[outcome]
+        log.warning("event %r: no instance %r in hub %r: %s", name, instance_id, hub, what)
+        if self.facts.listening:
+            self.facts.announce(EventsUnclaimed(outcome.value, 1))
 
     @property
     def _connection(self) -> tuple[Link, Changes]:

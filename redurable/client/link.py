@@ -15,6 +15,7 @@ from redurable.core.sizes import check_size
 from redurable.errors import HubNotFound, InstanceFinished, InstanceNotFound, StoreFull, StoreUnavailable
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.port import Hub, SendOutcome, Snapshot
+from redurable.store.unknown import UnknownInstance
 
 T = TypeVar("T")
 
@@ -27,7 +28,8 @@ class Link:
     """A store. Calls are repeated while it is unavailable, for `timeout` seconds.
 
     `where` says in errors where the store is. A store that is not `joined` yet is opened by the first call; only a call
-    that may `create` the hub does, so that whoever mistypes a name is told. Reasons have at most `max_payload` bytes.
+    that may `create` the hub does, so that whoever mistypes a name is told. That call also writes the rule for
+    `unknown` instances into the hub, if there is one. Reasons have at most `max_payload` bytes.
     """
 
     def __init__(
@@ -37,9 +39,12 @@ class Link:
         where: str = "this store",
         joined: bool = True,
         max_payload: int = MAX_PAYLOAD_BYTES,
+        unknown: UnknownInstance | None = None,
     ) -> None:
         self.store = store
         self._max_payload = max_payload
+        self._unknown = unknown
+        self._creates = False
         self._timeout = timeout
         self._where = where
         self._joined = joined
@@ -76,7 +81,12 @@ class Link:
         return await self._repeat(joined)
 
     async def _join(self, create: bool) -> None:
-        self._joined = self._joined or await self.store.open(create)
+        if not self._joined:
+            self._joined = await self.store.open(create)
+            self._creates = create
+        if self._creates and self._unknown is not None:
+            await self.store.set_unknown(self._unknown)
+        self._creates = False
         if not self._joined:
             raise HubNotFound(
                 f"no hub {self.store.hub!r} at {self._where}: check the hub's name and the store's address; a hub is "

@@ -33,7 +33,8 @@ class Status:
     `input`, `output`, `custom_status` and `memo` are plain JSON values; several inputs are a dict of `args` and
     `kwargs`. What JSON allows and Python's reader does not, such as a number of 5,000 digits, is shown as its text.
     `failure` says why the instance failed, was canceled or terminated. `execution` is the id of the current execution.
-    `unread_events` counts messages that no turn has read yet. `quarantined` says why no worker can take a turn now
+    `unread_events` says how many external events of each name the orchestrator has not taken; `unread_mail` counts
+    messages that no turn has read yet. `quarantined` says why no worker can take a turn now
     (empty: nothing is wrong). `history` holds the events of the current execution, and the rows of its activities'
     attempts, and `pending_activities` the calls without outcome, when they were asked for.
     """
@@ -51,7 +52,8 @@ class Status:
     parent_instance_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict[str, str])
     memo: Any = None
-    unread_events: int = 0
+    unread_events: dict[str, int] = field(default_factory=dict[str, int])
+    unread_mail: int = 0
     quarantined: str = ""
     history: list[HistoryRow] | None = None
     pending_activities: list[PendingActivity] | None = None
@@ -78,7 +80,8 @@ def status_of(
         parent_instance_id=snapshot.parent.instance if snapshot.parent else None,
         tags=snapshot.tags,
         memo=None if snapshot.memo is ABSENT else _shown(snapshot.memo),
-        unread_events=snapshot.unread,
+        unread_events=snapshot.unread_events,
+        unread_mail=snapshot.unread,
         quarantined=snapshot.quarantined,
         history=history,
         pending_activities=pending,

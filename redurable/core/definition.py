@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from msgspec import Raw
 
+from redurable.core.issued import EventWait
 from redurable.core.values import ActivityOptions, Arguments, Child, Failure, Parent
 
 T = TypeVar("T")
@@ -73,8 +74,8 @@ class Scope(Protocol):
         """A future that is done at `due` (milliseconds of the Unix epoch); cancelling it removes the timer."""
         ...
 
-    def wait_for_event(self, name: str, decode: Callable[[Raw], T]) -> asyncio.Future[T]:
-        """Reserve the next event of that name; cancelling the future gives the slot back."""
+    def wait_for_event(self, name: str, decode: Callable[[Raw], T]) -> EventWait[T]:
+        """Reserve the next event of that name; whoever gives the wait up gives its slot back."""
         ...
 
     def send_event(self, instance: str, name: str, data: Raw) -> None:

@@ -34,6 +34,9 @@ class Delivery(Struct, frozen=True):
     `events` continue the history from position `base`: the cached position when it is still true, else 0.
     `now` is the server's time in milliseconds. `announced` is the id of the ready entry that announces the instance.
     `unreadable` says why the history or the start slot cannot be decoded; then `events`, `start` and `mails` are empty.
+    `parked_until` is when a parked instance or a delayed start may go on (0: it is neither). `unread`: what the last
+    `TurnCommit.unread` said. `heard` is the id of the newest control message since the last turn that wrote; `control`
+    is that message when it lies behind the last of `mails`.
     """
 
     entry: Entry
@@ -49,6 +52,10 @@ class Delivery(Struct, frozen=True):
     mails: tuple[Mail, ...] = ()
     base: int = 0
     events: tuple[Event, ...] = ()
+    parked_until: int = 0
+    unread: dict[str, int] = {}
+    heard: str = ""
+    control: Mail | None = None
 
 
 class Timer(Struct, frozen=True):
@@ -101,6 +108,8 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     `closed_calls` are the seqs of calls with durable timeouts that have their outcome, or wait in vain for one: the
     timers that the store made of those timeouts go.
     `canceled_calls` are the seqs of calls whose tasks nobody waits for any more, while they lie in a queue or run.
+    `unread`: how many external events of each name user code has not taken, from now on (None: as before). `heard`
+    repeats that of the delivery: a park or a release rings for a control message that is newer (None: for none).
     """
 
     entry: Entry
@@ -121,6 +130,8 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     custom_status: Raw | None = None
     next: StartExecution | None = None
     park: Park | None = None
+    unread: dict[str, int] | None = None
+    heard: str | None = None
 
 
 class Outcome(StrEnum):

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from bisect import insort
 from collections import deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Generator
 from types import CodeType
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Raw
 
 from redurable.core.commands import Command
-from redurable.core.loop import DurableHandle
+from redurable.core.loop import DeterministicLoop, DurableFuture, DurableHandle
 from redurable.core.messages import KeptEvent
 
 _ENGINE = (__file__.rpartition("core/")[0] + "core/", __file__.rpartition("core/")[0] + "authoring/")
 _LIBRARIES = (asyncio.__file__.rpartition("/")[0] + "/", "/anyio/", "/contextlib.py")
 
 _is_user_code: dict[CodeType, bool] = {}
+
+T = TypeVar("T")
+Letter: TypeAlias = tuple[int, KeptEvent]
+"""An event, and its place in the order in which everything was done: no two have the same."""
 
 
 class Awaited:
@@ -78,46 +82,129 @@ class Issued:
         )
 
 
-class Mailroom:
-    """External events and who waits for them: first in, first out per name; every wait takes its own event.
+class EventWait(DurableFuture[T]):
+    """A slot in the queue of an event name: the future of the event that it gets.
 
-    An unread event is kept with its position in the history and a count of arrivals, which orders those of one place.
+    Whoever gives the wait up gives its slot back: a task that is cancelled before it has seen the event that came in
+    the same step, or a `select` that another wait won. The event then goes to the next wait, as if this one had not
+    been. What somebody has read stays read.
     """
 
-    __slots__ = ("_arrived", "_unread", "_waiting")
+    def __init__(self, loop: DeterministicLoop, mail: Mailroom, name: str, decode: Callable[[Raw], T]) -> None:
+        super().__init__(loop)
+        self.name = name
+        self._mail = mail
+        self._decode = decode
+        self._letter: Letter | None = None
+        self._awaiting = 0
+        self._reads = 0
+        self._gone = False
+
+    def receive(self, letter: Letter) -> None:
+        """The event is here; one whose data do not fit makes the wait fail."""
+        self._letter = letter
+        settled_at(self, letter[0])
+        try:
+            result = self._decode(letter[1].data)
+        except Exception as error:
+            self.set_exception(error)
+        else:
+            self.set_result(result)
+
+    def time_out(self, text: str, position: int) -> None:
+        """No event came in time, says the timer whose firing is the history's event at `position`."""
+        if not self.done():
+            settled_at(self, position)
+            self.set_exception(TimeoutError(text))
+
+    def give_up(self) -> None:
+        """Cancel the wait; if its event is here and nobody has read it, that goes to the next one."""
+        if not self.cancel() and not self._reads:
+            self._give_back()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self.done():
+            self._asyncio_future_blocking = True
+            self._awaiting += 1
+            try:
+                yield self
+            except asyncio.CancelledError:
+                # Its task was cancelled between the coming of the event and the task's turn to see it. The one read is
+                # that of asyncio, which looks for an error before it goes on with the task.
+                if self._awaiting == 1 and self._reads <= 1:
+                    self._give_back()
+                raise
+            finally:
+                self._awaiting -= 1
+        return self.result()
+
+    __iter__ = __await__
+
+    def result(self) -> T:
+        if self._gone:
+            raise asyncio.CancelledError
+        self._reads += self.done()
+        return super().result()
+
+    def exception(self) -> BaseException | None:
+        if self._gone:
+            raise asyncio.CancelledError
+        return super().exception()
+
+    def cancelled(self) -> bool:
+        return self._gone or super().cancelled()
+
+    def _give_back(self) -> None:
+        letter, self._letter = self._letter, None
+        if letter is not None:
+            super().exception()  # An error that nobody will ask for is not to be reported.
+            self._gone = True
+            self._mail.deliver(letter)
+
+
+class Mailroom:
+    """External events and who waits for them: first in, first out per name; every wait takes its own event."""
+
+    __slots__ = ("_unread", "_waiting")
 
     def __init__(self) -> None:
-        self._arrived = 0
-        self._unread: dict[str, deque[tuple[int, int, KeptEvent]]] = {}
-        self._waiting: dict[str, deque[Awaited]] = {}
+        self._unread: dict[str, deque[Letter]] = {}
+        self._waiting: dict[str, deque[EventWait[Any]]] = {}
 
-    def wait(self, awaited: Awaited) -> None:
+    def wait(self, wait: EventWait[Any]) -> None:
         """Reserve the next event of that name."""
-        unread = self._unread.get(awaited.name)
+        unread = self._unread.get(wait.name)
         if unread:
-            item = unread.popleft()
-            position, _, event = item
-            awaited.succeed(event.data, position)
-            awaited.future.give_back = partial(unread.appendleft, item)  # pyright: ignore[reportAttributeAccessIssue]
-        else:
-            self._waiting.setdefault(awaited.name, deque()).append(awaited)
+            letter = unread.popleft()
+            if not unread:
+                del self._unread[wait.name]
+            wait.receive(letter)
+            return
+        waiting = self._waiting.setdefault(wait.name, deque())
+        while waiting and waiting[0].done():
+            waiting.popleft()
+        waiting.append(wait)
 
-    def deliver(self, event: KeptEvent, position: int) -> None:
-        """Hand the event at this position of the history to the first wait that still wants one, or keep it."""
-        waiting = self._waiting.get(event.name)
+    def deliver(self, letter: Letter) -> None:
+        """Hand an event to the first wait that still wants one, or keep it: one that has come, or one that comes back
+        from a wait that was given up, in its old place."""
+        name = letter[1].name
+        waiting = self._waiting.get(name)
         while waiting:
-            awaited = waiting.popleft()
+            wait = waiting.popleft()
             # A wait that timed out or was cancelled has given its slot back.
-            if not awaited.future.done():
-                awaited.succeed(event.data, position)
+            if not wait.done():
+                wait.receive(letter)
                 return
-        self._arrived += 1
-        self._unread.setdefault(event.name, deque()).append((position, self._arrived, event))
+        insort(self._unread.setdefault(name, deque()), letter)
 
     def unread(self) -> tuple[KeptEvent, ...]:
         """The events that nobody has taken, in the order of their arrival."""
-        kept = sorted((item for queue in self._unread.values() for item in queue), key=lambda item: item[:2])
-        return tuple(event for _, _, event in kept)
+        return tuple(event for _, event in sorted(letter for queue in self._unread.values() for letter in queue))
+
+    def depths(self) -> dict[str, int]:
+        """How many events nobody has taken, by name."""
+        return {name: len(queue) for name, queue in self._unread.items()}
 
 
 def _user_frame() -> tuple[CodeType | None, int]:

@@ -119,6 +119,14 @@ class Replay:
         """External events that user code has not taken."""
         return self.scope.mail.unread()
 
+    def depths(self) -> dict[str, int]:
+        """How many external events user code has not taken, by name; also those that wait for a resume."""
+        depths = self.scope.mail.depths()
+        for event in self._buffered:
+            if isinstance(event, EventRaised):
+                depths[event.name] = depths.get(event.name, 0) + 1
+        return depths
+
     def take_custom_status(self) -> Raw | None:
         """The custom status set since the last call, if any."""
         status, self.scope.custom_status = self.scope.custom_status, None
@@ -188,7 +196,7 @@ class Replay:
                 self._fire(event.seq)
             case EventRaised():
                 self.size += 200 + memoryview(event.data).nbytes
-                self.scope.mail.deliver(KeptEvent(event.name, event.data, event.id), place())
+                self.scope.mail.deliver((place(), KeptEvent(event.name, event.data, event.id)))
             case ExecutionCancelRequested():
                 self._request_cancel(event)
             case _:
@@ -197,7 +205,7 @@ class Replay:
 
     def _start(self, event: ExecutionStarted) -> None:
         for kept in event.kept_events:
-            self.scope.mail.deliver(kept, self.scope.loop.next_place())
+            self.scope.mail.deliver((self.scope.loop.next_place(), kept))
         coroutine = self.definition.run(self.scope, event.call)
         # A fresh context: what the worker keeps in context variables is none of the orchestrator's business.
         self._main = self.scope.loop.create_task(coroutine, context=contextvars.Context())

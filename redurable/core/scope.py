@@ -23,7 +23,7 @@ from redurable.core.commands import (
 )
 from redurable.core.events import ExecutionStarted
 from redurable.core.ids import MAX_INSTANCE_ID_BYTES, check_instance_id, check_name
-from redurable.core.issued import Awaited, Issued, Mailroom, settled_at
+from redurable.core.issued import Awaited, EventWait, Issued, Mailroom, settled_at
 from redurable.core.loop import DeterministicLoop, DurableCall, DurableHandle
 from redurable.core.sizes import Bounds, call_size, check_size, check_turn_size, tags_size
 from redurable.core.values import ActivityOptions, Arguments, Child
@@ -117,11 +117,11 @@ class LiveScope:
         future.add_done_callback(lambda _: handle.cancel())
         return future
 
-    def wait_for_event(self, name: str, decode: Callable[[Raw], T]) -> asyncio.Future[T]:
+    def wait_for_event(self, name: str, decode: Callable[[Raw], T]) -> EventWait[T]:
         self._check()
-        future: asyncio.Future[T] = self.loop.create_future()
-        self.mail.wait(Awaited(check_name(name, "event"), future, decode))
-        return future
+        wait = EventWait(self.loop, self.mail, check_name(name, "event"), decode)
+        self.mail.wait(wait)
+        return wait
 
     def send_event(self, instance: str, name: str, data: Raw) -> None:
         self._check_made(f"event {name!r} to {instance!r}", "data", memoryview(data).nbytes)

@@ -95,6 +95,7 @@ class Draft:
         self.dead: list[DeadLetter] = []
         self.custom_status: Raw | None = None
         self.next: StartExecution | None = None
+        self.unread: dict[str, int] | None = None
 
     def record(self, event: InputEvent) -> InputEvent:
         """An input event was admitted; return it as it is written: it says when the history has become long."""
@@ -133,7 +134,7 @@ class Draft:
         # Its children hear of what they were told to end.
         kept = [sent for sent in self.outbox if isinstance(sent.message, Cancel)]
         self.tasks, self.outbox, self.next, self.custom_status = {}, kept, None, None
-        self.dead, self.consumed = [], ""
+        self.dead, self.consumed, self.unread = [], "", None
         self._fail(Failure("HistoryLimitExceeded", text), state.clock)
 
     def cancel_unbegun(self, reason: str) -> None:
@@ -179,6 +180,8 @@ class Draft:
             dead=tuple(self.dead),
             custom_status=self.custom_status,
             next=self.next,
+            unread=self.unread,
+            heard=self.delivery.heard,
         )
 
     def _append(self, event: Event) -> None:

@@ -6,16 +6,29 @@ nondeterministic) leaves the mail where it is and parks the instance, except for
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from redurable.core.admit import admit, begin, concerns, is_deadline
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
 from redurable.core.delivery import DeadLetter, Delivery, Park, Parking, Position, TurnCommit
-from redurable.core.events import ExecutionContinuedAsNew, ExecutionStarted, InputEvent
+from redurable.core.events import EventRaised, ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
-from redurable.core.messages import Cancel, Mail, Malformed, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.messages import (
+    Cancel,
+    KeptEvent,
+    Mail,
+    Malformed,
+    RaiseEvent,
+    Resume,
+    StartExecution,
+    Suspend,
+    Terminate,
+)
 from redurable.core.replay import Replay
 from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
@@ -89,6 +102,8 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
     stopper = _stopper(state, delivery)
     if stopper is not None:
         return _discard(known, _never_begin(draft, turn, stopper), delivery.name)
+    if state.started is None and not delivery.parks and delivery.parked_until > delivery.now:
+        return _discard(known, _release(turn), delivery.name)
     if definition is None:
         known_names = f"no worker here knows the orchestrator {delivery.name!r}: start a worker that registers it"
         return _discard(known, _without_code(draft, turn, "unknown orchestrator", known_names), delivery.name)
@@ -102,7 +117,7 @@ def _stopper(state: State, delivery: Delivery) -> Mail | None:
     if state.started is not None or start is None:
         return None
     kinds = (Terminate, Cancel) if start.number == 1 else Terminate
-    return next((m for m in delivery.mails if isinstance(m.message, kinds) and concerns(m.message, start)), None)
+    return next((m for m in _mails(delivery) if isinstance(m.message, kinds) and concerns(m.message, start)), None)
 
 
 def _never_begin(draft: Draft, turn: TurnInput, stopper: Mail) -> TurnCommit:
@@ -136,6 +151,7 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
             break
         _take(draft, replay, mail, delivery.now)
     draft.custom_status = replay.take_custom_status()
+    _count_unread(draft, replay.depths() if draft.next is None else _names(draft.next.kept_events))
     notes = replay.take_errors()
     if state.long and not was_long:
         notes = (*notes, _long(started.name, state, turn.cap))
@@ -208,13 +224,38 @@ def _dead(instance: str, mail: Mail) -> tuple[DeadLetter, ...]:
             return ()
 
 
+def _release(turn: TurnInput) -> TurnCommit:
+    """A delayed start was rung for before its time, by nothing that ends it: all waits, with the start."""
+    delivery = turn.delivery
+    return TurnCommit(
+        entry=delivery.entry,
+        expected=delivery.head,
+        head=turn.head,
+        execution=delivery.execution,
+        heard=delivery.heard,
+    )
+
+
+def _mails(delivery: Delivery) -> tuple[Mail, ...]:
+    return delivery.mails if delivery.control is None else (*delivery.mails, delivery.control)
+
+
+def _count_unread(draft: Draft, depths: dict[str, int]) -> None:
+    if depths != draft.delivery.unread:
+        draft.unread = depths
+
+
+def _names(events: Iterable[KeptEvent | EventRaised]) -> dict[str, int]:
+    return dict(Counter(event.name for event in events))
+
+
 def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> TurnCommit:
     """Admit what needs no user code: terminate ends the instance, suspend makes all other mail wait recorded."""
     delivery, state = turn.delivery, draft.state
     # Before its first turn an execution can only be ended: a start that is recorded but not fed could not be replayed.
     if state.started is None:
         return park(turn, reason, detail)
-    controls = [mail for mail in delivery.mails if _needs_no_code(mail, state)]
+    controls = [mail for mail in _mails(delivery) if _needs_no_code(mail, state)]
     terminate = next((mail for mail in controls if not isinstance(mail.message, Suspend)), None)
     if terminate is not None:
         _record_mail(draft, terminate, delivery.now)
@@ -236,6 +277,8 @@ def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> Tu
 
 
 def _recorded(draft: Draft) -> TurnCommit:
+    recorded = _names(event for event in draft.events if isinstance(event, EventRaised))
+    _count_unread(draft, dict(Counter(draft.delivery.unread) + Counter(recorded)))
     draft.refuse()
     if draft.state.ended is not None:
         _consume_rest(draft)
@@ -270,6 +313,7 @@ def park(turn: TurnInput, reason: str, detail: str) -> TurnCommit:
         head=turn.head,
         execution=delivery.execution,
         park=Park(reason, detail, turn.parking.wait_ms(delivery.parks)),
+        heard=delivery.heard,
     )
 
 

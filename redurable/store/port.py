@@ -19,7 +19,8 @@ from redurable.core.messages import ActivityFailure, ActivityResult, ActivitySto
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
 from redurable.store.hearing import Answered, Heard
 from redurable.store.membership import Membership
-from redurable.store.routing import Routed
+from redurable.store.routing import Relayed, Routed
+from redurable.store.unknown import UnknownInstance
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
@@ -45,11 +46,14 @@ class StartOutcome(StrEnum):
 
 
 class SendOutcome(StrEnum):
-    """KEPT: no such instance yet, the event waits for it. MISSING: no such instance, and the message is no event.
-    STALE: it was meant for an execution that is gone."""
+    """KEPT: no such instance yet, the event waits for it; also for one that waits already under that event id. DROPPED,
+    BURIED: no such instance, and the event is gone, or a dead letter (`UnknownInstance` decides). MISSING: no such
+    instance, and the message is no event. STALE: it was meant for an execution that is gone."""
 
     SENT = "sent"
     KEPT = "kept"
+    DROPPED = "dropped"
+    BURIED = "buried"
     MISSING = "missing"
     FINISHED = "finished"
     STALE = "stale"
@@ -205,13 +209,20 @@ class Store(Protocol):
         """Let go of all connections."""
         ...
 
+    async def set_unknown(self, rule: UnknownInstance) -> None:
+        """What becomes of events for instances that do not exist, from now on, whoever sends, routes or relays them.
+        A hub that nobody has told anything keeps them (`UnknownInstance()`)."""
+        ...
+
     async def start(self, request: StartRequest) -> StartOutcome:
-        """Create an instance with its start message and announce it."""
+        """Create an instance with its start message and announce it. Events that were kept for it, in the order in
+        which they came, are the first mail that it reads."""
         ...
 
     async def send(self, messages: Sequence[Outgoing]) -> list[SendOutcome]:
-        """Append messages to mailboxes and announce their instances. A start that has a `not_before` to come begins the
-        instance parked until then, as one with a delay; so does `relay`."""
+        """Append messages to mailboxes and announce their instances. Events for instances that do not exist are kept,
+        dropped or buried, as the hub's rule says; an event id that is kept already is kept once. A start that has a
+        `not_before` to come begins the instance parked until then, as one with a delay; so does `relay`."""
         ...
 
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
@@ -285,8 +296,8 @@ class Store(Protocol):
         """Deliver timers that are due, each once whoever calls."""
         ...
 
-    async def relay(self, partition: int, count: int) -> int:
-        """Deliver a prefix of a partition's outbox, each entry once whoever calls; return how many."""
+    async def relay(self, partition: int, count: int) -> Relayed:
+        """Deliver a prefix of a partition's outbox, each entry once whoever calls."""
         ...
 
     async def route(self, count: int, block_ms: int) -> Routed:
@@ -333,7 +344,8 @@ class Store(Protocol):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """What is known of an instance at a moment."""
+    """What is known of an instance at a moment. `unread` counts messages that no turn has read; `unread_events` what
+    turns have read and user code has not taken, by the event's name."""
 
     instance: str
     name: str
@@ -351,6 +363,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     length: int = 0
     custom_status: Raw | None = None
     unread: int = 0
+    unread_events: dict[str, int] = {}
     quarantined: str = ""
 
 

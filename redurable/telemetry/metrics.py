@@ -44,6 +44,7 @@ OUTCOMES = ("ok", "error", "timeout", "crashed", "non_retryable", "canceled", "l
 SOURCES = ("outbox", "intake", "answers")
 LEASES = ("instance", "task")
 REASONS = ("malformed", "finished", "intake", "answers")
+UNCLAIMED = ("kept", "dropped", "buried")
 VERBS = tuple(name for name in vars(Store) if not name.startswith("_"))
 
 
@@ -77,6 +78,8 @@ class Metrics:
             facts.TimersFired: self._timers_fired,
             facts.MessagesRelayed: self._messages_relayed,
             facts.DeadLettered: self._dead_lettered,
+            facts.EventsUnclaimed: self._events_unclaimed,
+            facts.EventsPiledUp: self._events_piled_up,
             facts.LeasesReclaimed: self._leases_reclaimed,
             facts.StoreFaulted: self._store_faulted,
         }
@@ -113,6 +116,10 @@ class Metrics:
         self._late = self._histogram("timer_lateness_seconds", "How late timers fired.", LATENESS_BUCKETS)
         self._relayed = self._counter("messages_relayed", "Messages handed on.", via=SOURCES)
         self._dead = self._counter("messages_deadlettered", "Messages that nobody could take.", reason=REASONS)
+        self._unclaimed = self._counter(
+            "unclaimed_events", "Events for instances that do not exist.", outcome=UNCLAIMED
+        )
+        self._piled_up = self._counter("event_backlogs", "Times that too many events of a name waited unread.")
         self._reclaimed = self._counter("leases_reclaimed", "Leases taken over from silent workers.", kind=LEASES)
         self._faults = self._counter("store_errors", "Store calls that failed and were repeated.", verb=VERBS)
 
@@ -182,6 +189,12 @@ class Metrics:
 
     def _dead_lettered(self, fact: facts.DeadLettered) -> None:
         self._dead.labels(self._hub, _one_of(fact.reason, REASONS)).inc(fact.count)
+
+    def _events_unclaimed(self, fact: facts.EventsUnclaimed) -> None:
+        self._unclaimed.labels(self._hub, _one_of(fact.outcome, UNCLAIMED)).inc(fact.count)
+
+    def _events_piled_up(self, fact: facts.EventsPiledUp) -> None:
+        self._piled_up.labels(self._hub).inc()
 
     def _leases_reclaimed(self, fact: facts.LeasesReclaimed) -> None:
         self._reclaimed.labels(self._hub, _one_of(fact.kind, LEASES)).inc(fact.count)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from redurable.core.delivery import Outcome, Receipt
+from redurable.facts import EventsPiledUp
 from redurable.worker.activities import Activities
 from redurable.worker.common import Common, log
 from redurable.worker.outbox import Outbox
@@ -16,6 +17,9 @@ from redurable.worker.reports import report_turns
 from redurable.worker.retention import Retention
 from redurable.worker.timers import Timers
 from redurable.worker.turn_thread import Taken
+
+PILE = 100
+"""So many events of one name may wait unread in an instance before that is told."""
 
 
 class Commits:
@@ -57,5 +61,15 @@ class Commits:
             if commit.park is not None:
                 level = logging.INFO if taken.delivery.parks else logging.WARNING
                 log.log(level, "instance %s is parked: %s: %s", entry.instance, commit.park.reason, commit.park.detail)
+            if commit.unread:
+                self._tell_piles(entry.instance, taken.delivery.unread, commit.unread)
             for note in taken.turn.notes:
                 log.warning("instance %s: %s", entry.instance, note)
+
+    def _tell_piles(self, instance: str, before: dict[str, int], after: dict[str, int]) -> None:
+        """A backlog is told of when it passes the mark, not with every event behind it."""
+        for name, depth in after.items():
+            if depth > PILE >= before.get(name, 0):
+                log.warning("instance %s: %d events %r wait unread: nobody takes them", instance, depth, name)
+                if self._common.facts.listening:
+                    self._common.facts.announce(EventsPiledUp(instance, name, depth))

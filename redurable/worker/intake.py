@@ -10,6 +10,7 @@ import anyio
 from redurable.facts import DeadLettered, MessagesRelayed
 from redurable.store.routing import Routed
 from redurable.worker.common import Common, log
+from redurable.worker.unclaimed import NOBODYS, tell_unclaimed
 
 MOST = 200
 """Intake entries routed in one step: whoever floods the intake must not hold up turns and activities for long."""
@@ -41,6 +42,8 @@ class Intake:
         routed = await self._common.store.route(MOST, self._common.settings.poll_block_ms)
         for text in routed.told:
             log.warning("%s", text)
+        if routed.unclaimed != NOBODYS:
+            tell_unclaimed(self._common, routed.unclaimed)
         if self._common.facts.listening:
             if routed.delivered:
                 self._common.facts.announce(MessagesRelayed("intake", routed.delivered))

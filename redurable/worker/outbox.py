@@ -13,6 +13,7 @@ import anyio
 from redurable.facts import MessagesRelayed
 from redurable.worker.common import Common
 from redurable.worker.role import keep_polling
+from redurable.worker.unclaimed import NOBODYS, tell_unclaimed
 
 MOST = 500
 """Outbox entries relayed in one step."""
@@ -58,15 +59,17 @@ class Outbox:
         while True:
             partition = await self._next()
             try:
-                count = await self._common.store.relay(partition, MOST)
-                if count >= MOST:
+                relayed = await self._common.store.relay(partition, MOST)
+                if relayed.count >= MOST:
                     self._touched[partition] = None
             finally:
                 self._relaying.discard(partition)
                 self._wake.set()
                 self._wake.clear()
-            if count and self._common.facts.listening:
-                self._common.facts.announce(MessagesRelayed("outbox", count))
+            if relayed.unclaimed != NOBODYS:
+                tell_unclaimed(self._common, relayed.unclaimed)
+            if relayed.count and self._common.facts.listening:
+                self._common.facts.announce(MessagesRelayed("outbox", relayed.count))
 
     async def _next(self) -> int:
         while True:

@@ -34,7 +34,8 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
-from redurable.store.routing import Routed
+from redurable.store.routing import Relayed, Routed
+from redurable.store.unknown import UnknownInstance
 
 log = logging.getLogger("redurable.worker")
 
@@ -61,6 +62,9 @@ class PatientStore:
     def hub(self) -> str:
         """The name of the hub."""
         return self._store.hub
+
+    async def set_unknown(self, rule: UnknownInstance) -> None:
+        await self._look("set_unknown", lambda: self._store.set_unknown(rule), None)
 
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
         return await self._look("receive", lambda: self._store.receive(partitions, count, block_ms), [], block_ms)
@@ -109,8 +113,8 @@ class PatientStore:
     async def fire(self, timers: Sequence[DueTimer]) -> Fired:
         return await self._repeat("fire", lambda: self._store.fire(timers))
 
-    async def relay(self, partition: int, count: int) -> int:
-        return await self._look("relay", lambda: self._store.relay(partition, count), 0)
+    async def relay(self, partition: int, count: int) -> Relayed:
+        return await self._look("relay", lambda: self._store.relay(partition, count), Relayed())
 
     async def route(self, count: int, block_ms: int) -> Routed:
         return await self._look("route", lambda: self._store.route(count, block_ms), Routed(), block_ms)

@@ -26,6 +26,7 @@ from redurable.facts import Facts
 from redurable.settings import WorkerSettings
 from redurable.store.address import open_hub, where
 from redurable.store.port import Store
+from redurable.store.unknown import UnknownInstance
 from redurable.worker.activities import Activities
 from redurable.worker.cache import ReplayCache
 from redurable.worker.cancellations import Cancellations
@@ -128,11 +129,21 @@ class Worker:
             store = open_hub(self._address, self.hub, consumer=self.id, max_payload=most)
             try:
                 await open_patiently(store, self.settings, where(self._address))
+                await self._tell_rule(store)
             except BaseException:
                 await _close(store)
                 raise
             self._store = store
+        else:
+            await self._tell_rule(self._store)
         return self
+
+    async def _tell_rule(self, store: Store) -> None:
+        """The hub's rule for events of unknown instances is what its workers are told, if they are told anything."""
+        rule = UnknownInstance.told(self.settings)
+        if rule is not None:
+            await PatientStore(store, self.settings, self.facts).set_unknown(rule)
+            log.info("hub %s: events for instances that do not exist: %s", self.hub, rule.rule)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

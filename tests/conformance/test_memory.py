@@ -64,7 +64,7 @@ class MemoryFactory(StoreFactory):
 
     async def mailbox_ttl_ms(self, instance: str) -> int | None:
         box = self._hub.of(instance).mailbox(instance)
-        return None if box is None or box.expires is None else box.expires - self._now
+        return None if box is None or not box.kept else max(until for until, _ in box.kept.values()) - self._now
 
 
 @pytest.fixture

@@ -300,7 +300,7 @@ async def test_a_damaged_child_partition_is_told_to_the_dead_letters(store: Redi
     child = Outgoing(living_in(THERE, "child"), scenes.request("any").message)
     event = Outgoing(living_in(HERE, "other"), RaiseEvent(name="Go"))
     await scenes.accept(store, scenes.turn(delivery, "h1", outbox=(child, event)))
-    assert await store.relay(HERE, 10) == 2
+    assert (await store.relay(HERE, 10)).count == 2
     assert foreign.xlen(store.mailbox_key(event.instance)) == 1
     await relay_all(store)
     [letter] = await letters(store)

@@ -149,7 +149,11 @@ def _delivery(delivery: Delivery) -> object:
     messages = [_message(message) for message in scenes.said(delivery)]
     rings = delivery.announced == delivery.entry.id
     state = (delivery.status, delivery.name, delivery.execution, delivery.head, delivery.parks, delivery.base)
-    return _entry(delivery.entry), state, rings, bool(delivery.announced), delivery.start, messages, delivery.events
+    waits = (bool(delivery.parked_until), bool(delivery.heard), delivery.control, delivery.unread)
+    return (
+        *(_entry(delivery.entry), state, rings, bool(delivery.announced), waits),
+        *(delivery.start, messages, delivery.events),
+    )
 
 
 def _message(message: Any) -> object:
@@ -163,4 +167,5 @@ async def _seen(store: Hub, instance: str) -> object:
     executions = await store.executions(instance)
     histories = [await store.history(instance, execution) for execution in executions]
     state = (snapshot.status, snapshot.execution, snapshot.number, snapshot.start, snapshot.unread, snapshot.length)
-    return state, bool(snapshot.quarantined), snapshot.custom_status, executions, histories
+    said = (bool(snapshot.quarantined), snapshot.custom_status, snapshot.unread_events)
+    return state, said, executions, histories

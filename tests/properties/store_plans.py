@@ -12,6 +12,7 @@ from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Park, Positi
 from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew
 from redurable.core.messages import ActivityResult, Message, Resume, StartExecution, Suspend, Terminate, TimerDue
 from redurable.core.values import ABSENT, RuntimeStatus, Task, Timeouts
+from redurable.store.unknown import UnknownInstance
 from redurable.testing.conformance import scenes
 from tests.properties.pairs import FAR_MS
 from tests.properties.twins import CONSUMERS, INSTANCES, PARTITIONS, QUEUES, Fields
@@ -22,6 +23,9 @@ EVERYTHING = scenes.demand(100, *QUEUES)
 
 instances = st.sampled_from(INSTANCES)
 executions = st.sampled_from(["x1", "x2"])
+rules = st.builds(
+    UnknownInstance, rule=st.sampled_from(["keep", "keep", "drop", "dead-letter"]), most=st.sampled_from([1, 1000])
+)
 partitions = st.integers(0, PARTITIONS - 1)
 workers = st.integers(0, len(CONSUMERS) - 1)
 picks = st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True)
@@ -68,6 +72,8 @@ class Plan(Struct, frozen=True):
     status: bool
     retry_ms: int
     next: str
+    unread: dict[str, int] | None
+    deaf: bool
 
 
 plans = st.builds(
@@ -86,16 +92,19 @@ plans = st.builds(
     status=st.booleans(),
     retry_ms=st.sampled_from([0, HOUR_MS]),
     next=executions,
+    unread=st.sampled_from([None, None, {}, {"A": 3}]),
+    deaf=st.booleans(),
 )
 
 
 def turn(plan: Plan, delivery: Delivery, head: str) -> TurnCommit:
     """The plan as a commit of this delivery."""
+    heard = "" if plan.deaf else delivery.heard
     if plan.kind == "release" or delivery.status is None:
-        return scenes.release(delivery, head)
+        return replace(scenes.release(delivery, head), heard=heard)
     if plan.kind == "park":
         park = Park("unknown orchestrator", "start a worker", plan.retry_ms)
-        return TurnCommit(entry=delivery.entry, expected=delivery.head, head=head, park=park)
+        return TurnCommit(entry=delivery.entry, expected=delivery.head, head=head, park=park, heard=heard)
     instance, mails = delivery.entry.instance, delivery.mails[: plan.mails]
     consumed = mails[-1].id if mails else ""
     if delivery.status.finished:
@@ -112,6 +121,7 @@ def turn(plan: Plan, delivery: Delivery, head: str) -> TurnCommit:
         "outbox": plan.outbox,
         "dead": (DeadLetter("bad", instance, ((b"a", b"b"),)),) if plan.dead else (),
         "custom_status": scenes.TRUE if plan.status else None,
+        "unread": plan.unread,
     }
     if plan.kind == "complete":
         return scenes.turn(delivery, head, ExecutionCompleted(at=2), status=RuntimeStatus.COMPLETED, **fields)

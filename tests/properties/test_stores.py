@@ -25,6 +25,7 @@ from redurable.store.hearing import Answered
 from redurable.store.port import StartRequest, TaskDemand, TaskEnd, TaskLease, Underway
 from redurable.store.redis.channel import channel_factory
 from redurable.store.redis.lane import Lane
+from redurable.store.unknown import UnknownInstance
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import EXHAUSTED
 from tests.properties.bounds import bounds, seeded
@@ -44,6 +45,7 @@ from tests.properties.store_plans import (
     picks,
     plans,
     positions,
+    rules,
     turn,
     workers,
 )
@@ -76,6 +78,10 @@ class Stores(RuleBasedStateMachine):
     @rule(batch=st.lists(outgoing, min_size=1, max_size=3))
     def send(self, batch: list[Outgoing]) -> None:
         self.twins.same(lambda store: store.send(batch))
+
+    @rule(unknown=rules)
+    def set_unknown(self, unknown: UnknownInstance) -> None:
+        self.twins.same(lambda store: store.set_unknown(unknown))
 
     @rule(instance=instances)
     def purge(self, instance: str) -> None:

@@ -43,7 +43,7 @@ async def letters(store: RedisStore) -> list[dict[bytes, bytes]]:
 
 async def relay_all(store: RedisStore) -> None:
     """Relay until no outbox holds anything: a delivery may fill the outbox of its destination."""
-    while any([await store.relay(partition, 100) for partition in range(store.partitions)]):
+    while any([(await store.relay(partition, 100)).count for partition in range(store.partitions)]):
         pass
 
 

@@ -107,15 +107,20 @@ class Story:
         self.now = T0
         self.notes: tuple[str, ...] = ()
         self.parks = 0
+        self.parked_until = 0
+        self.unread: dict[str, int] = {}
         self.max_payload = UNLIMITED
         self.max_turn = UNLIMITED
         self.cap = HistoryCap()
+        self._control: Mail | None = None
         self._heads = itertools.count(1)
         self._ids = itertools.count(1)
 
-    def turn(self, *messages: Message | Malformed, after: float = 0.0) -> TurnCommit:
-        """Take a turn `after` seconds, warm; check that a cold replay decides the same."""
+    def turn(self, *messages: Message | Malformed, after: float = 0.0, control: Message | None = None) -> TurnCommit:
+        """Take a turn `after` seconds, warm; check that a cold replay decides the same. `control` lies behind the page
+        of messages."""
         self.now += round(after * 1000)
+        self._control = None if control is None else Mail(f"{self.now}-{10**6}", control)
         mails = tuple(Mail(f"{self.now}-{next(self._ids)}", message) for message in messages)
         head = f"head{next(self._heads)}"
         cold = self._take(None, mails, head)
@@ -188,6 +193,10 @@ class Story:
             mails=mails,
             base=known.state.length if known else 0,
             events=() if known else tuple(decode_event(encode(event)) for event in self.history),
+            parked_until=self.parked_until,
+            unread=self.unread,
+            heard=self._control.id if self._control else "",
+            control=self._control,
         )
         bounds = Bounds(self.max_payload, self.max_turn)
         return take_turn(self.definition, TurnInput(delivery, known, head, "3.11", PARKING, bounds, self.cap))
@@ -198,6 +207,7 @@ class Story:
         if commit.park:
             self.parks += 1
             return
+        self.unread = self.unread if commit.unread is None else commit.unread
         self.history.extend(commit.events)
         self.status = commit.status or self.status
         if commit.start_consumed:
@@ -211,4 +221,5 @@ def _shown(commit: TurnCommit) -> Any:
     """A commit without the texts of stack traces, which name the frames of the engine that ran it."""
     events = [(type(event).__name__, b"" if hasattr(event, "failure") else encode(event)) for event in commit.events]
     gone = commit.canceled_timers, commit.closed_calls, commit.canceled_calls
-    return events, commit.tasks, commit.timers, gone, commit.outbox, commit.status, commit.consumed, commit.park
+    said = commit.status, commit.unread
+    return events, commit.tasks, commit.timers, gone, commit.outbox, said, commit.consumed, commit.park

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from redurable.authoring.waiting import join, select, with_deadline
+from redurable.authoring.waiting import join, select
 
 
 class Placed(asyncio.Future[str]):
@@ -71,19 +71,3 @@ async def test_errors_of_losers_are_nobodys() -> None:
     await asyncio.sleep(0)
     del loser, failed, joined
     assert reports == []
-
-
-async def test_a_deadline_and_its_cancellation() -> None:
-    event, timer = Placed(), asyncio.get_running_loop().create_future()
-    outcome = with_deadline(event, timer, "too late")
-    outcome.cancel()
-    await asyncio.sleep(0)
-    assert event.cancelled()
-    assert timer.cancelled()
-
-    event, timer = Placed(), asyncio.get_running_loop().create_future()
-    outcome = with_deadline(event, timer, "too late")
-    timer.set_result(None)
-    with pytest.raises(TimeoutError, match="too late"):
-        await outcome
-    assert event.cancelled()

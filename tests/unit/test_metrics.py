@@ -30,6 +30,8 @@ ONE_OF_EACH: Sequence[Fact] = (
     facts.TimersFired((0.005, 0.2)),
     facts.MessagesRelayed("intake", 3),
     facts.DeadLettered("malformed", 2),
+    facts.EventsUnclaimed("kept", 3),
+    facts.EventsPiledUp("order-42", "Approval", 101),
     facts.LeasesReclaimed("task", 4),
     facts.StoreFaulted("commit", "StoreUnavailable: no answer"),
     facts.InstancesSwept(1),
@@ -84,6 +86,9 @@ def test_each_fact_is_counted_where_it_belongs(metrics: Metrics) -> None:
         ("messages_relayed_total", {"via": "intake"}, 3),
         ("messages_relayed_total", {"via": "outbox"}, 0),
         ("messages_deadlettered_total", {"reason": "malformed"}, 2),
+        ("unclaimed_events_total", {"outcome": "kept"}, 3),
+        ("unclaimed_events_total", {"outcome": "dropped"}, 0),
+        ("event_backlogs_total", {}, 1),
         ("leases_reclaimed_total", {"kind": "task"}, 4),
         ("store_errors_total", {"verb": "commit"}, 1),
         ("store_errors_total", {"verb": "receive_tasks"}, 0),
@@ -99,7 +104,7 @@ def test_every_metric_is_set_by_some_fact(metrics: Metrics) -> None:
 
     moved = {name for (name, labels), number in after.items() if before.get((name, labels), 0) != number}
     families = {family.name for family in metrics.registry.collect()} - {"redurable_build_info"}
-    assert len(families) == 15
+    assert len(families) == 17
     untouched = {family for family in families if not {f"{family}_total", f"{family}_count"} & moved}
     assert untouched == set()
 
@@ -114,6 +119,7 @@ def test_every_metric_is_set_by_some_fact(metrics: Metrics) -> None:
         facts.TaskStarted("someone-elses", 1.0),
         facts.MessagesRelayed("odd", 1),
         facts.DeadLettered("no field 'instance' in order-4711", 1),
+        facts.EventsUnclaimed("odd", 1),
         facts.LeasesReclaimed("odd", 1),
         facts.StoreFaulted("odd", "x"),
     ],

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from redurable.core.codec import encode
-from redurable.core.delivery import Outgoing
+from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL
 from redurable.core.messages import Message, RaiseEvent, StartExecution
 from redurable.store.port import SendOutcome, StartOutcome, StartRequest
+from redurable.store.unknown import UnknownInstance
 
 from .database import Database
 from .letters import push_outbox
 from .mailboxes import MailboxExhausted, append, create, erase, find, finished, forget_expired, has_begun, put
 
-KEPT_MS = 7 * 24 * 3600 * 1000
-"""How long events wait for an instance that does not exist yet."""
-MOST_KEPT = 1000
-"""How many of them."""
+UNKNOWN = "no such instance"
+TOO_MANY = "no such instance, and too many events wait for it"
 
 
 class Undeliverable(Struct, frozen=True):
@@ -58,7 +57,13 @@ def send(db: Database, messages: Sequence[Outgoing]) -> tuple[list[SendOutcome],
         except MailboxExhausted:
             unusable.append(outgoing.instance)
             continue
-        outcomes.append(outcome.outcome if isinstance(outcome, Undeliverable) else outcome)
+        if isinstance(outcome, SendOutcome):
+            outcomes.append(outcome)
+            continue
+        outcomes.append(outcome.outcome)
+        if outcome.outcome is SendOutcome.BURIED:
+            letter = DeadLetter(outcome.reason, outgoing.instance, ((INTERNAL, encode(outgoing.message)),))
+            push_outbox(db, db.partition_of(outgoing.instance), letter)
     return outcomes, unusable
 
 
@@ -72,9 +77,9 @@ def deliver(db: Database, outgoing: Outgoing) -> SendOutcome | Undeliverable:
 def _put(db: Database, instance: str, message: Message) -> SendOutcome | Undeliverable:
     record = find(db, instance)
     if record is None:
-        if isinstance(message, RaiseEvent) and _keep(db, instance, message):
-            return SendOutcome.KEPT
-        return Undeliverable(SendOutcome.MISSING, "no such instance")
+        if isinstance(message, RaiseEvent):
+            return _claim(db, instance, message)
+        return Undeliverable(SendOutcome.MISSING, UNKNOWN)
     if finished(record):
         return Undeliverable(SendOutcome.FINISHED, "the instance has finished")
     if message.execution and message.execution != record["execution"]:
@@ -83,13 +88,31 @@ def _put(db: Database, instance: str, message: Message) -> SendOutcome | Undeliv
     return SendOutcome.SENT
 
 
-def _keep(db: Database, instance: str, event: RaiseEvent) -> bool:
-    """Let an event wait for an instance that does not exist yet; bounded, because the instance may never come."""
+def set_unknown(db: Database, rule: UnknownInstance) -> None:
+    """Write the rule for events of instances that do not exist."""
+    db.execute("UPDATE hub SET unknown = ?", json.encode(rule).decode())
+
+
+def _claim(db: Database, instance: str, event: RaiseEvent) -> SendOutcome | Undeliverable:
+    """An event whose instance does not exist: the hub's rule says what becomes of it."""
+    unknown = json.decode(db.one("SELECT unknown FROM hub")["unknown"], type=UnknownInstance)
+    if unknown.rule == "drop":
+        return SendOutcome.DROPPED
+    if unknown.rule == "dead-letter":
+        return Undeliverable(SendOutcome.BURIED, UNKNOWN)
+    return _keep(db, instance, event, unknown)
+
+
+def _keep(db: Database, instance: str, event: RaiseEvent, unknown: UnknownInstance) -> SendOutcome | Undeliverable:
+    """Let an event wait for its instance; bounded, because the instance may never come. A repetition waits already."""
     forget_expired(db)
-    if db.one("SELECT count(*) AS n FROM mailbox WHERE instance = ?", instance)["n"] >= MOST_KEPT:
-        return False
-    append(db, instance, {INTERNAL: encode(event)}, expires=db.now + KEPT_MS)
-    return True
+    known = "SELECT 1 FROM mailbox WHERE instance = ? AND event_id = ?"
+    if event.id and db.first(known, instance, event.id) is not None:
+        return SendOutcome.KEPT
+    if db.one("SELECT count(*) AS n FROM mailbox WHERE instance = ?", instance)["n"] >= unknown.most:
+        return Undeliverable(SendOutcome.BURIED, TOO_MANY)
+    append(db, instance, {INTERNAL: encode(event)}, expires=db.now + unknown.keep_ms, event_id=event.id or None)
+    return SendOutcome.KEPT
 
 
 def _start_child(db: Database, child: Outgoing, start: StartExecution) -> SendOutcome | Undeliverable:

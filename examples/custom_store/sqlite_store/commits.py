@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from msgspec import json
+
 from redurable.core.codec import encode
 from redurable.core.delivery import Outcome, Park, Receipt, TurnCommit
 from redurable.core.messages import StartExecution
@@ -17,7 +19,7 @@ from redurable.store.port import DueTimer
 from .cancels import tell_canceled
 from .database import Database, Row
 from .letters import push_outbox
-from .mailboxes import find, park, ring_anew
+from .mailboxes import find, park, ring_anew, ring_control
 from .peek_lock import READY
 from .schedule import Planned, cancel, plan
 from .tasks import limit_call, push_task
@@ -44,7 +46,7 @@ def _commit(db: Database, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
     if record["head"] == turn.head:
         return Receipt(Outcome.ALREADY_APPLIED), []
     if turn.park is not None:
-        return Receipt(Outcome.ACCEPTED), [_park(db, turn, turn.park)]
+        return Receipt(Outcome.ACCEPTED), [_park(db, record, turn, turn.park)]
     if _is_release(turn):
         _release(db, record, turn)
         return Receipt(Outcome.ACCEPTED), []
@@ -53,7 +55,9 @@ def _commit(db: Database, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
 
 def _is_release(turn: TurnCommit) -> bool:
     """True for a commit that only gives its ready entry up."""
-    return turn == TurnCommit(entry=turn.entry, expected=turn.expected, head=turn.head, execution=turn.execution)
+    return turn == TurnCommit(
+        entry=turn.entry, expected=turn.expected, head=turn.head, execution=turn.execution, heard=turn.heard
+    )
 
 
 def _release(db: Database, record: Row, turn: TurnCommit) -> None:
@@ -61,24 +65,28 @@ def _release(db: Database, record: Row, turn: TurnCommit) -> None:
         return  # Another entry rings for the instance: this one meant nothing, and its holder decides nothing.
     db.execute("UPDATE instances SET head = ? WHERE instance = ?", turn.head, turn.entry.instance)
     ring_anew(db, turn.entry.instance, turn.entry.id)
+    ring_control(db, record, turn.heard)
 
 
-def _park(db: Database, turn: TurnCommit, why: Park) -> DueTimer:
+def _park(db: Database, record: Row, turn: TurnCommit, why: Park) -> DueTimer:
     # Whatever rings now, the next one who may be heard must ring anew: `announced` is empty while it is parked.
     db.execute(
         """UPDATE instances SET head = ?, updated = ?, announced = NULL, parks = parks + 1, quarantined = ?
            WHERE instance = ?""",
         *(turn.head, db.now, f"{why.reason}: {why.detail}", turn.entry.instance),
     )
-    return park(db, turn.entry.instance, db.now + why.retry_ms)
+    timer = park(db, turn.entry.instance, db.now + why.retry_ms)
+    ring_control(db, record, turn.heard)
+    return timer
 
 
 def _write(db: Database, record: Row, turn: TurnCommit) -> list[DueTimer]:
     instance = turn.entry.instance
     db.execute(
-        """UPDATE instances SET head = ?, updated = ?, parked_until = NULL, parks = 0, quarantined = '',
-           custom_status = coalesce(?, custom_status) WHERE instance = ?""",
-        *(turn.head, db.now, None if turn.custom_status is None else bytes(turn.custom_status), instance),
+        """UPDATE instances SET head = ?, updated = ?, parked_until = NULL, parks = 0, quarantined = '', control = '',
+           unread = coalesce(?, unread), custom_status = coalesce(?, custom_status) WHERE instance = ?""",
+        *(turn.head, db.now, None if turn.unread is None else json.encode(turn.unread).decode()),
+        *(None if turn.custom_status is None else bytes(turn.custom_status), instance),
     )
     _consume(db, turn)
     _append_events(db, record, turn)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from redurable.core.ids import partition_of
 from redurable.errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
 
-FORMAT = 1
+FORMAT = 2
 LEAST_VERSION = (3, 37, 0)
 """The first SQLite with STRICT tables."""
 BUSY_SECONDS = 5.0
@@ -53,7 +53,9 @@ class Database:
             elif found != FORMAT:
                 raise StoreRefused(f"{self.path} has format {found}, this store reads {FORMAT}: update it")
         with self.transaction():
-            self.execute("INSERT INTO hub SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM hub)", hub, partitions)
+            self.execute(
+                "INSERT INTO hub (name, partitions) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM hub)", hub, partitions
+            )
             row = self.one("SELECT name, partitions FROM hub")
         if row["name"] != hub:
             raise StoreRefused(f"{self.path} is the file of hub {row['name']!r}, not of {hub!r}: use another file")

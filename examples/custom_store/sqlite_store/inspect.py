@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Raw
+from msgspec import Raw, json
 
 from redurable.core.codec import Unreadable, decode_event, decode_start
 from redurable.core.events import Event, ExecutionStarted
@@ -43,6 +43,7 @@ def _snapshot(db: Database, instance: str, record: Row) -> Snapshot:
         length=_count(db, "events WHERE instance = ? AND execution = ?", instance, record["execution"]),
         custom_status=None if custom is None else Raw(custom),
         unread=_count(db, "mailbox WHERE instance = ?", instance),
+        unread_events=json.decode(record["unread"], type=dict[str, int]),
         quarantined=record["quarantined"],
     )
 

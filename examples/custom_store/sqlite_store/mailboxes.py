@@ -46,24 +46,27 @@ def has_begun(db: Database, record: Row, execution: str) -> bool:
 
 def put(db: Database, record: Row, message: Message) -> None:
     """Append a message and announce its instance. A parked one is rung only for what needs no user code."""
-    append(db, record["instance"], {INTERNAL: encode(message)})
+    entry_id = append(db, record["instance"], {INTERNAL: encode(message)})
+    if isinstance(message, Control):
+        db.execute("UPDATE instances SET control = ? WHERE instance = ?", entry_id, record["instance"])
     if record["parked_until"] is None or isinstance(message, Control):
         announce(db, record["instance"])
 
 
-def append(db: Database, instance: str, fields: Fields, expires: int | None = None) -> None:
-    """Append an entry and tell nobody. Raises `MailboxExhausted`.
+def append(db: Database, instance: str, fields: Fields, expires: int | None = None, event_id: str | None = None) -> str:
+    """Append an entry and tell nobody; returns its id. Raises `MailboxExhausted`.
 
     Ids begin with the time, so an id does not come back when a foreign client has emptied the mailbox.
     """
     try:
-        db.execute(
-            """INSERT INTO mailbox (instance, id, fields, expires)
-               SELECT ?, max(?, coalesce(max(id), 0) + 1), ?, ? FROM mailbox WHERE instance = ?""",
-            *(instance, db.now, write_fields(fields), expires, instance),
+        row = db.one(
+            """INSERT INTO mailbox (instance, id, fields, expires, event_id)
+               SELECT ?, max(?, coalesce(max(id), 0) + 1), ?, ?, ? FROM mailbox WHERE instance = ? RETURNING id""",
+            *(instance, db.now, write_fields(fields), expires, event_id, instance),
         )
     except sqlite3.IntegrityError as error:
         raise MailboxExhausted(f"its last id is the greatest that there is ({error})") from None
+    return str(row["id"])
 
 
 def put_or_bury(db: Database, record: Row, message: Message) -> None:
@@ -101,6 +104,12 @@ def ring_anew(db: Database, instance: str, entry_id: str) -> None:
     announce_mail(db, instance)
 
 
+def ring_control(db: Database, record: Row, heard: str | None) -> None:
+    """A commit left mail. A control message that came while its turn ran is not for the end of a wait."""
+    if heard is not None and record["control"] not in ("", heard):
+        announce(db, record["instance"])
+
+
 def create(db: Database, instance: str, start: StartExecution, delay_ms: int = 0) -> None:
     """A new instance with its start message; events that waited for it are its mail now."""
     # The first head is the execution's id: a turn of an instance that had this id before must not fit.
@@ -112,7 +121,7 @@ def create(db: Database, instance: str, start: StartExecution, delay_ms: int = 0
     )
     db.execute("INSERT INTO executions (instance, execution) VALUES (?, ?)", instance, start.execution)
     forget_expired(db)
-    db.execute("UPDATE mailbox SET expires = NULL WHERE instance = ?", instance)
+    db.execute("UPDATE mailbox SET expires = NULL, event_id = NULL WHERE instance = ?", instance)
     if delay_ms > 0:
         park(db, instance, db.now + delay_ms)
     else:

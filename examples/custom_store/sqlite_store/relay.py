@@ -6,13 +6,16 @@ and in order. A store whose partitions cannot share a transaction needs a waterm
 
 from __future__ import annotations
 
+from collections import Counter
+
 from redurable.core.codec import encode
 from redurable.core.completion import LATE, Completion
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL, read_intake
 from redurable.core.messages import Malformed, RaiseEvent, StartExecution
 from redurable.store.port import SendOutcome
-from redurable.store.routing import Routed
+from redurable.store.routing import Relayed, Routed
+from redurable.store.unknown import Unclaimed
 
 from .admission import Undeliverable, deliver
 from .database import Database
@@ -22,8 +25,9 @@ from .mailboxes import UNUSABLE, MailboxExhausted
 from .tokens import settle
 
 
-def relay(db: Database, partition: int, count: int) -> int:
+def relay(db: Database, partition: int, count: int) -> Relayed:
     """Deliver up to `count` entries of a partition's outbox."""
+    outcomes = Counter[SendOutcome]()
     rows = db.execute("SELECT * FROM outbox WHERE partition = ? ORDER BY id LIMIT ?", partition, count)
     for row in rows:
         item = read_outbox(row)
@@ -31,23 +35,28 @@ def relay(db: Database, partition: int, count: int) -> int:
         if isinstance(item, DeadLetter):
             bury(db, item)
             continue
-        failed = _deliver(db, item)
+        failed = _deliver(db, item, outcomes)
         if failed is not None and not _is_only_late(item, failed):
             _give_up(db, item, failed.reason, {INTERNAL: encode(item.message)})
-    return len(rows)
+    return Relayed(len(rows), _unclaimed(outcomes))
 
 
 def route(db: Database, hub: str, count: int) -> Routed | None:
     """Deliver up to `count` entries of the intake. None when it is empty."""
     rows = db.execute("SELECT * FROM intake ORDER BY id LIMIT ?", count)
-    dead = 0
+    dead, outcomes = 0, Counter[SendOutcome]()
     for row in rows:
         db.execute("DELETE FROM intake WHERE id = ?", row["id"])
-        dead += not _route(db, hub, str(row["id"]), read_fields(row["fields"]))
-    return Routed(len(rows) - dead, dead) if rows else None
+        dead += not _route(db, hub, str(row["id"]), read_fields(row["fields"]), outcomes)
+    delivered = len(rows) - dead - outcomes[SendOutcome.DROPPED]
+    return Routed(delivered, dead, _unclaimed(outcomes)) if rows else None
 
 
-def _route(db: Database, hub: str, entry_id: str, fields: Fields) -> bool:
+def _unclaimed(outcomes: Counter[SendOutcome]) -> Unclaimed:
+    return Unclaimed(outcomes[SendOutcome.KEPT], outcomes[SendOutcome.DROPPED], outcomes[SendOutcome.BURIED])
+
+
+def _route(db: Database, hub: str, entry_id: str, fields: Fields, outcomes: Counter[SendOutcome]) -> bool:
     """Deliver one entry of the intake. False when it became a dead letter."""
     item = read_intake(entry_id, fields)
     if isinstance(item, Malformed):
@@ -61,19 +70,20 @@ def _route(db: Database, hub: str, entry_id: str, fields: Fields) -> bool:
             push_outbox(db, db.partition_of(instance), DeadLetter(LATE, instance, tuple(fields.items())))
         return settled
     outgoing = Outgoing(item.instance, item.message)
-    failed = _deliver(db, outgoing)
+    failed = _deliver(db, outgoing, outcomes)
     if failed is not None:
         _give_up(db, outgoing, failed.reason, fields)
     return failed is None
 
 
-def _deliver(db: Database, item: Outgoing) -> Undeliverable | None:
-    """Deliver one message. What comes back went nowhere."""
+def _deliver(db: Database, item: Outgoing, outcomes: Counter[SendOutcome]) -> Undeliverable | None:
+    """Deliver one message, and count what became of it. What comes back went nowhere."""
     try:
         outcome = deliver(db, item)
     except MailboxExhausted as error:
         # That somebody ruined the mailbox is no fault of the message, not even of one that is only late.
         return Undeliverable(SendOutcome.SENT, f"{UNUSABLE}{error}")
+    outcomes[outcome.outcome if isinstance(outcome, Undeliverable) else outcome] += 1
     return outcome if isinstance(outcome, Undeliverable) else None
 
 

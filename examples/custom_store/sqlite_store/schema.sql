@@ -5,7 +5,8 @@ BEGIN IMMEDIATE;
 
 CREATE TABLE IF NOT EXISTS hub (
     name        TEXT PRIMARY KEY,
-    partitions  INTEGER NOT NULL
+    partitions  INTEGER NOT NULL,
+    unknown     TEXT NOT NULL DEFAULT '{}'      -- the rule for events of unknown instances, JSON
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS instances (
@@ -22,6 +23,8 @@ CREATE TABLE IF NOT EXISTS instances (
     quarantined   TEXT NOT NULL DEFAULT '',     -- why it is parked
     start         BLOB,                         -- the start message, until the first turn has read it
     custom_status BLOB,
+    control       TEXT NOT NULL DEFAULT '',     -- the mail of the newest control message that no commit has read
+    unread        TEXT NOT NULL DEFAULT '{}',   -- events that user code has not taken: name -> count, JSON
     created       INTEGER NOT NULL,
     updated       INTEGER NOT NULL
 ) STRICT;
@@ -49,6 +52,7 @@ CREATE TABLE IF NOT EXISTS mailbox (
     id       INTEGER NOT NULL,
     fields   TEXT NOT NULL CHECK (json_valid(fields) AND json_type(fields) = 'object'),
     expires  INTEGER,                           -- set while it waits for an instance that does not exist yet
+    event_id TEXT,                              -- of such an event: its id, if it has one
     PRIMARY KEY (instance, id)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS mailbox_expires ON mailbox (expires) WHERE expires IS NOT NULL;
@@ -142,5 +146,5 @@ CREATE TABLE IF NOT EXISTS workers (
     seen     INTEGER NOT NULL
 ) STRICT;
 
-PRAGMA user_version = 1;                        -- the format of this file
+PRAGMA user_version = 2;                        -- the format of this file
 COMMIT;

@@ -37,7 +37,8 @@ from redurable.store.port import (
     Underway,
     Upcoming,
 )
-from redurable.store.routing import Routed
+from redurable.store.routing import Relayed, Routed
+from redurable.store.unknown import UnknownInstance
 
 from . import admission, answers, cancels, commits, inspect, leases, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
@@ -76,6 +77,9 @@ class SqliteStore:
         if self._watch is not None:
             self._watch.close()
             self._watch = None
+
+    async def set_unknown(self, rule: UnknownInstance) -> None:
+        await self._write(admission.set_unknown, rule)
 
     async def start(self, request: StartRequest) -> StartOutcome:
         return await self._write(admission.start, request)
@@ -137,7 +141,7 @@ class SqliteStore:
     async def fire(self, timers: Sequence[DueTimer]) -> Fired:
         return await self._write(fire, timers)
 
-    async def relay(self, partition: int, count: int) -> int:
+    async def relay(self, partition: int, count: int) -> Relayed:
         return await self._write(relay.relay, partition, count)
 
     async def route(self, count: int, block_ms: int) -> Routed:

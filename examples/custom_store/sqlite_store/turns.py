@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import structs
+from msgspec import json, structs
 
 from redurable.core.codec import Unreadable, decode_event, decode_start
 from redurable.core.delivery import Delivery, Entry, Position
@@ -50,6 +50,9 @@ def checkout(db: Database, entry: Entry, known: Position | None) -> Delivery:
         execution=record["execution"],
         announced=str(record["announced"] or ""),
         parks=record["parks"],
+        parked_until=record["parked_until"] or 0,
+        unread=json.decode(record["unread"], type=dict[str, int]),
+        heard=record["control"],
     )
     try:
         base = known.length if known is not None and _is_true(db, record, known) else 0
@@ -57,7 +60,8 @@ def checkout(db: Database, entry: Entry, known: Position | None) -> Delivery:
         return structs.replace(
             delivery,
             start=None if base or events else _read_start(record),
-            mails=_read_mails(db, entry.instance),
+            mails=(mails := _read_mails(db, entry.instance)),
+            control=_read_control(db, record, mails),
             base=base,
             events=events,
         )
@@ -93,6 +97,16 @@ def _read_start(record: Row) -> StartExecution | None:
 def _read_mails(db: Database, instance: str) -> tuple[Mail, ...]:
     rows = db.execute("SELECT id, fields FROM mailbox WHERE instance = ? ORDER BY id LIMIT ?", instance, MAILS)
     return tuple(Mail(str(row["id"]), read_mail(read_fields(row["fields"]))) for row in rows)
+
+
+def _read_control(db: Database, record: Row, mails: Sequence[Mail]) -> Mail | None:
+    """The newest control message, when it lies behind the page of mails: it needs no turn of those before it."""
+    if not record["control"] or len(mails) < MAILS or int(record["control"]) <= int(mails[-1].id):
+        return None
+    row = db.first(
+        "SELECT id, fields FROM mailbox WHERE instance = ? AND id = ?", record["instance"], int(record["control"])
+    )
+    return None if row is None else Mail(str(row["id"]), read_mail(read_fields(row["fields"])))
 
 
 def hand_back(db: Database, consumer: str, entry: Entry) -> None:

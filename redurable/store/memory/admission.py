@@ -15,11 +15,14 @@ from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL
 from redurable.core.messages import Message, RaiseEvent, StartExecution
 from redurable.store.memory.letters import outbox_fields
-from redurable.store.memory.state import KEPT_MS, MOST_KEPT, MemoryHub, Partition
-from redurable.store.memory.streams import StreamExhausted
+from redurable.store.memory.state import MemoryHub, Partition
+from redurable.store.memory.streams import StreamExhausted, parse_id
 from redurable.store.port import SendOutcome, StartOutcome, StartRequest
+from redurable.store.unknown import UnknownInstance
 
 UNUSABLE = "mailbox is unusable: "
+UNKNOWN = "no such instance"
+TOO_MANY = "no such instance, and too many events wait for it"
 
 
 class Undeliverable(Struct, frozen=True):
@@ -50,15 +53,17 @@ def deliver(hub: MemoryHub, outgoing: Outgoing) -> SendOutcome | Undeliverable:
     partition = hub.of(outgoing.instance)
     if isinstance(outgoing.message, StartExecution):
         return _start_child(partition, outgoing, outgoing.message)
-    return _put(partition, outgoing.instance, outgoing.message)
+    return _put(partition, outgoing.instance, outgoing.message, hub.unknown)
 
 
-def _put(partition: Partition, instance: str, message: Message) -> SendOutcome | Undeliverable:
+def _put(
+    partition: Partition, instance: str, message: Message, unknown: UnknownInstance
+) -> SendOutcome | Undeliverable:
     record = partition.instances.get(instance)
     if record is None:
-        if isinstance(message, RaiseEvent) and _keep(partition, instance, message):
-            return SendOutcome.KEPT
-        return Undeliverable(SendOutcome.MISSING, "no such instance")
+        if isinstance(message, RaiseEvent):
+            return _claim(partition, instance, message, unknown)
+        return Undeliverable(SendOutcome.MISSING, UNKNOWN)
     if record.status.finished:
         return Undeliverable(SendOutcome.FINISHED, "the instance has finished")
     if message.execution and message.execution != record.execution:
@@ -67,14 +72,29 @@ def _put(partition: Partition, instance: str, message: Message) -> SendOutcome |
     return SendOutcome.SENT
 
 
-def _keep(partition: Partition, instance: str, event: RaiseEvent) -> bool:
-    """Let an event wait for an instance that does not exist yet; bounded, because the instance may never come."""
+def _claim(
+    partition: Partition, instance: str, event: RaiseEvent, unknown: UnknownInstance
+) -> SendOutcome | Undeliverable:
+    """An event whose instance does not exist: the hub's rule says what becomes of it."""
+    if unknown.rule == "drop":
+        return SendOutcome.DROPPED
+    if unknown.rule == "dead-letter":
+        return Undeliverable(SendOutcome.BURIED, UNKNOWN)
+    return _keep(partition, instance, event, unknown)
+
+
+def _keep(
+    partition: Partition, instance: str, event: RaiseEvent, unknown: UnknownInstance
+) -> SendOutcome | Undeliverable:
+    """Let an event wait for its instance; bounded, because the instance may never come. A repetition waits already."""
     box = partition.mailbox(instance)
-    if box is not None and len(box) >= MOST_KEPT:
-        return False
-    partition.append(instance, {INTERNAL: encode(event)})
-    partition.mailboxes[instance].expires = partition.clock() + KEPT_MS
-    return True
+    if box is not None and event.id and any(known == event.id for _, known in box.kept.values()):
+        return SendOutcome.KEPT
+    if box is not None and len(box) >= unknown.most:
+        return Undeliverable(SendOutcome.BURIED, TOO_MANY)
+    entry_id = partition.append(instance, {INTERNAL: encode(event)})
+    partition.mailboxes[instance].kept[parse_id(entry_id)] = partition.clock() + unknown.keep_ms, event.id
+    return SendOutcome.KEPT
 
 
 def _start_child(partition: Partition, child: Outgoing, start: StartExecution) -> SendOutcome | Undeliverable:
@@ -113,5 +133,11 @@ def send(hub: MemoryHub, messages: Sequence[Outgoing]) -> tuple[list[SendOutcome
         except StreamExhausted:
             unusable.append(outgoing.instance)
             continue
-        outcomes.append(outcome.outcome if isinstance(outcome, Undeliverable) else outcome)
+        if isinstance(outcome, SendOutcome):
+            outcomes.append(outcome)
+            continue
+        outcomes.append(outcome.outcome)
+        if outcome.outcome is SendOutcome.BURIED:
+            fields = ((INTERNAL, encode(outgoing.message)),)
+            bury(hub.of(outgoing.instance), DeadLetter(outcome.reason, outgoing.instance, fields))
     return outcomes, unusable

@@ -46,6 +46,7 @@ def _snapshot(partition: Partition, instance: str, record: Instance) -> Snapshot
         length=len(history),
         custom_status=None if custom is None else Raw(custom),
         unread=0 if box is None else len(box),
+        unread_events=record.unread,
         quarantined=f"{quarantine.reason}: {quarantine.detail}" if quarantine else "",
     )
 

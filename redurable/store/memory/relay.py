@@ -6,6 +6,7 @@ delivered from there, in the same step as the delivery: so any number of callers
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -22,7 +23,8 @@ from redurable.store.memory.state import MemoryHub
 from redurable.store.memory.streams import ZERO, Fields, Stream, StreamExhausted, StreamId, parse_id
 from redurable.store.memory.tokens import settle
 from redurable.store.port import SendOutcome
-from redurable.store.routing import Routed
+from redurable.store.routing import Relayed, Routed
+from redurable.store.unknown import Unclaimed
 
 INTAKE = "in"
 
@@ -34,24 +36,24 @@ class Source(Struct, frozen=True):
     id: str
 
 
-def relay(hub: MemoryHub, number: int, count: int) -> int:
+def relay(hub: MemoryHub, number: int, count: int) -> Relayed:
     """Deliver up to `count` entries of a partition's outbox."""
-    outbox = hub.partitions[number].outbox
+    outbox, unclaimed = hub.partitions[number].outbox, Counter[SendOutcome]()
     delivered = list(outbox.after(ZERO, count))
     for entry_id, fields in delivered:
         source, item = Source(f"p{number}", entry_id), read_outbox(fields)
         if isinstance(item, DeadLetter):
             _to_dead(hub, source, item)
         else:
-            _to_instance(hub, source, item)
+            _to_instance(hub, source, item, unclaimed)
     _delete(outbox, delivered)
-    return len(delivered)
+    return Relayed(len(delivered), count_unclaimed(unclaimed))
 
 
 def route(hub: MemoryHub, count: int, max_payload: int) -> Routed:
     """Deliver up to `count` entries of the intake, of at most so many bytes of payload each."""
     entries = list(hub.intake.after(ZERO, count))
-    dead = 0
+    dead, unclaimed = 0, Counter[SendOutcome]()
     for entry_id, fields in entries:
         source, item = Source(INTAKE, entry_id), read_intake(entry_id, fields, max_payload)
         if isinstance(item, Malformed):
@@ -63,9 +65,14 @@ def route(hub: MemoryHub, count: int, max_payload: int) -> Routed:
         if isinstance(item, Completion):
             dead += _to_attempt(hub, source, item, original)
         else:
-            dead += _to_instance(hub, source, Outgoing(item.instance, item.message), original)
+            dead += _to_instance(hub, source, Outgoing(item.instance, item.message), unclaimed, original)
     _delete(hub.intake, entries)
-    return Routed(len(entries) - dead, dead)
+    return Routed(len(entries) - dead - unclaimed[SendOutcome.DROPPED], dead, count_unclaimed(unclaimed))
+
+
+def count_unclaimed(outcomes: Counter[SendOutcome]) -> Unclaimed:
+    """How many of these came for nobody."""
+    return Unclaimed(outcomes[SendOutcome.KEPT], outcomes[SendOutcome.DROPPED], outcomes[SendOutcome.BURIED])
 
 
 def _delete(stream: Stream, entries: Iterable[tuple[str, Fields]]) -> None:
@@ -89,7 +96,9 @@ def _to_dead(hub: MemoryHub, source: Source, letter: DeadLetter) -> None:
         hub.dead.append(now, dead_fields(letter, now, position))
 
 
-def _to_instance(hub: MemoryHub, source: Source, item: Outgoing, original: Pairs = ()) -> bool:
+def _to_instance(
+    hub: MemoryHub, source: Source, item: Outgoing, unclaimed: Counter[SendOutcome], original: Pairs = ()
+) -> bool:
     """Deliver one message. True when it became a dead letter; `original` are the fields that it came in, if they were
     others than its body."""
     partition = hub.of(item.instance)
@@ -100,6 +109,7 @@ def _to_instance(hub: MemoryHub, source: Source, item: Outgoing, original: Pairs
     except StreamExhausted as error:
         reason = f"{UNUSABLE}{error}"
     else:
+        unclaimed[outcome if isinstance(outcome, SendOutcome) else outcome.outcome] += 1
         if isinstance(outcome, SendOutcome) or (source.name != INTAKE and _is_only_late(item, outcome)):
             return False
         reason = outcome.reason

@@ -20,15 +20,12 @@ from redurable.core.messages import Control, Message, StartExecution
 from redurable.core.values import RuntimeStatus
 from redurable.settings import DEFAULT_PARTITIONS
 from redurable.store.memory.streams import Fields, PeekLock, Stream, StreamId
+from redurable.store.unknown import UnknownInstance
 
 Clock = Callable[[], int]
 """The hub's clock: milliseconds of the Unix epoch."""
 
 FORMAT = 1
-KEPT_MS = 7 * 24 * 3600 * 1000
-"""How long events wait for an instance that does not exist yet."""
-MOST_KEPT = 1000
-"""How many of them."""
 
 
 def real_time() -> int:
@@ -49,6 +46,9 @@ class Instance(Struct):
     announced: str = ""
     parked_until: int | None = None
     parks: int = 0
+    control: str = ""
+    """The mail of the newest control message that no commit has read."""
+    unread: dict[str, int] = {}
 
 
 class Quarantine(Struct, frozen=True):
@@ -60,13 +60,20 @@ class Quarantine(Struct, frozen=True):
 
 
 class Mailbox(Stream):
-    """Unread messages. It disappears when it empties, and at `expires` if no instance came to read it."""
+    """Unread messages. It disappears when it empties."""
 
-    __slots__ = ("expires",)
+    __slots__ = ("kept",)
 
     def __init__(self) -> None:
         super().__init__()
-        self.expires: int | None = None
+        self.kept: dict[StreamId, tuple[int, str]] = {}
+        """Of events that wait for their instance: until when, and their event id."""
+
+    def forget_expired(self, now: int) -> None:
+        """Delete events that waited too long for an instance that did not come."""
+        for at in [at for at, (until, _) in self.kept.items() if until <= now]:
+            del self.kept[at]
+            self.entries.pop(at, None)
 
 
 class Partition:
@@ -107,9 +114,11 @@ class Partition:
     def mailbox(self, instance: str) -> Mailbox | None:
         """The unread messages of an instance, if there are any."""
         box = self.mailboxes.get(instance)
-        if box is not None and box.expires is not None and box.expires <= self.clock():
-            del self.mailboxes[instance]
-            return None
+        if box is not None and box.kept:
+            box.forget_expired(self.clock())
+            if not box.entries:
+                del self.mailboxes[instance]
+                return None
         return box
 
     def has_mail(self, instance: str) -> bool:
@@ -123,8 +132,10 @@ class Partition:
 
     def put(self, instance: str, message: Message) -> None:
         """Append a message and announce the instance. A parked instance is rung only for what needs no user code."""
-        self.append(instance, {INTERNAL: encode(message)})
+        entry_id = self.append(instance, {INTERNAL: encode(message)})
         record = self.instances[instance]
+        if isinstance(message, Control):
+            record.control = entry_id
         if record.parked_until is None or isinstance(message, Control):
             self.announce(instance)
 
@@ -156,7 +167,7 @@ class Partition:
         self.open.add(instance)
         box = self.mailbox(instance)
         if box is not None:
-            box.expires = None
+            box.kept.clear()
         if delay_ms > 0:
             self.park(instance, now + delay_ms)
         else:
@@ -193,6 +204,7 @@ class MemoryHub:
         self.dead = Stream()
         self.marks: dict[str, StreamId] = {}
         self.workers: dict[str, int] = {}
+        self.unknown = UnknownInstance()
         self.served: set[str] = set()
         """Task queues that foreign workers serve."""
         self._waiting: set[anyio.Event] = set()

@@ -43,7 +43,8 @@ from redurable.store.port import (
     Underway,
     Upcoming,
 )
-from redurable.store.routing import Routed
+from redurable.store.routing import Relayed, Routed
+from redurable.store.unknown import UnknownInstance
 
 T = TypeVar("T")
 
@@ -71,6 +72,10 @@ class MemoryStore:
 
     async def close(self) -> None:
         """There is nothing to let go of: the hub lives as long as somebody refers to it."""
+
+    async def set_unknown(self, rule: UnknownInstance) -> None:
+        async with self._step() as hub:
+            hub.unknown = rule
 
     async def start(self, request: StartRequest) -> StartOutcome:
         async with self._step() as hub:
@@ -174,7 +179,7 @@ class MemoryStore:
         async with self._step() as hub:
             return fire(hub, timers)
 
-    async def relay(self, partition: int, count: int) -> int:
+    async def relay(self, partition: int, count: int) -> Relayed:
         async with self._step() as hub:
             return relay.relay(hub, partition, count)
 

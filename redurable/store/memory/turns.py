@@ -74,14 +74,18 @@ def checkout(hub: MemoryHub, entry: Entry, known: Position | None, max_payload: 
         execution=record.execution,
         announced=record.announced,
         parks=record.parks,
+        parked_until=record.parked_until or 0,
+        unread=record.unread,
+        heard=record.control,
     )
     history = partition.histories.get(instance, [])
     try:
-        base = _base(record, history, known)
+        base, mails = _base(record, history, known), _read_mails(partition, instance, max_payload)
         return msgspec.structs.replace(
             delivery,
             start=None if history else _read_start(partition, instance),
-            mails=_read_mails(partition, instance, max_payload),
+            mails=mails,
+            control=_read_control(partition, instance, record.control) if len(mails) == MAILS else None,
             base=base,
             events=tuple(decode_event(body) for body in history[base:]),
         )
@@ -109,6 +113,14 @@ def _read_mails(partition: Partition, instance: str, max_payload: int) -> tuple[
     return tuple(Mail(entry_id, read_mail(fields, max_payload)) for entry_id, fields in box.after(ZERO, MAILS))
 
 
+def _read_control(partition: Partition, instance: str, control: str) -> Mail | None:
+    """The newest control message, when it lies behind the page of mails: it needs no turn of those before it."""
+    box = partition.mailboxes[instance]
+    if not control or parse_id(control) not in list(box.entries)[MAILS:]:
+        return None
+    return Mail(control, read_mail(box.entries[parse_id(control)]))
+
+
 def commit(hub: MemoryHub, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
     """Make one turn true, or nothing of it. Also returns the timers that it wrote."""
     partition, entry = hub.partitions[turn.entry.partition], turn.entry
@@ -133,7 +145,9 @@ def commit(hub: MemoryHub, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
 
 def _is_release(turn: TurnCommit) -> bool:
     """True for a commit that only gives its ready entry up."""
-    empty = TurnCommit(entry=turn.entry, expected=turn.expected, head=turn.head, execution=turn.execution)
+    empty = TurnCommit(
+        entry=turn.entry, expected=turn.expected, head=turn.head, execution=turn.execution, heard=turn.heard
+    )
     return turn == empty
 
 
@@ -142,6 +156,13 @@ def _release(partition: Partition, record: Instance, turn: TurnCommit) -> None:
         return  # Another entry rings for the instance: this one meant nothing, and its holder decides nothing.
     record.head = turn.head
     _ring_anew(partition, record, turn.entry)
+    _ring_control(partition, record, turn)
+
+
+def _ring_control(partition: Partition, record: Instance, turn: TurnCommit) -> None:
+    """A control message that came while the turn ran is not for the end of the wait."""
+    if turn.heard is not None and record.control not in ("", turn.heard):
+        partition.announce(turn.entry.instance)
 
 
 def _ring_anew(partition: Partition, record: Instance, entry: Entry) -> None:
@@ -159,6 +180,7 @@ def _park(partition: Partition, record: Instance, turn: TurnCommit, park: Park) 
     record.updated = now
     partition.quarantines[instance] = Quarantine(park.reason, park.detail, now)
     member, due = partition.park(instance, now + park.retry_ms)
+    _ring_control(partition, record, turn)
     return DueTimer(due, partition.number, member)
 
 
@@ -166,7 +188,9 @@ def _write(partition: Partition, record: Instance, turn: TurnCommit) -> list[Due
     now, instance = partition.clock(), turn.entry.instance
     record.head = turn.head
     record.updated = now
-    record.parked_until, record.parks = None, 0
+    record.parked_until, record.parks, record.control = None, 0, ""
+    if turn.unread is not None:
+        record.unread = turn.unread
     partition.quarantines.pop(instance, None)
     _consume(partition, turn)
     if turn.events:

@@ -9,19 +9,27 @@ from redis.exceptions import ResponseError
 
 from redurable.core.codec import encode
 from redurable.core.delivery import Outgoing
-from redurable.core.messages import StartExecution
+from redurable.core.messages import RaiseEvent, StartExecution
 from redurable.errors import StoreDamaged, StoreFull, StoreRefused
 from redurable.store.port import SendOutcome, StartOutcome, StartRequest
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.wire import json_text, kind_of
+from redurable.store.unknown import UnknownInstance
 
 _AGAIN = b"again"
 _STARTED = {outcome.value.encode(): outcome for outcome in StartOutcome}
 _SENT = {outcome.value.encode(): outcome for outcome in SendOutcome}
 _MOST_MESSAGES = 500
 _MOST_BYTES = 1_000_000
+
+
+async def set_unknown(lane: Lane, layout: Layout, consumer: str, rule: UnknownInstance) -> None:
+    """Write the hub's rule for events of unknown instances into every partition, where the scripts read it."""
+    fields = ("rule", rule.rule, "keep_ms", rule.keep_ms, "most", rule.most)
+    for number in range(layout.partitions):
+        await lane.call("HSET", layout.partition(number).unknown, *fields)
 
 
 async def start(lane: Lane, layout: Layout, consumer: str, request: StartRequest) -> StartOutcome:
@@ -34,6 +42,8 @@ async def start(lane: Lane, layout: Layout, consumer: str, request: StartRequest
         keys.custom_status(instance),
         keys.quarantine(instance),
         keys.executions(instance),
+        keys.unknown,
+        keys.kept(instance),
     ]
     args: list[Argument] = [instance, message.name, message.execution, message.number, encode(message)]
     args += [request.on_conflict, request.delay_ms, json_text(instance)]
@@ -80,8 +90,14 @@ async def send(lane: Lane, layout: Layout, consumer: str, messages: Sequence[Out
 def _pack(layout: Layout, ring: Keyring, args: list[Argument], item: Outgoing) -> int:
     keys = layout.of(item.instance)
     message, instance = item.message, item.instance
-    ready = ring.block(keys, keys.ready, keys.open, keys.outbox, keys.timers)
-    own = ring.own(keys.instance(instance), keys.start(instance), keys.mailbox(instance), keys.executions(instance))
+    ready = ring.block(keys, keys.ready, keys.open, keys.outbox, keys.timers, keys.unknown)
+    own = ring.own(
+        keys.instance(instance),
+        keys.start(instance),
+        keys.mailbox(instance),
+        keys.executions(instance),
+        keys.kept(instance),
+    )
     body = encode(message)
     packed: list[Any] = [ready, own, instance]
     if isinstance(message, StartExecution):
@@ -90,6 +106,8 @@ def _pack(layout: Layout, ring: Keyring, args: list[Argument], item: Outgoing) -
         packed += [message.not_before, json_text(instance)]
     else:
         packed += [kind_of(message), message.execution, body]
+        if isinstance(message, RaiseEvent):
+            packed.append(message.id)
     args.append(len(packed))
     args += packed
     return len(body)

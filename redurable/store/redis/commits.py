@@ -113,9 +113,9 @@ class _Batch:
         )
         packed: list[Any] = [own, ready, entry.id, item.expected, item.head, instance]
         if item.park is not None:
-            packed += _park(instance, item.park)
+            packed += (*_park(instance, item.park), _heard(item))
         elif _is_release(item):
-            packed.append("r")
+            packed += ("r", _heard(item))
         else:
             self._pack_turn(keys, ready, item, packed)
         self._args.append(len(packed))
@@ -127,8 +127,9 @@ class _Batch:
     def _pack_turn(self, keys: PartitionKeys, ready: int, item: TurnCommit, packed: list[Any]) -> None:
         ring = self._ring
         events = [encode(event) for event in item.events]
+        unread = b"" if item.unread is None else _json.encode(item.unread)
         consumed = (after(item.consumed) or "*") if item.consumed else ""
-        packed += ("n", consumed, 1 if item.start_consumed else 0, item.status or "", len(events), *events)
+        packed += ("n", consumed, 1 if item.start_consumed else 0, item.status or "", unread, len(events), *events)
         packed.append(len(item.tasks))
         for task in item.tasks:
             body = encode(task)
@@ -215,8 +216,12 @@ class _Batch:
 
 def _is_release(item: TurnCommit) -> bool:
     written = item.events or item.tasks or item.timers or item.canceled_timers or item.outbox or item.dead or item.next
-    written = written or item.closed_calls or item.custom_status is not None
+    written = written or item.closed_calls or item.custom_status is not None or item.unread is not None
     return not (written or item.consumed or item.start_consumed or item.status)
+
+
+def _heard(item: TurnCommit) -> str:
+    return "*" if item.heard is None else item.heard
 
 
 def _park(instance: str, park: Park) -> tuple[Argument, ...]:

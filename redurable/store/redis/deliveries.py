@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+
 from redurable.core.codec import Unreadable, decode_event, decode_start
 from redurable.core.delivery import Delivery, Entry, Position
 from redurable.core.events import Event
@@ -17,14 +19,16 @@ from redurable.errors import StoreUnavailable
 from redurable.store.redis.keys import PartitionKeys
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
-from redurable.store.redis.wire import mail_of
+from redurable.store.redis.wire import mail_of, unread_of
 
 PAGE: Final = 200
 _ATTEMPTS: Final = 5
-_DAMAGED: Final = 9
-_WHOLE: Final = 12
+_ROW: Final = 10
+_DAMAGED: Final = 12
+_WHOLE: Final = 15
 """A row of fewer values tells of damaged data, or (still fewer) that there is no such instance."""
 _NOWHERE: Final[tuple[Argument, ...]] = ("", 0, "")
+_NONE: Final[dict[str, int]] = {}
 _STATUS = {status.value.encode(): status for status in RuntimeStatus}
 
 Row = list[Any]
@@ -65,9 +69,9 @@ def read_row(entry: Entry, now: int, row: Row, position: Position | None, max_pa
     """The delivery, when all of it is in the row."""
     if len(row) < _WHOLE:
         return _without_history(entry, now, row)
-    if row[7] + len(row[10]) < row[8]:
+    if row[10] + len(row[13]) < row[11]:
         return None
-    return _build(entry, now, row, row[10], position, max_payload)
+    return _build(entry, now, row, row[13], position, max_payload)
 
 
 async def _read_again(
@@ -88,8 +92,8 @@ async def _read_again(
 
 async def _page(lane: Lane, keys: PartitionKeys, instance: str, row: Row) -> list[bytes] | None:
     """All events of a row, those too that it left out; None when the instance moved meanwhile."""
-    base, length = row[7], row[8]
-    events: list[bytes] = list(row[10])
+    base, length = row[10], row[11]
+    events: list[bytes] = list(row[13])
     if base + len(events) == length:
         return events
     while base + len(events) < length:
@@ -106,7 +110,7 @@ def _without_history(entry: Entry, now: int, row: Row) -> Delivery:
     """No such instance, or one whose keys another program damaged."""
     if len(row) < _DAMAGED:
         return Delivery(entry, now)
-    why = row[8].decode(errors="replace")
+    why = row[11].decode(errors="replace")
     return _delivery(entry, now, row, unreadable=f"what is stored of {entry.instance!r} is damaged: {why}")
 
 
@@ -114,20 +118,23 @@ def _build(
     entry: Entry, now: int, row: Row, raw: list[bytes], position: Position | None, max_payload: int
 ) -> Delivery | None:
     """The delivery with these events, or None when the position turned out not to be true."""
-    base: int = row[7]
+    base: int = row[10]
     try:
         if row[0] not in _STATUS:
             raise Unreadable(f"status {row[0]!r} is of another release")
         events = tuple([decode_event(event) for event in raw])
-        start = decode_start(row[11]) if row[11] else None
+        start = decode_start(row[14]) if row[14] else None
     except Unreadable as error:
         return _delivery(entry, now, row, unreadable=f"what is stored of {entry.instance!r} cannot be read: {error}")
     if position is not None and base == position.length - 1 and row[2] == position.execution.encode():
         if not events or events[0].commit != position.commit:
             return None
         base, events = position.length, events[1:]
-    mails = tuple([mail_of(mail, max_payload) for mail in row[9]])
-    return _delivery(entry, now, row, base, events, start, mails)
+    mails = tuple([mail_of(mail, max_payload) for mail in row[12]])
+    delivery = _delivery(entry, now, row, base, events, start, mails)
+    if len(row) > _WHOLE and row[_WHOLE]:
+        return msgspec.structs.replace(delivery, control=mail_of(row[_WHOLE], max_payload))
+    return delivery
 
 
 def _delivery(
@@ -140,7 +147,7 @@ def _delivery(
     mails: tuple[Mail, ...] = (),
     unreadable: str = "",
 ) -> Delivery:
-    status, name, execution, head, announced, _, parks = row[:7]
+    status, name, execution, head, announced, _, parks, parked_until, unread, heard = row[:_ROW]
     return Delivery(
         entry,
         now,
@@ -155,6 +162,9 @@ def _delivery(
         mails,
         base,
         events,
+        int(parked_until) if parked_until and parked_until.isdigit() else 0,
+        unread_of(unread) if unread else _NONE,
+        _text(heard) if heard else "",
     )
 
 

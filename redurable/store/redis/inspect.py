@@ -16,7 +16,7 @@ from redurable.errors import StoreRefused
 from redurable.store.port import Change, Snapshot
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
-from redurable.store.redis.wire import fields_of
+from redurable.store.redis.wire import fields_of, unread_of
 
 NOWHERE = "0-0"
 """Before every stream id."""
@@ -44,7 +44,8 @@ async def get(lane: Lane, layout: Layout, consumer: str, instance: str) -> Snaps
 
 
 def _snapshot(instance: str, reply: list[Any]) -> Snapshot:
-    status, name, execution, number, created, updated, slot, unread, length, oldest, newest, custom, quarantine = reply
+    status, name, execution, number, created, updated, slot, unread, length, oldest, newest, custom, *rest = reply
+    quarantine, events = rest
     start, first = _start(slot), _event(oldest)
     origin = first if isinstance(first, ExecutionStarted) else start
     return Snapshot(
@@ -64,6 +65,7 @@ def _snapshot(instance: str, reply: list[Any]) -> Snapshot:
         length=length,
         custom_status=None if custom is None else Raw(custom),
         unread=unread,
+        unread_events=unread_of(events),
         quarantined=_reason(quarantine),
     )
 

@@ -11,8 +11,8 @@ GROUP = "w"
 
 _TYPES = {
     "stream": ("intake", "aside", "dead", "ready", "outbox", "feed", "cancels", "tasks", "answers", "m"),
-    "hash": ("meta", "marks", "retries", "beats", "i"),
-    "zset": ("workers", "timers", "canceled"),
+    "hash": ("meta", "marks", "retries", "beats", "unknown", "i"),
+    "zset": ("workers", "timers", "canceled", "k"),
     "set": ("open", "queues"),
     "string": ("s", "c", "q"),
     "list": ("h", "e", "x"),
@@ -60,6 +60,7 @@ class PartitionKeys:
         "ready",
         "retries",
         "timers",
+        "unknown",
     )
 
     def __init__(self, hub: str, number: int) -> None:
@@ -75,6 +76,7 @@ class PartitionKeys:
         self.feed = base + "feed"  # stream, trimmed: executions that ended
         self.cancels = base + "cancels"  # stream, trimmed: calls of activities that were cancelled
         self.canceled = base + "canceled"  # zset, trimmed: call of an activity -> when it was cancelled
+        self.unknown = base + "unknown"  # hash: rule, keep_ms, most for events of unknown instances; absent: keep
         self.answers = base + "answers"  # stream that foreign workers XADD to: what became of their tasks
 
     def queue(self, name: str) -> str:
@@ -83,7 +85,7 @@ class PartitionKeys:
 
     def instance(self, instance: str) -> str:
         """Hash: status s, name n, execution x, its number k, head h, announced-by q, tip t, parked-until p, park count
-        z, created c, updated u."""
+        z, newest control message y, unread events b (JSON), created c, updated u."""
         return f"{self._base}i:{instance}"
 
     def start(self, instance: str) -> str:
@@ -93,6 +95,10 @@ class PartitionKeys:
     def mailbox(self, instance: str) -> str:
         """Stream: unread messages."""
         return f"{self._base}m:{instance}"
+
+    def kept(self, instance: str) -> str:
+        """Zset: ids of the events that wait for an instance that does not exist -> when they came."""
+        return f"{self._base}k:{instance}"
 
     def history(self, instance: str) -> str:
         """List: the events of the current execution."""

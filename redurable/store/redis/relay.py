@@ -8,7 +8,7 @@ twice, and what one source sends to one instance keeps its order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +17,7 @@ from redurable.core.codec import encode
 from redurable.core.completion import Completion
 from redurable.core.delivery import DeadLetter
 from redurable.core.foreign import malformed, read_intake
-from redurable.core.messages import Malformed
+from redurable.core.messages import Control, Malformed
 from redurable.core.sizes import UNLIMITED, brief
 from redurable.store.redis import intake
 from redurable.store.redis.keyring import Keyring
@@ -25,7 +25,8 @@ from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.tokens import Saying, settle_from_intake
 from redurable.store.redis.wire import Fields, fields_of, json_text, pack_fields
-from redurable.store.routing import Routed
+from redurable.store.routing import Relayed, Routed
+from redurable.store.unknown import Unclaimed
 
 INTAKE: Final = "in"
 """The intake's name as a source; an outbox is called `p` and its partition's number."""
@@ -36,7 +37,7 @@ _MOST_BYTES = 1_000_000
 _MOST_FIELDS = 1000
 _MOST_ARGUMENTS = 5_000
 _OURS = (b"reason", b"instance", b"at", b"position", b"o")
-_KINDS = {"RaiseEvent": "e", "Terminate": "c", "Suspend": "c", "Resume": "c", "StartExecution": "s"}
+_KINDS = {"RaiseEvent": "e", "StartExecution": "s"} | {kind.__name__: "c" for kind in get_args(Control)}
 
 
 class _Head(Struct):
@@ -47,6 +48,7 @@ class _Head(Struct):
     name: str = ""
     number: int = 1
     not_before: int = 0
+    id: str = ""
 
 
 class Parcel(Struct, frozen=True):
@@ -73,17 +75,17 @@ _head = msgspec.json.Decoder(_Head)
 _original = msgspec.msgpack.Decoder(tuple[tuple[bytes, bytes], ...])
 
 
-async def relay(lane: Lane, layout: Layout, consumer: str, partition: int, count: int) -> int:
-    """Deliver a prefix of a partition's outbox; return how many entries left it."""
+async def relay(lane: Lane, layout: Layout, consumer: str, partition: int, count: int) -> Relayed:
+    """Deliver a prefix of a partition's outbox."""
     outbox = layout.partition(partition).outbox
     entries = await lane.call("XRANGE", outbox, "-", "+", "COUNT", count)
     if not entries:
-        return 0
+        return Relayed()
     source = f"p{partition}"
     parcels, burials = split(entries, layout.max_payload)
-    await deliver(lane, layout, source, parcels)
+    outcomes = await deliver(lane, layout, source, parcels)
     await bury(lane, layout, source, burials)
-    return await _delete(lane, outbox, entries)
+    return Relayed(await _delete(lane, outbox, entries), _unclaimed(outcomes))
 
 
 async def route(lane: Lane, layout: Layout, consumer: str, count: int, block_ms: int) -> Routed:
@@ -96,8 +98,13 @@ async def route(lane: Lane, layout: Layout, consumer: str, count: int, block_ms:
     outcomes += [await settle_from_intake(lane, layout, saying) for saying in sayings]
     buried = await bury(lane, layout, INTAKE, burials)
     told = await intake.drop(lane, layout, batch)
-    delivered = sum(outcome not in (b"seen", b"dead") for outcome in outcomes)
-    return Routed(delivered, outcomes.count(b"dead") + buried, told)
+    unclaimed = _unclaimed(outcomes)
+    delivered = sum(outcome not in (b"seen", b"dead", b"dropped", b"buried") for outcome in outcomes)
+    return Routed(delivered, outcomes.count(b"dead") + unclaimed.buried + buried, unclaimed, told)
+
+
+def _unclaimed(outcomes: Sequence[bytes]) -> Unclaimed:
+    return Unclaimed(outcomes.count(b"kept"), outcomes.count(b"dropped"), outcomes.count(b"buried"))
 
 
 async def deliver(lane: Lane, layout: Layout, source: str, parcels: Iterable[Parcel]) -> list[bytes]:
@@ -193,9 +200,17 @@ def read_intake_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel
 def _pack(layout: Layout, ring: Keyring, parcel: Parcel) -> Iterator[Argument]:
     instance, head = parcel.instance, parcel.head
     keys = layout.of(instance)
-    yield ring.block(keys, keys.ready, keys.open, keys.outbox, keys.marks, keys.timers)
-    yield ring.own(keys.instance(instance), keys.start(instance), keys.mailbox(instance), keys.executions(instance))
-    yield from (parcel.id, instance, _KINDS.get(head.type, "m"), head.execution, parcel.body, head.name, head.number)
+    kind = _KINDS.get(head.type, "m")
+    yield ring.block(keys, keys.ready, keys.open, keys.outbox, keys.marks, keys.timers, keys.unknown)
+    yield ring.own(
+        keys.instance(instance),
+        keys.start(instance),
+        keys.mailbox(instance),
+        keys.executions(instance),
+        keys.kept(instance),
+    )
+    yield from (parcel.id, instance, kind, head.execution, parcel.body)
+    yield from (head.id if kind == "e" else head.name, head.number)
     yield from (*parcel.refusal, parcel.original)
     yield from (head.not_before, json_text(instance) if head.not_before else "")
 

@@ -28,7 +28,8 @@ from redurable.store.redis import tokens as _tokens
 from redurable.store.redis.channel import ChannelFactory, channel_factory
 from redurable.store.redis.lane import BeforeConnect, Lane
 from redurable.store.redis.layout import Layout
-from redurable.store.routing import Routed
+from redurable.store.routing import Relayed, Routed
+from redurable.store.unknown import UnknownInstance
 
 T = TypeVar("T")
 
@@ -71,6 +72,10 @@ class RedisStore:
     async def close(self) -> None:
         """Let go of all connections."""
         await self.lane.close()
+
+    async def set_unknown(self, rule: UnknownInstance) -> None:
+        """What becomes of events for instances that do not exist."""
+        await _answer(admission.set_unknown(self.lane, self.layout, self.consumer, rule))
 
     async def start(self, request: port.StartRequest) -> port.StartOutcome:
         """Create an instance with its start message and announce it."""
@@ -141,7 +146,7 @@ class RedisStore:
         """Deliver timers that are due."""
         return await _answer(_timers.fire(self.lane, self.layout, self.consumer, timers))
 
-    async def relay(self, partition: int, count: int) -> int:
+    async def relay(self, partition: int, count: int) -> Relayed:
         """Deliver a prefix of a partition's outbox."""
         return await _answer(_relay.relay(self.lane, self.layout, self.consumer, partition, count))
 

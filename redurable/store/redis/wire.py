@@ -10,17 +10,7 @@ import msgspec
 from redurable.core.codec import decode_message, decode_start, encode
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import read_mail
-from redurable.core.messages import (
-    Cancel,
-    Mail,
-    Message,
-    RaiseEvent,
-    Resume,
-    StartExecution,
-    SubOrchestrationFailure,
-    Suspend,
-    Terminate,
-)
+from redurable.core.messages import Control, Mail, Message, RaiseEvent, StartExecution, SubOrchestrationFailure
 from redurable.core.values import ABSENT, Task
 from redurable.store.port import CanceledCalls, TaskLease
 
@@ -35,6 +25,7 @@ _LARGEST = 2**64 - 1
 _json = msgspec.json.Encoder()
 _member = msgspec.json.Decoder(tuple[TimerKind, str, int | str, str])
 _seqs = msgspec.json.Decoder(tuple[int, ...])
+_unread = msgspec.json.Decoder(dict[str, int])
 _packed = msgspec.msgpack.Encoder()
 _unpacked = msgspec.msgpack.Decoder(tuple[tuple[bytes, bytes], ...])
 
@@ -63,7 +54,7 @@ def kind_of(message: Message) -> Literal["e", "c", "m"]:
     """What `_append.lua` must know of a message: e = external event, c = control, m = anything else."""
     if isinstance(message, RaiseEvent):
         return "e"
-    return "c" if isinstance(message, Terminate | Cancel | Suspend | Resume) else "m"
+    return "c" if isinstance(message, Control) else "m"
 
 
 def timer_member(kind: TimerKind, execution: str, key: int | str, instance: str) -> str:
@@ -116,6 +107,14 @@ def wait_of(task: Task) -> tuple[str, int, int, str]:
 def read_timer_member(member: bytes | str) -> tuple[TimerKind, str, int | str, str]:
     """(kind, execution, key, instance); raises `msgspec.DecodeError` for a foreign member."""
     return _member.decode(member)
+
+
+def unread_of(value: bytes | None) -> dict[str, int]:
+    """How many events of each name wait unread; none where a foreign client wrote something else."""
+    try:
+        return _unread.decode(value) if value else {}
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return {}
 
 
 def json_text(value: str) -> str:

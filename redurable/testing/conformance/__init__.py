@@ -30,6 +30,7 @@ _TOPICS = (
     "tokens",
     "outbox_relay",
     "intake",
+    "unclaimed",
     "sweep",
     "membership",
     "inspect",
@@ -60,6 +61,7 @@ from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
 from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
 from redurable.testing.conformance.timers import TestTimers
 from redurable.testing.conformance.tokens import TestTokens, TestUnderway
+from redurable.testing.conformance.unclaimed import TestKeptEvents, TestUnknownInstance, TestUnreadEvents
 
 __all__ = [
     "StoreFactory",
@@ -77,6 +79,7 @@ __all__ = [
     "TestHandBack",
     "TestHeartbeats",
     "TestInspect",
+    "TestKeptEvents",
     "TestMembership",
     "TestPark",
     "TestPrune",
@@ -99,4 +102,6 @@ __all__ = [
     "TestTimers",
     "TestTokens",
     "TestUnderway",
+    "TestUnknownInstance",
+    "TestUnreadEvents",
 ]

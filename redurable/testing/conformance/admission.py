@@ -125,11 +125,6 @@ class TestSend:
         assert scenes.said(delivery) == [scenes.event("A"), scenes.event("B")]
         assert await store_factory.mailbox_ttl_ms("one") is None
 
-    async def test_only_so_many_events_wait(self, store_factory: StoreFactory) -> None:
-        store = await store_factory.store("w1")
-        outcomes = await scenes.send(store, "one", *[scenes.event()] * 1001)
-        assert outcomes == [SendOutcome.KEPT] * 1000 + [SendOutcome.MISSING]
-
     async def test_an_unusable_mailbox_holds_up_no_other(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         await scenes.running(store)

@@ -97,7 +97,7 @@ class TestContinueAsNew:
             assert await store.start(scenes.request(on_conflict=on_conflict)) is StartOutcome.STARTED
         refused = Outgoing("one", scenes.message("x1"), ("mother", scenes.refusal()))
         assert await store.send([refused]) == [SendOutcome.SENT]
-        assert await store.relay(scenes.partition(store, "one"), 10) == 0
+        assert (await store.relay(scenes.partition(store, "one"), 10)).count == 0
         assert (await scenes.take(store)).execution == "x2"
 
     async def test_an_execution_may_end_in_its_first_turn(self, store_factory: StoreFactory) -> None:

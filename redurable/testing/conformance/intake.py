@@ -7,6 +7,7 @@ import pytest
 from redurable.core.messages import Suspend
 from redurable.core.values import RuntimeStatus
 from redurable.store.routing import Routed
+from redurable.store.unknown import Unclaimed
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import EVENT, EXHAUSTED, StoreFactory
 
@@ -44,7 +45,7 @@ class TestRoute:
     async def test_an_event_without_id_gets_one(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         entry_id = await store_factory.xadd_intake({b"event": b"Go", b"instance": b"one"})
-        assert await store.route(10, 0) == Routed(1, 0)
+        assert await store.route(10, 0) == Routed(1, 0, Unclaimed(kept=1))
         assert scenes.said(await scenes.begin(store)) == [scenes.event(id=f"intake:{entry_id}")]
 
     async def test_waits_for_the_first_entry(self, store_factory: StoreFactory) -> None:

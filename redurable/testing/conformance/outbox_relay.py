@@ -17,9 +17,9 @@ class TestRelay:
         await scenes.running(store, outbox=tuple(Outgoing(other, message) for message in sent))
         here = scenes.partition(store, "one")
         assert await scenes.receive(store) == []
-        assert await store.relay(here, 3) == 3
-        assert await store.relay(here, 100) == 2
-        assert await store.relay(here, 100) == 0
+        assert (await store.relay(here, 3)).count == 3
+        assert (await store.relay(here, 100)).count == 2
+        assert (await store.relay(here, 100)).count == 0
         delivery = await scenes.take(store)
         assert (delivery.entry.instance, scenes.said(delivery)) == (other, sent)
 
@@ -78,7 +78,7 @@ class TestRelay:
             Outgoing("nobody", Terminate()),
         )
         await scenes.running(store, outbox=outbox)
-        assert await store.relay(scenes.partition(store, "one"), 10) == 4
+        assert (await store.relay(scenes.partition(store, "one"), 10)).count == 4
         await scenes.drain(store)
         assert await scenes.receive(store) == []
         assert await store_factory.dead_letters() == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from redurable.core.delivery import Delivery, Outcome, Park, TurnCommit
-from redurable.core.messages import Resume, Suspend, Terminate
+from redurable.core.messages import Mail, Resume, Suspend, Terminate
 from redurable.store.port import Hub, SendOutcome
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import EVENT, StoreFactory
@@ -59,6 +61,59 @@ class TestPark:
             assert scenes.said(delivery)[-1] == control
         assert delivery.head == head
 
+    async def test_a_control_message_that_comes_amid_the_turn_is_heard_at_once(
+        self, store_factory: StoreFactory
+    ) -> None:
+        store = await store_factory.store("w1")
+        delivery = await scenes.begin(store)
+        await scenes.send(store, "one", scenes.event(), Terminate())
+        await _park(store, delivery, "h1")
+        again = await scenes.take(store)
+        assert scenes.said(again) == [scenes.event(), Terminate()]
+        assert again.heard == again.mails[1].id
+        await _park(store, again, "h2")
+        assert await scenes.receive(store) == []  # It rang once.
+        await scenes.send(store, "one", Resume())
+        again = await scenes.take(store)
+        await scenes.send(store, "one", Suspend())
+        await scenes.accept(store, replace(_parked(again, "h3"), heard=None))
+        assert await scenes.receive(store) == []  # Who does not say what it heard asks for no ring.
+
+    async def test_a_control_message_behind_the_page_is_delivered_with_it(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await _park(store, await scenes.begin(store), "h1")
+        await scenes.send(store, "one", *[scenes.event()] * 120)
+        assert await scenes.receive(store) == []
+        await scenes.send(store, "one", Suspend(reason="audit"), scenes.event())
+        delivery = await scenes.take(store)
+        assert scenes.said(delivery) == [scenes.event()] * 100
+        assert delivery.control is not None
+        assert delivery.control == Mail(delivery.heard, Suspend(reason="audit"))
+        await scenes.accept(store, scenes.turn(delivery, "h2"))
+        rest = await scenes.take(store)
+        assert (len(rest.mails), rest.control) == (22, None)
+        assert scenes.said(rest)[20] == Suspend(reason="audit")
+
+    async def test_a_delayed_start_says_so(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await store.start(scenes.request(delay_ms=HOUR_MS))
+        assert await scenes.send(store, "one", scenes.event(), Suspend()) == [SendOutcome.SENT] * 2
+        delivery = await scenes.take(store)
+        assert HOUR_MS - 60_000 < delivery.parked_until - delivery.now <= HOUR_MS
+        assert (delivery.parks, delivery.start) == (0, scenes.message())
+        await scenes.send(store, "one", Terminate())
+        await scenes.accept(store, scenes.release(delivery, "h1"))
+        again = await scenes.take(store)
+        assert scenes.said(again) == [scenes.event(), Suspend(), Terminate()]
+        await scenes.accept(store, scenes.release(again, "h2"))
+        assert await scenes.receive(store) == []
+        snapshot = await store.get("one")
+        assert snapshot is not None
+        assert (snapshot.unread, snapshot.start, snapshot.quarantined) == (3, scenes.message(), "")
+        await scenes.running(store, "two")
+        await scenes.send(store, "two", scenes.event())
+        assert (await scenes.take(store)).parked_until == 0
+
     async def test_a_turn_ends_the_wait(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         await _park(store, await scenes.begin(store), "h1")
@@ -101,7 +156,14 @@ class TestPark:
 
 def _parked(delivery: Delivery, head: str, retry_ms: int = HOUR_MS) -> TurnCommit:
     park = Park("unknown orchestrator", "no worker knows Demo", retry_ms)
-    return TurnCommit(entry=delivery.entry, expected=delivery.head, head=head, execution=delivery.execution, park=park)
+    return TurnCommit(
+        entry=delivery.entry,
+        expected=delivery.head,
+        head=head,
+        execution=delivery.execution,
+        park=park,
+        heard=delivery.heard,
+    )
 
 
 async def _park(store: Hub, delivery: Delivery, head: str, retry_ms: int = HOUR_MS) -> None:

@@ -138,6 +138,7 @@ def turn(delivery: Delivery, head: str, *events: Event, **fields: Any) -> TurnCo
         "start_consumed": delivery.start is not None,
         "status": RuntimeStatus.RUNNING,
         "execution": delivery.execution,
+        "heard": delivery.heard,
     }
     return TurnCommit(
         entry=delivery.entry, expected=delivery.head, head=head, events=tuple(written), **(defaults | fields)
@@ -146,7 +147,13 @@ def turn(delivery: Delivery, head: str, *events: Event, **fields: Any) -> TurnCo
 
 def release(delivery: Delivery, head: str) -> TurnCommit:
     """A commit that only gives its entry up."""
-    return TurnCommit(entry=delivery.entry, expected=delivery.head, head=head, execution=delivery.execution)
+    return TurnCommit(
+        entry=delivery.entry,
+        expected=delivery.head,
+        head=head,
+        execution=delivery.execution,
+        heard=delivery.heard,
+    )
 
 
 async def accept(store: Hub, commit: TurnCommit, wanted: TaskDemand | None = None) -> Committed:
@@ -188,7 +195,7 @@ async def send(store: Hub, instance: str, *messages: Any) -> list[SendOutcome]:
 
 async def drain(store: Hub) -> None:
     """Relay until every outbox is empty."""
-    while sum([await store.relay(number, 100) for number in everywhere(store)]):
+    while sum([(await store.relay(number, 100)).count for number in everywhere(store)]):
         pass
 
 

@@ -101,7 +101,7 @@ async def test_status(bench: Bench, client: Client) -> None:
     await bench.turns()
     await client.raise_event("x", "Other", [1], event_id="e1")
     running = await client.get_status("x")
-    assert (running.runtime_status, running.unread_events, running.output) == (RuntimeStatus.RUNNING, 1, None)
+    assert (running.runtime_status, running.unread_mail, running.output) == (RuntimeStatus.RUNNING, 1, None)
 
     await client.raise_event("x", "Price", 2)
     await bench.turns()
@@ -114,7 +114,7 @@ async def test_status(bench: Bench, client: Client) -> None:
     assert (status.parent_instance_id, status.tags, status.unread_events, status.quarantined) == (
         None,
         {"t": "1"},
-        0,
+        {"Other": 1},
         "",
     )
     assert status.created_at.utcoffset() == timedelta(0)

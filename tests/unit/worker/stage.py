@@ -40,11 +40,11 @@ F = TypeVar("F", bound=Fact)
 LONGEST = 15
 """Seconds that a test waits for what must happen."""
 
-QUICK: dict[str, int] = {"reclaim_every_ms": 50, "heartbeat_every_ms": 50, "retry_min_ms": 1, "retry_max_ms": 5}
+QUICK: dict[str, Any] = {"reclaim_every_ms": 50, "heartbeat_every_ms": 50, "retry_min_ms": 1, "retry_max_ms": 5}
 """Short rests, so that what must happen by itself happens soon."""
 
 
-def settings(**changes: int) -> WorkerSettings:
+def settings(**changes: Any) -> WorkerSettings:
     """The defaults with short rests and these changes."""
     return WorkerSettings(**{**QUICK, **changes})
 

@@ -1,25 +1,17 @@
 -- append(ready, hash, mailbox, instance, kind, execution, body): one message into a mailbox (needs _announce before it).
 -- kind: e = external event, c = control (terminate, suspend, resume), m = anything else. body: the field m.
--- Returns sent, kept, missing, finished or stale; '!' and the server's words when the mailbox takes no entry (an
--- exhausted id, a wrong type, out of memory): nothing is written then.
+-- Returns sent, missing, finished or stale; '!' and the server's words when the mailbox takes no entry (an exhausted id, a
+-- wrong type, out of memory): nothing is written then.
 local finished = { Completed = true, Failed = true, Canceled = true, Terminated = true }
 local function append(ready, hash, mailbox, instance, kind, execution, body)
   local at = redis.pcall('HMGET', hash, 's', 'x', 'q', 'p')
   if at.err then return '!' .. tostring(at.err) end
-  if not at[1] then
-    if kind ~= 'e' then return 'missing' end
-    local length = redis.pcall('XLEN', mailbox)
-    if type(length) ~= 'number' then return '!' .. tostring(length.err) end
-    if length >= 1000 then return 'missing' end
-    local kept = redis.pcall('XADD', mailbox, '*', 'm', body)
-    if type(kept) == 'table' then return '!' .. tostring(kept.err) end
-    redis.call('PEXPIRE', mailbox, 604800000)
-    return 'kept'
-  end
+  if not at[1] then return 'missing' end
   if finished[at[1]] then return 'finished' end
   if execution ~= '' and execution ~= at[2] then return 'stale' end
   local id = redis.pcall('XADD', mailbox, '*', 'm', body)
   if type(id) == 'table' then return '!' .. tostring(id.err) end
+  if kind == 'c' then redis.call('HSET', hash, 'y', id) end
   if at[3] == '' and (not at[4] or kind == 'c') then announce(ready, hash, instance) end
   return 'sent'
 end

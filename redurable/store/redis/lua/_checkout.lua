@@ -1,7 +1,8 @@
 -- checkout(hash, start, mailbox, history, execution, length, tip): what a turn needs, read only. The last three are the
--- caller's cached position ('' = none). Returns {status, name, execution, head, announced, tip, parks, base, length,
--- mailbox entries, events from base on, start slot or false}; 7 values: no such instance; 9 values: damaged data, and
--- length says why. Events are cut at about 1 MB an instance and 8 MB a call; the caller pages on.
+-- caller's cached position ('' = none). Returns {status, name, execution, head, announced, tip, parks, parked until, unread
+-- events, newest control message, base, length, mailbox entries, events from base on, start slot or false, entry of that
+-- message when it lies behind those entries}; 10 values: no such instance; 12 values: damaged data, and length says why.
+-- Events are cut at about 1 MB an instance and 8 MB a call; the caller pages on.
 local room = 8388608
 local function events_from(history, base, length)
   if length - base <= 50 and room > 0 then
@@ -20,16 +21,23 @@ local function events_from(history, base, length)
   end
   return events
 end
+-- The entry of this id, when there is one and it is not among these.
+local function behind(mailbox, mails, id)
+  for i = 1, #mails do
+    if mails[i][1] == id then return false end
+  end
+  return redis.pcall('XRANGE', mailbox, id, id)[1] or false
+end
 local function checkout(hash, start, mailbox, history, execution, known, tip)
-  local row = redis.pcall('HMGET', hash, 's', 'n', 'x', 'h', 'q', 't', 'z')
-  if row.err then return { false, '', '', '', '', '', false, -1, tostring(row.err) } end
+  local row = redis.pcall('HMGET', hash, 's', 'n', 'x', 'h', 'q', 't', 'z', 'p', 'b', 'y')
+  if row.err then return { false, '', '', '', '', '', false, false, false, false, -1, tostring(row.err) } end
   if not row[1] then return row end
   local mails = redis.pcall('XRANGE', mailbox, '-', '+', 'COUNT', 100)
   local length = redis.pcall('LLEN', history)
   local slot = length == 0 and redis.pcall('GET', start)
   local broken = mails.err or type(length) == 'table' and length.err or type(slot) == 'table' and slot.err
   if broken then
-    row[8], row[9] = -1, tostring(broken)
+    row[11], row[12] = -1, tostring(broken)
     return row
   end
   known = tonumber(known)
@@ -37,8 +45,9 @@ local function checkout(hash, start, mailbox, history, execution, known, tip)
   if execution ~= '' and execution == row[3] and known > 0 and known <= length then
     if tip ~= row[6] then base = known - 1 elseif known == length then base = known end
   end
-  row[8], row[9], row[10] = base, length, mails
-  row[11] = base < length and events_from(history, base, length) or {}
-  row[12] = slot
+  row[11], row[12], row[13] = base, length, mails
+  row[14] = base < length and events_from(history, base, length) or {}
+  row[15] = slot
+  if row[10] and #mails == 100 then row[16] = behind(mailbox, mails, row[10]) end
   return row
 end

@@ -1,5 +1,6 @@
 -- apply[kind](a, k, row): the writes of an accepted item (needs _wait, call, try, failed, clock; layout: commit.lua).
--- row: head, announced, status, tip, parks, parked until, mail left in the mailbox. Returns why it failed, or nil.
+-- row: head, announced, status, tip, parks, parked until, mail left in the mailbox, newest control message. Returns why it
+-- failed, or nil.
 local apply = {}
 
 -- A new ready entry when there is mail; '' when not, or when the stream takes none (then the sweeper tries again).
@@ -8,10 +9,15 @@ local function ring(a, mail)
   return type(id) == 'string' and id or ''
 end
 
+-- Whether a control message came since the checkout: a parked instance hears it now.
+local function called(row, heard)
+  return row[8] and heard ~= '*' and row[8] ~= heard
+end
+
 function apply.r(a, k, row)
   if row[2] ~= '' and row[2] ~= ARGV[a + 3] then return end
   local mail = not row[6] and (row[7] or call('EXISTS', KEYS[k + 1]) == 1)
-  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', ring(a, mail))
+  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', ring(a, called(row, ARGV[a + 8]) or mail))
 end
 
 function apply.p(a, k, row)
@@ -20,7 +26,8 @@ function apply.p(a, k, row)
   local added = try('ZADD', timers, wake, '["u","",' .. wake .. ',' .. ARGV[a + 11] .. ']')
   if type(added) == 'table' then return failed(timers, added) end
   call('SET', KEYS[k + 4], ARGV[a + 9] .. clock .. ARGV[a + 10])
-  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', '', 'p', wake, 'z', (row[5] or 0) + 1, 'u', clock)
+  local flag = ring(a, called(row, ARGV[a + 12]))
+  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', flag, 'p', wake, 'z', (row[5] or 0) + 1, 'u', clock)
 end
 
 local function push(history, first, last)
@@ -47,8 +54,8 @@ local function take_back(made, why)
 end
 
 function apply.n(a, k, row)
-  local events = ARGV[a + 11] + 0
-  local at = a + 12 + events
+  local events = ARGV[a + 12] + 0
+  local at = a + 13 + events
   local last = at + 2 * ARGV[at]
   local made = {}
   for j = at + 1, last, 2 do
@@ -77,7 +84,7 @@ function apply.n(a, k, row)
   local past = ARGV[at] ~= '0' and KEYS[ARGV[at] + 0]
   local ended = past and try('RPUSH', past, ARGV[at + 1])
   if type(ended) == 'table' then return take_back(made, failed(past, ended)) end
-  local why = events > 0 and push(KEYS[k + 3], a + 12, a + 11 + events)
+  local why = events > 0 and push(KEYS[k + 3], a + 13, a + 12 + events)
   if why then
     if past then call('RPOP', past) end
     return take_back(made, why)
@@ -98,9 +105,13 @@ function apply.n(a, k, row)
   local flag = row[2]
   if flag == '' or flag == ARGV[a + 3] then flag = ring(a, mail) end
   local status = ARGV[a + 10] ~= '' and ARGV[a + 10] or row[3]
-  call('HSET', KEYS[k], 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status)
-  if row[5] or row[6] then
-    call('HDEL', KEYS[k], 'p', 'z')
+  if ARGV[a + 11] == '' then
+    call('HSET', KEYS[k], 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status)
+  else
+    call('HSET', KEYS[k], 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status, 'b', ARGV[a + 11])
+  end
+  if row[5] or row[6] or row[8] then
+    call('HDEL', KEYS[k], 'p', 'z', 'y')
     call('DEL', KEYS[k + 4])
   end
 end

@@ -1,5 +1,6 @@
 -- create(ready, hash, start, mailbox, open, timers, it, now): a Pending instance, announced, or parked while it.wake is
--- to come. it: instance, name, execution, number, body, wake in ms ('0' = at once), json (the instance as JSON).
+-- to come (needs _keep). it: instance, name, execution, number, body, wake in ms ('0' = at once), json (the instance as
+-- JSON), and the keys unknown and kept of _keep: what was kept for it is its mail now.
 -- Its first write (XADD, ZADD) is one that a server out of memory refuses. The caller has made sure that there is no
 -- instance. Returns nil, or the server's words when one of the shared keys takes nothing: then there is no instance.
 -- The first head is the execution's id: a turn of an instance that had this id before must not fit.
@@ -22,5 +23,5 @@ local function create(ready, hash, start, mailbox, open, timers, it, now)
     'q', later and '' or first, 't', '', 'c', now, 'u', now)
   if later then redis.call('HSET', hash, 'p', it.wake) end
   redis.call('SET', start, it.body)
-  redis.call('PERSIST', mailbox)
+  adopt(it.unknown, it.kept, mailbox)
 end

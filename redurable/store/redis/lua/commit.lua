@@ -7,11 +7,12 @@
 --   history, quarantine.
 -- ARGV: number of items, consumer, how many tasks to receive, then the items; last the indexes of queues to receive from.
 --   Item: size (without itself), index of hash, of ready, entry id, expected head, new head, instance, kind, then
---   kind n: id after the consumed ('' = none, * = the end), start consumed (1, 0), status ('' = same), E, E events,
---     T, T x (index of queue, task), W, W x (position of the task, index of retries, then member to queue as in _wait),
+--   kind n: id after the consumed ('' = none, * = the end), start consumed (1, 0), status ('' = same), unread events (JSON,
+--     '' = same), E, E events, T, T x (index of queue, task), W, W x (position of the task, index of retries, then member to queue as in _wait),
 --     O, O x (command, index of key, N, N arguments), index of executions (0 = no next execution; the past history follows
 --     it), old execution, execution, number, name, start message;
---   kind p (park): ms until the retry, quarantine text before and after the time, instance as JSON;   kind r: release.
+--   kind p (park): ms until the retry, quarantine text before and after the time, instance as JSON, newest control message
+--     that the turn knew (* = ring for none);   kind r (release): the same message.
 -- Returns: the server's time in ms, per item 1 accepted, 2 already applied, 3 no such instance, 0 fenced, or which
 --   key failed and why; last what _take returns.
 --@include _now
@@ -27,10 +28,11 @@ local function failed(key, reply)
 end
 
 local function judge(a)
-  local row = try('HMGET', KEYS[ARGV[a + 1] + 0], 'h', 'q', 's', 't', 'z', 'p')
+  local row = try('HMGET', KEYS[ARGV[a + 1] + 0], 'h', 'q', 's', 't', 'z', 'p', 'y')
   if row.err then return failed(KEYS[ARGV[a + 1] + 0], row) end
   if not row[1] then return 3 end
   if row[1] ~= ARGV[a + 4] then return row[1] == ARGV[a + 5] and 2 or 0 end
+  row[8] = row[7]
   local kind = ARGV[a + 7]
   local after = kind == 'n' and ARGV[a + 8] or ''
   if after == '*' or kind == 'p' then

@@ -1,15 +1,18 @@
 -- Purpose: deliver messages that lie in a source stream (an outbox, the intake) to their instances, in order.
 -- Invariant: an id at or below the source's mark was delivered before; the mark moves in the step that delivers. What
 --   cannot be delivered and must not vanish becomes a dead letter in the outbox of the same partition, in the same step.
--- KEYS: per partition (once) ready, open, outbox, marks, timers; per message hash, start, mailbox, executions.
+-- KEYS: per partition (once) ready, open, outbox, marks, timers, unknown; per message hash, start, mailbox, executions,
+--   kept.
 -- ARGV: source, then per message 14: index of ready, index of hash, id, instance, kind (e, c, m as in _append; s = start),
 --   execution, body, name, number, refused parent ('' = nobody), refusal, packed fields, wake, instance as JSON (all from
---   name on but the packed fields belong to a start; packed fields are the original ones, '' when the body is all that
---   there was).
--- Returns: per message sent | kept | missing | finished | stale | seen, or `dead` for what became a dead letter.
+--   name on but the packed fields belong to a start; of an event, name is its id; packed fields are the original ones, ''
+--   when the body is all that there was).
+-- Returns: per message sent | kept | dropped | buried | missing | finished | stale | seen, or `dead` for what became a dead
+--   letter although its instance exists, or is no event.
 --@include _now
 --@include _announce
 --@include _append
+--@include _keep
 --@include _create
 --@include _begin
 --@include _above
@@ -22,11 +25,14 @@ local REASON = {
 
 local function put(a, r, k)
   if ARGV[a + 4] ~= 's' then
-    return append(KEYS[r], KEYS[k], KEYS[k + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5], ARGV[a + 6])
+    local outcome = append(KEYS[r], KEYS[k], KEYS[k + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5], ARGV[a + 6])
+    if outcome ~= 'missing' or ARGV[a + 4] ~= 'e' then return outcome end
+    return keep(KEYS[r + 5], KEYS[k + 4], KEYS[k + 2], ARGV[a + 7], ARGV[a + 6])
   end
   return begin(KEYS[r], KEYS[r + 1], KEYS[r + 2], KEYS[r + 4], KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], {
     instance = ARGV[a + 3], execution = ARGV[a + 5], body = ARGV[a + 6], name = ARGV[a + 7], number = ARGV[a + 8],
     parent = ARGV[a + 9], refusal = ARGV[a + 10], wake = ARGV[a + 12], json = ARGV[a + 13],
+    unknown = KEYS[r + 5], kept = KEYS[k + 4],
   })
 end
 
@@ -42,20 +48,20 @@ end
 local out, marks = {}, {}
 for a = 2, #ARGV, STRIDE do
   local r, k, id = ARGV[a] + 0, ARGV[a + 1] + 0, ARGV[a + 2]
-  local mark, outcome = KEYS[r + 3], 'seen'
+  local mark, outcome, why = KEYS[r + 3], 'seen', nil
   marks[mark] = marks[mark] or redis.call('HGET', mark, source) or '0-0'
   if above(id, marks[mark]) then
-    outcome = put(a, r, k)
+    outcome, why = put(a, r, k)
     -- Only damage of one key may pass; a server that is out of memory, or read only, gets the message later.
     if string.find(outcome, '^!') and not string.find(outcome, 'WRONGTYPE') and not string.find(outcome, 'exhausted') then
       return redis.error_reply(string.sub(outcome, 2))
     end
-    local reason = grievance(outcome, ARGV[a + 4])
+    local reason = why or grievance(outcome, ARGV[a + 4])
     if reason then
       local field, value = 'o', ARGV[a + 11]
       if value == '' then field, value = 'm', ARGV[a + 6] end
       redis.call('XADD', KEYS[r + 2], '*', 'dead', reason, 'i', ARGV[a + 3], field, value)
-      outcome = 'dead'
+      outcome = why and outcome or 'dead'
     end
     redis.call('HSET', mark, source, id)
     marks[mark] = id
