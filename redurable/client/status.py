@@ -20,6 +20,32 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quarantine:
+    """Why an instance takes no turns now, beside its runtime status. It never fails because of that.
+
+    `reason`: "nondeterminism" (code and history disagree), "unknown orchestrator" (no worker knows it), "poison" (its
+    turns kill their workers), "unreadable" (what is stored of it is damaged), or "engine error". `since`: when it came
+    so; `tries`: how often it was tried in a row (a redrive begins the count anew); `next_try`: None when it waits for
+    `redrive`.
+    For a nondeterminism: `position` counts the events of the history from 0, `expected` is the event there, `asked` the
+    command of the code (empty: there is none), `place` the source line that asked.
+    """
+
+    reason: str
+    detail: str
+    since: datetime
+    tries: int
+    next_try: datetime | None
+    position: int | None = None
+    expected: str = ""
+    asked: str = ""
+    place: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """An instance at a moment.
 
@@ -27,7 +53,7 @@ class Status:
     JSON allows and Python's reader does not, such as a number of 5,000 digits, is shown as its text.
     `failure` says why the instance failed or was terminated. `execution` is the id of the current execution.
     `unread_events` counts messages that no turn has read yet. `quarantined` says why no worker can take a turn now
-    (empty: nothing is wrong). `history` holds the events of the current execution, and the rows of its activities'
+    (None: nothing is wrong). `history` holds the events of the current execution, and the rows of its activities'
     attempts, and `pending_activities` the calls without outcome, when they were asked for.
     """
 
@@ -44,7 +70,7 @@ class Status:
     parent_instance_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict[str, str])
     unread_events: int = 0
-    quarantined: str = ""
+    quarantined: Quarantine | None = None
     history: list[HistoryRow] | None = None
     pending_activities: list[PendingActivity] | None = None
 
@@ -70,9 +96,27 @@ def status_of(
         parent_instance_id=snapshot.parent.instance if snapshot.parent else None,
         tags=snapshot.tags,
         unread_events=snapshot.unread,
-        quarantined=snapshot.quarantined,
+        quarantined=_quarantine_of(snapshot),
         history=history,
         pending_activities=pending,
+    )
+
+
+def _quarantine_of(snapshot: Snapshot) -> Quarantine | None:
+    mark = snapshot.quarantined
+    if mark is None:
+        return None
+    parted = mark.difference
+    return Quarantine(
+        reason=mark.reason,
+        detail=mark.detail,
+        since=_moment(mark.since),
+        tries=snapshot.parks,
+        next_try=None if snapshot.held else _moment(snapshot.parked_until or snapshot.updated_at),
+        position=parted.position if parted else None,
+        expected=parted.expected if parted else "",
+        asked=parted.asked if parted else "",
+        place=parted.place if parted else "",
     )
 
 

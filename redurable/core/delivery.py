@@ -12,12 +12,20 @@ from redurable.core.values import RuntimeStatus, Task
 
 
 class Entry(Struct, frozen=True):
-    """A ready entry that this worker holds: `instance` has mail. `again`: it was delivered before."""
+    """A ready entry that this worker holds: `instance` has mail. `deliveries` counts how often it changed hands because
+    whoever held it fell silent, this delivery included; being recovered, or handed over, does not count. `handed`:
+    another worker handed it over, because this one's code may be the right one."""
 
     partition: int
     id: str
     instance: str
-    again: bool = False
+    deliveries: int = 1
+    handed: bool = False
+
+    @property
+    def again(self) -> bool:
+        """Somebody held it before and fell silent."""
+        return self.deliveries > 1
 
 
 class Position(Struct, frozen=True):
@@ -34,6 +42,7 @@ class Delivery(Struct, frozen=True):
     `events` continue the history from position `base`: the cached position when it is still true, else 0.
     `now` is the server's time in milliseconds. `announced` is the id of the ready entry that announces the instance.
     `unreadable` says why the history or the start slot cannot be decoded; then `events`, `start` and `mails` are empty.
+    `held`: it is parked until somebody redrives it, and no user code may run.
     """
 
     entry: Entry
@@ -49,6 +58,7 @@ class Delivery(Struct, frozen=True):
     mails: tuple[Mail, ...] = ()
     base: int = 0
     events: tuple[Event, ...] = ()
+    held: bool = False
 
 
 class Timer(Struct, frozen=True):
@@ -74,12 +84,34 @@ class DeadLetter(Struct, frozen=True):
     fields: tuple[tuple[bytes, bytes], ...]
 
 
+class Difference(Struct, frozen=True, omit_defaults=True):
+    """Where a replay parts from its history. `position` counts the events from 0; `expected` is the event there (empty:
+    the history has no more), `asked` the command of the code (empty: none), `place` the source line that asked."""
+
+    position: int
+    expected: str = ""
+    asked: str = ""
+    place: str = ""
+
+
 class Park(Struct, frozen=True):
-    """Leave the mail where it is and try again in `retry_ms` milliseconds: this code cannot take the turn now."""
+    """Leave the mail where it is and try again in `retry_ms` milliseconds: this code cannot take the turn now. None:
+    only when somebody redrives it."""
 
     reason: str
     detail: str
-    retry_ms: int
+    retry_ms: int | None
+    difference: Difference | None = None
+
+
+class Quarantine(Struct, frozen=True, omit_defaults=True):
+    """The mark of a parked instance: why, and since when (milliseconds of the Unix epoch), it has been parked again and
+    again. It goes when a turn is taken."""
+
+    since: int
+    reason: str
+    detail: str = ""
+    difference: Difference | None = None
 
 
 class Parking(Struct, frozen=True):

@@ -13,10 +13,12 @@ from typing import Literal, Protocol
 from msgspec import Raw, Struct
 
 from redurable.core.completion import Completion
-from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
+from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Quarantine, Receipt, TurnCommit
 from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
+from redurable.store.membership import Membership, Skills
+from redurable.store.routing import Routed
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
@@ -157,18 +159,13 @@ class Lost(Struct, frozen=True):
     tasks: tuple[TaskLease, ...] = ()
 
 
-class Membership(Struct, frozen=True):
-    """The workers of the hub whose heartbeat is fresh."""
+class Redriven(StrEnum):
+    """What became of `redrive`. NOT_QUARANTINED: nothing keeps the instance from taking turns."""
 
-    now: int
-    workers: tuple[str, ...]
-
-
-class Routed(Struct, frozen=True):
-    """How many intake entries were delivered, and how many went to the dead letters."""
-
-    delivered: int = 0
-    dead: int = 0
+    REDRIVEN = "redriven"
+    NOT_QUARANTINED = "not quarantined"
+    MISSING = "missing"
+    FINISHED = "finished"
 
 
 class Store(Protocol):
@@ -247,6 +244,16 @@ class Store(Protocol):
         is meant. The rules are those of `core.completion`. What the intake says so and is late is a dead letter."""
         ...
 
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        """Make these entries, as far as the caller holds them, that consumer's, who finds them by `receive_handed`; no
+        delivery is counted. If it does not come for them, their leases run out like any others."""
+        ...
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        """Entries that others handed over to this consumer, each once (`handed` is true), waiting up to `block_ms` for
+        the first (0: do not wait)."""
+        ...
+
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         """Give up what was received but not begun, so that another worker takes it at once."""
         ...
@@ -288,8 +295,9 @@ class Store(Protocol):
         how many instances were announced."""
         ...
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
-        """Say that this consumer lives; return who does."""
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        """Say that this consumer lives, and what it can do, which does not change while it lives; return who does. What
+        others wrote into the membership without readable skills is no worker."""
         ...
 
     async def leave(self) -> None:
@@ -309,9 +317,15 @@ class Store(Protocol):
         it) and the last `keep`; return how many."""
         ...
 
+    async def redrive(self, instance: str, head: str) -> Redriven:
+        """Let a quarantined instance be tried at once, also one that is held; its count of parks is 1 again, its mark
+        stays until a turn is taken. `head`, unique, becomes the instance's, so that a turn decided before is fenced."""
+        ...
+
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """What is known of an instance at a moment."""
+    """What is known of an instance at a moment. A quarantined one was parked `parks` times in a row, and is tried again
+    at `parked_until` (milliseconds; 0: now), or, when `held`, only after it is redriven."""
 
     instance: str
     name: str
@@ -328,7 +342,10 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     length: int = 0
     custom_status: Raw | None = None
     unread: int = 0
-    quarantined: str = ""
+    quarantined: Quarantine | None = None
+    parks: int = 0
+    parked_until: int = 0
+    held: bool = False
 
 
 class Change(Struct, frozen=True):

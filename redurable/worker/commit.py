@@ -5,10 +5,9 @@ The same step receives tasks for the free activity slots of this worker: one rou
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
-from redurable.core.delivery import Outcome, Receipt
+from redurable.core.delivery import Delivery, Outcome, Park, Receipt
 from redurable.worker.activities import Activities
 from redurable.worker.common import Common, log
 from redurable.worker.outbox import Outbox
@@ -55,7 +54,16 @@ class Commits:
             if commit.next is not None:
                 self._retention.note(entry.instance, commit.next.number)
             if commit.park is not None:
-                level = logging.INFO if taken.delivery.parks else logging.WARNING
-                log.log(level, "instance %s is parked: %s: %s", entry.instance, commit.park.reason, commit.park.detail)
+                _tell_parked(taken.delivery, commit.park)
+            elif taken.heals:
+                log.info("instance %s goes on: it is quarantined no more", entry.instance)
             for note in taken.turn.notes:
                 log.warning("instance %s: %s", entry.instance, note)
+
+
+def _tell_parked(delivery: Delivery, park: Park) -> None:
+    """Once, and not at every retry. That it is held is news of its own."""
+    if delivery.parks and park.retry_ms is not None:
+        return
+    then = "until it is redriven" if park.retry_ms is None else "and tried again, later and later"
+    log.warning("instance %s is quarantined %s: %s: %s", delivery.entry.instance, then, park.reason, park.detail)

@@ -120,7 +120,7 @@ def _number(entry_id: str) -> tuple[int, ...]:
 
 
 def _entry(entry: Entry) -> object:
-    return entry.partition, entry.instance, entry.again
+    return entry.partition, entry.instance, entry.deliveries
 
 
 def _lease(lease: TaskLease) -> object:
@@ -148,7 +148,15 @@ def _wait(timer: DueTimer) -> tuple[object, ...]:
 def _delivery(delivery: Delivery) -> object:
     messages = [_message(message) for message in scenes.said(delivery)]
     rings = delivery.announced == delivery.entry.id
-    state = (delivery.status, delivery.name, delivery.execution, delivery.head, delivery.parks, delivery.base)
+    state = (
+        delivery.status,
+        delivery.name,
+        delivery.execution,
+        delivery.head,
+        delivery.parks,
+        delivery.held,
+        delivery.base,
+    )
     return _entry(delivery.entry), state, rings, bool(delivery.announced), delivery.start, messages, delivery.events
 
 
@@ -163,4 +171,10 @@ async def _seen(store: Hub, instance: str) -> object:
     executions = await store.executions(instance)
     histories = [await store.history(instance, execution) for execution in executions]
     state = (snapshot.status, snapshot.execution, snapshot.number, snapshot.start, snapshot.unread, snapshot.length)
-    return state, bool(snapshot.quarantined), snapshot.custom_status, executions, histories
+    return (
+        state,
+        (bool(snapshot.quarantined), snapshot.parks, snapshot.held),
+        snapshot.custom_status,
+        executions,
+        histories,
+    )

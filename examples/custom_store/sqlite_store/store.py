@@ -16,6 +16,7 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCom
 from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
 from redurable.errors import StoreRefused
+from redurable.store.membership import Membership, Skills
 from redurable.store.port import (
     Change,
     Committed,
@@ -23,9 +24,8 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
-    Membership,
     Reclaimed,
-    Routed,
+    Redriven,
     SendOutcome,
     Snapshot,
     StartOutcome,
@@ -36,6 +36,7 @@ from redurable.store.port import (
     Underway,
     Upcoming,
 )
+from redurable.store.routing import Routed
 
 from . import admission, commits, inspect, leases, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
@@ -112,6 +113,12 @@ class SqliteStore:
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         await self._write(leases.give_back, self.consumer, entries, tasks)
 
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        await self._write(leases.hand_over, self.consumer, entries, consumer)
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        return await self._wait(block_ms, lambda: self._write(leases.receive_handed, self.consumer))
+
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
         return await self._write(leases.renew, self.consumer, entries, tasks)
 
@@ -141,8 +148,8 @@ class SqliteStore:
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         return await self._write(upkeep.sweep, partition, cursor, count)
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
-        return await self._write(upkeep.heartbeat, self.consumer, ttl_ms)
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        return await self._write(upkeep.heartbeat, self.consumer, ttl_ms, skills)
 
     async def leave(self) -> None:
         await self._write(upkeep.leave, self.consumer)
@@ -155,6 +162,9 @@ class SqliteStore:
 
     async def prune(self, instance: str, keep: int) -> int:
         return await self._write(upkeep.prune, instance, keep)
+
+    async def redrive(self, instance: str, head: str) -> Redriven:
+        return await self._write(upkeep.redrive, instance, head)
 
     async def get(self, instance: str) -> Snapshot | None:
         return await self._read(inspect.get, instance)

@@ -14,17 +14,21 @@ import msgspec
 from msgspec import Struct
 
 from redurable.core.codec import encode
+from redurable.core.delivery import Entry, Quarantine
 from redurable.core.foreign import INTERNAL
 from redurable.core.ids import check_hub_name, partition_of
 from redurable.core.messages import Control, Message, StartExecution
 from redurable.core.values import RuntimeStatus
 from redurable.settings import DEFAULT_PARTITIONS
+from redurable.store.membership import Skills
 from redurable.store.memory.streams import Fields, PeekLock, Stream, StreamId
 
 Clock = Callable[[], int]
 """The hub's clock: milliseconds of the Unix epoch."""
 
 FORMAT = 1
+NEVER = 2**53
+"""Until then waits what waits to be redriven."""
 KEPT_MS = 7 * 24 * 3600 * 1000
 """How long events wait for an instance that does not exist yet."""
 MOST_KEPT = 1000
@@ -37,7 +41,8 @@ def real_time() -> int:
 
 
 class Instance(Struct):
-    """The instance hash: no payloads. `announced` is the id of its ready entry; parked while `parked_until` is set."""
+    """The instance hash: no payloads. `announced` is the id of its ready entry; parked while `parked_until` is set, and
+    `held`: until it is redriven."""
 
     name: str
     execution: str
@@ -49,14 +54,7 @@ class Instance(Struct):
     announced: str = ""
     parked_until: int | None = None
     parks: int = 0
-
-
-class Quarantine(Struct, frozen=True):
-    """Why an instance is parked, and since when."""
-
-    reason: str
-    detail: str
-    since: int
+    held: bool = False
 
 
 class Mailbox(Stream):
@@ -188,7 +186,8 @@ class MemoryHub:
         self.intake = Stream()
         self.dead = Stream()
         self.marks: dict[str, StreamId] = {}
-        self.workers: dict[str, int] = {}
+        self.workers: dict[str, tuple[int, Skills]] = {}
+        self.handed: dict[str, list[Entry]] = {}
         self._waiting: set[anyio.Event] = set()
 
     def of(self, instance: str) -> Partition:

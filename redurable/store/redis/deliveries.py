@@ -149,12 +149,13 @@ def _delivery(
         _text(name),
         _text(execution),
         _text(announced),
-        int(parks) if parks and parks.isdigit() else 0,
+        int(parks.lstrip(b"-")) if parks and parks.lstrip(b"-").isdigit() else 0,
         unreadable,
         start,
         mails,
         base,
         events,
+        held=bool(parks and parks.startswith(b"-")),
     )
 
 

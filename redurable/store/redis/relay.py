@@ -19,12 +19,12 @@ from redurable.core.delivery import DeadLetter
 from redurable.core.foreign import malformed, read_intake
 from redurable.core.messages import Malformed
 from redurable.core.sizes import UNLIMITED, brief
-from redurable.store.port import Routed
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.tokens import Saying, settle_from_intake
 from redurable.store.redis.wire import Fields, fields_of, json_text, pack_fields
+from redurable.store.routing import Grievance, Routed
 
 INTAKE: Final = "in"
 """The intake's name as a source; an outbox is called `p` and its partition's number."""
@@ -33,6 +33,14 @@ _PER_MESSAGE = 14
 _MOST_MESSAGES = 500
 _MOST_BYTES = 1_000_000
 _MOST_FIELDS = 1000
+_GRIEVANCES: Final[dict[bytes, Grievance]] = {
+    b"dead missing": "missing",
+    b"dead finished": "finished",
+    b"dead taken": "taken",
+    b"dead late": "late",
+    b"dead unusable": "unusable",
+}
+"""What becomes of messages of the intake; they are meant for no execution, so none is stale."""
 _OURS = (b"reason", b"instance", b"at", b"position", b"o")
 _KINDS = {"RaiseEvent": "e", "Terminate": "c", "Suspend": "c", "Resume": "c", "StartExecution": "s"}
 
@@ -95,12 +103,14 @@ async def route(lane: Lane, layout: Layout, consumer: str, count: int, block_ms:
     outcomes += [await settle_from_intake(lane, layout, saying) for saying in sayings]
     buried = await bury(lane, layout, INTAKE, burials)
     await _delete(lane, intake, entries)
-    delivered = sum(outcome not in (b"seen", b"dead") for outcome in outcomes)
-    return Routed(delivered, outcomes.count(b"dead") + buried)
+    dead: list[Grievance] = [_GRIEVANCES[outcome] for outcome in outcomes if outcome in _GRIEVANCES]
+    delivered = sum(outcome != b"seen" for outcome in outcomes) - len(dead)
+    unread: tuple[Grievance, ...] = ("malformed",) * buried
+    return Routed(delivered, (*dead, *unread))
 
 
 async def deliver(lane: Lane, layout: Layout, source: str, parcels: Iterable[Parcel]) -> list[bytes]:
-    """Deliver in order; return what became of each: an outcome of `send`, `seen`, or `dead`."""
+    """Deliver in order; return what became of each: an outcome of `send`, `seen`, or `dead` and why."""
     outcomes: list[bytes] = []
     ring, size = Keyring(), 0
     args: list[Argument] = [source]

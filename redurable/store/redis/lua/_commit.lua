@@ -1,6 +1,7 @@
 -- apply[kind](a, k, row): the writes of an accepted item (needs _wait, call, try, failed, clock; layout: commit.lua).
 -- row: head, announced, status, tip, parks, parked until, mail left in the mailbox. Returns why it failed, or nil.
 local apply = {}
+local NEVER = '9007199254740992' -- until then waits what waits to be redriven
 
 -- A new ready entry when there is mail; '' when not, or when the stream takes none (then the sweeper tries again).
 local function ring(a, mail)
@@ -15,12 +16,19 @@ function apply.r(a, k, row)
 end
 
 function apply.p(a, k, row)
-  local wake = string.format('%.0f', clock + ARGV[a + 8])
-  local timers = KEYS[ARGV[a + 2] + 1]
-  local added = try('ZADD', timers, wake, '["u","",' .. wake .. ',' .. ARGV[a + 11] .. ']')
-  if type(added) == 'table' then return failed(timers, added) end
-  call('SET', KEYS[k + 4], ARGV[a + 9] .. clock .. ARGV[a + 10])
-  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', '', 'p', wake, 'z', (row[5] or 0) + 1, 'u', clock)
+  local wake, parks = NEVER, math.abs(tonumber(row[5]) or 0) + 1
+  if ARGV[a + 8] == '' then
+    parks = -parks
+  else
+    wake = string.format('%.0f', clock + ARGV[a + 8])
+    local timers = KEYS[ARGV[a + 2] + 1]
+    local added = try('ZADD', timers, wake, '["u","",' .. wake .. ',' .. ARGV[a + 10] .. ']')
+    if type(added) == 'table' then return failed(timers, added) end
+  end
+  local before = try('GET', KEYS[k + 4])
+  local since = type(before) == 'string' and string.match(before, '^{"since":(%d+)') or clock
+  call('SET', KEYS[k + 4], '{"since":' .. since .. ARGV[a + 9])
+  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', '', 'p', wake, 'z', parks, 'u', clock)
 end
 
 local function push(history, first, last)
