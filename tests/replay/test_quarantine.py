@@ -21,6 +21,7 @@ from redurable.core.messages import (
 )
 from redurable.core.turn import TurnInput, take_turn
 from redurable.core.values import Arguments, RuntimeStatus
+from tests.replay.test_execution_timeout import limited, out_of_time, wait
 from tests.support.story import PARKING, T0, Ctx, Story, TextDefinition, raw
 
 MOST = 3
@@ -79,6 +80,26 @@ def test_it_can_be_terminated(deliveries: int, held: bool) -> None:
     assert commit.start_consumed
     assert commit.consumed == f"{T0}-2"
     assert [letter.instance for letter in commit.dead] == ["story"]
+
+
+def test_held_hears_that_its_time_is_over() -> None:
+    story = limited(wait)
+    story.turn()
+    story.forget()
+    delivery = Delivery(
+        Entry(0, "1-1", "story"),
+        T0,
+        head="h1",
+        status=RuntimeStatus.RUNNING,
+        name="Story",
+        execution="x1",
+        mails=(Mail(f"{T0}-1", RaiseEvent(name="e")), Mail(f"{T0}-2", out_of_time(story))),
+        events=tuple(story.history),
+        held=True,
+    )
+    commit = take_turn(TextDefinition(deadly), TurnInput(delivery, None, "h2", "3.12", PARKING)).commit
+    assert (commit.status, commit.park) == (RuntimeStatus.FAILED, None)
+    assert commit.consumed == f"{T0}-2"
 
 
 def test_the_difference_comes_in_parts() -> None:
