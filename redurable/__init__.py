@@ -22,7 +22,7 @@ from redurable.authoring.app import App
 from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator, SyncActivity
 from redurable.authoring.policies import RetryPolicy
-from redurable.client import Client, Handle, PendingActivity, Status
+from redurable.client import Client, Handle, PendingActivity, Quarantine, Status
 from redurable.core.values import Backoff, Failure, RuntimeStatus
 from redurable.errors import (
     ActivityCrashed,
@@ -91,6 +91,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "Handle",
     "Status",
     "PendingActivity",
+    "Quarantine",
     "RuntimeStatus",
     "Failure",
     # Errors; see redurable.errors for the tree

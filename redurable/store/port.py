@@ -13,11 +13,14 @@ from typing import Literal, Protocol
 from msgspec import Raw, Struct
 
 from redurable.core.completion import Completion
-from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
+from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Quarantine, Receipt, TurnCommit
 from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
-from redurable.store.unknown import Unclaimed, UnknownInstance
+from redurable.store.membership import Membership, Skills
+from redurable.store.redriving import Redriven
+from redurable.store.routing import Relayed, Routed
+from redurable.store.unknown import UnknownInstance
 
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
@@ -161,28 +164,6 @@ class Lost(Struct, frozen=True):
     tasks: tuple[TaskLease, ...] = ()
 
 
-class Membership(Struct, frozen=True):
-    """The workers of the hub whose heartbeat is fresh."""
-
-    now: int
-    workers: tuple[str, ...]
-
-
-class Routed(Struct, frozen=True):
-    """How many intake entries were delivered (or kept for their instance), and how many went to the dead letters."""
-
-    delivered: int = 0
-    dead: int = 0
-    unclaimed: Unclaimed = Unclaimed()
-
-
-class Relayed(Struct, frozen=True):
-    """How many entries left an outbox."""
-
-    count: int = 0
-    unclaimed: Unclaimed = Unclaimed()
-
-
 class Store(Protocol):
     """The hot verbs. Errors: `StoreUnavailable` (repeat it), `StoreRefused` (a person must act; its subclass
     `StoreDamaged`: another program wrote over a key, and the error names it).
@@ -266,6 +247,16 @@ class Store(Protocol):
         is meant. The rules are those of `core.completion`. What the intake says so and is late is a dead letter."""
         ...
 
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        """Make these entries, as far as the caller holds them, that consumer's, who finds them by `receive_handed`; no
+        delivery is counted. If it does not come for them, their leases run out like any others."""
+        ...
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        """Entries that others handed over to this consumer, each once (`handed` is true), waiting up to `block_ms` for
+        the first (0: do not wait)."""
+        ...
+
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         """Give up what was received but not begun, so that another worker takes it at once."""
         ...
@@ -307,8 +298,9 @@ class Store(Protocol):
         how many instances were announced."""
         ...
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
-        """Say that this consumer lives; return who does."""
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        """Say that this consumer lives, and what it can do, which does not change while it lives; return who does. What
+        others wrote into the membership without readable skills is no worker."""
         ...
 
     async def leave(self) -> None:
@@ -328,10 +320,16 @@ class Store(Protocol):
         it) and the last `keep`; return how many."""
         ...
 
+    async def redrive(self, instance: str, head: str) -> Redriven:
+        """Let a quarantined instance be tried at once, also one that is held; its count of parks is 1 again, its mark
+        stays until a turn is taken. `head`, unique, becomes the instance's, so that a turn decided before is fenced."""
+        ...
+
 
 class Snapshot(Struct, frozen=True, kw_only=True):
     """What is known of an instance at a moment. `unread` counts messages that no turn has read; `unread_events` what
-    turns have read and user code has not taken, by the event's name."""
+    turns have read and user code has not taken, by the event's name. A quarantined one was parked `parks` times in a
+    row, and is tried again at `parked_until` (milliseconds; 0: now), or, when `held`, only after it is redriven."""
 
     instance: str
     name: str
@@ -349,7 +347,10 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     custom_status: Raw | None = None
     unread: int = 0
     unread_events: dict[str, int] = {}
-    quarantined: str = ""
+    quarantined: Quarantine | None = None
+    parks: int = 0
+    parked_until: int = 0
+    held: bool = False
 
 
 class Change(Struct, frozen=True):

@@ -5,6 +5,8 @@ One worker prefers it (`Ownership.intake`); if two do for a moment, watermarks k
 
 from __future__ import annotations
 
+from collections import Counter
+
 from redurable.facts import DeadLettered, MessagesRelayed
 from redurable.worker.common import Common
 from redurable.worker.unclaimed import NOBODYS, tell_unclaimed
@@ -38,5 +40,5 @@ class Intake:
         if self._common.facts.listening:
             if routed.delivered:
                 self._common.facts.announce(MessagesRelayed("intake", routed.delivered))
-            if routed.dead:
-                self._common.facts.announce(DeadLettered("intake", routed.dead))
+            for reason, count in Counter(routed.dead).items():
+                self._common.facts.announce(DeadLettered(reason, count))

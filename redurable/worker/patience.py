@@ -18,22 +18,21 @@ from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
 from redurable.errors import StoreDamaged, StoreUnavailable
 from redurable.facts import Facts, StoreFaulted
 from redurable.settings import WorkerSettings
+from redurable.store.membership import Membership, Skills
 from redurable.store.port import (
     Committed,
     Completed,
     DueTimer,
     Fired,
     Lost,
-    Membership,
     Reclaimed,
-    Relayed,
-    Routed,
     Store,
     TaskDemand,
     TaskEnd,
     TaskLease,
     Upcoming,
 )
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
 log = logging.getLogger("redurable.worker")
@@ -118,8 +117,14 @@ class PatientStore:
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         return await self._look("sweep", lambda: self._store.sweep(partition, cursor, count), ("", 0))
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
-        return await self._repeat("heartbeat", lambda: self._store.heartbeat(ttl_ms))
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        return await self._repeat("heartbeat", lambda: self._store.heartbeat(ttl_ms, skills))
+
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        await self._look("hand_over", lambda: self._store.hand_over(entries, consumer), None)
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        return await self._look("receive_handed", lambda: self._store.receive_handed(block_ms), [], block_ms)
 
     async def leave(self) -> None:
         await self._look("leave", lambda: self._store.leave(), None)

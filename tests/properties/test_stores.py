@@ -20,6 +20,7 @@ from redurable.core.completion import Completion, hold
 from redurable.core.delivery import Outgoing, Position, TurnCommit
 from redurable.core.tokens import Token
 from redurable.core.values import Failure
+from redurable.store.membership import Skills
 from redurable.store.port import StartRequest, TaskDemand, TaskEnd, TaskLease, Underway
 from redurable.store.redis.channel import channel_factory
 from redurable.store.redis.lane import Lane
@@ -53,6 +54,7 @@ from tests.support.servers import Server
 SAYINGS = ("result", "failure", "details", "nothing")
 FORGED: list[dict[str, Any]] = [{}, {}, {}, {"seq": 2}, {"attempt": 2}, {"execution": "x2"}, {"entry": "9-9"}]
 """How a token may differ from a true one."""
+SKILLS = Skills(("orchestrations",), ("Demo",))
 
 
 class Stores(RuleBasedStateMachine):
@@ -72,6 +74,12 @@ class Stores(RuleBasedStateMachine):
     def start(self, instance: str, execution: str, on_conflict: Any, delay_ms: int) -> None:
         request = StartRequest(instance, scenes.message(execution), on_conflict, delay_ms)
         self.twins.same(lambda store: store.start(request))
+
+    @rule(instance=instances)
+    def redrive(self, instance: str) -> None:
+        self.heads += 1
+        head = f"r{self.heads}"
+        self.twins.same(lambda store: store.redrive(instance, head))
 
     @rule(batch=st.lists(outgoing, min_size=1, max_size=3))
     def send(self, batch: list[Outgoing]) -> None:
@@ -218,12 +226,23 @@ class Stores(RuleBasedStateMachine):
         self.receive_tasks(worker, QUEUES[1])
         pairs.add_reclaimed(*self.twins.run(pairs.ask(lambda store, _: store.recover())))
 
+    @rule(worker=workers, other=workers, chosen=picks)
+    def hand_over(self, worker: int, other: int, chosen: list[int]) -> None:
+        pairs, to = self.twins.workers[worker], self.twins.workers[other].stores[0].consumer
+        entries = _pick(pairs.entries, chosen)
+        self.twins.run(pairs.ask(lambda store, at: store.hand_over([pair[at] for pair in entries], to)))
+
+    @rule(worker=workers)
+    def receive_handed(self, worker: int) -> None:
+        pairs = self.twins.workers[worker]
+        pairs.add_entries(*self.twins.run(pairs.ask(lambda store, _: store.receive_handed(0))))
+
     @rule(worker=workers, leave=st.booleans())
     def belong(self, worker: int, leave: bool) -> None:
         if leave:
             self.twins.same(lambda store: store.leave(), worker)
         else:
-            one, two = self.twins.run(self.twins.workers[worker].ask(lambda store, _: store.heartbeat(HOUR_MS)))
+            one, two = self.twins.run(self.twins.workers[worker].ask(lambda store, _: store.heartbeat(HOUR_MS, SKILLS)))
             assert one.workers == two.workers
 
     # -- what goes on by itself

@@ -9,8 +9,9 @@ from redurable.store.redis.keys import GROUP
 from redurable.store.redis.store import RedisStore
 from tests.support.processes import until
 
-_RECORDS = re.compile(r"(meta|marks|workers|feed|[ihecx]:.*)", re.DOTALL)
-"""What may stay: the hub's own data, watermarks, and per instance its hash, histories and custom status."""
+_RECORDS = re.compile(r"(meta|marks|workers|skills|handed:.*|feed|[ihecx]:.*)", re.DOTALL)
+"""What may stay: the hub's own data, watermarks, what dead workers did not come for (it expires), and per instance its
+hash, histories and custom status."""
 
 _EMPTY = re.compile(r"(ready|outbox|intake|tasks:.*)", re.DOTALL)
 """Streams that may stay, empty."""

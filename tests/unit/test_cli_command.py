@@ -25,6 +25,7 @@ COMMANDS = {
     "terminate",
     "suspend",
     "resume",
+    "redrive",
     "purge",
     "key",
     "dev",

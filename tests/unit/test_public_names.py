@@ -10,7 +10,7 @@ import redurable
 NAMES = """
 App OrchestrationContext ActivityContext RetryPolicy Backoff Orchestrator Activity AsyncActivity SyncActivity
 Worker WorkerSettings
-Client Handle Status PendingActivity RuntimeStatus Failure
+Client Handle Status PendingActivity Quarantine RuntimeStatus Failure
 RedurableError
 CallerError InvalidName InvalidPayload RegistrationError InvalidToken AttemptNotFound UnknownFunction HubNotFound
 InstanceNotFound InstanceAlreadyExists InstanceFinished InstanceNotFinished NotBuilt

@@ -16,6 +16,7 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCom
 from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
 from redurable.errors import StoreRefused
+from redurable.store.membership import Membership, Skills
 from redurable.store.port import (
     Change,
     Committed,
@@ -23,10 +24,7 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
-    Membership,
     Reclaimed,
-    Relayed,
-    Routed,
     SendOutcome,
     Snapshot,
     StartOutcome,
@@ -37,6 +35,8 @@ from redurable.store.port import (
     Underway,
     Upcoming,
 )
+from redurable.store.redriving import Redriven
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
 from . import admission, commits, inspect, leases, relay, tokens, turns, upkeep
@@ -117,6 +117,12 @@ class SqliteStore:
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         await self._write(leases.give_back, self.consumer, entries, tasks)
 
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        await self._write(leases.hand_over, self.consumer, entries, consumer)
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        return await self._wait(block_ms, lambda: self._write(leases.receive_handed, self.consumer))
+
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
         return await self._write(leases.renew, self.consumer, entries, tasks)
 
@@ -146,8 +152,8 @@ class SqliteStore:
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         return await self._write(upkeep.sweep, partition, cursor, count)
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
-        return await self._write(upkeep.heartbeat, self.consumer, ttl_ms)
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        return await self._write(upkeep.heartbeat, self.consumer, ttl_ms, skills)
 
     async def leave(self) -> None:
         await self._write(upkeep.leave, self.consumer)
@@ -160,6 +166,9 @@ class SqliteStore:
 
     async def prune(self, instance: str, keep: int) -> int:
         return await self._write(upkeep.prune, instance, keep)
+
+    async def redrive(self, instance: str, head: str) -> Redriven:
+        return await self._write(upkeep.redrive, instance, head)
 
     async def get(self, instance: str) -> Snapshot | None:
         return await self._read(inspect.get, instance)

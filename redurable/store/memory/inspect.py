@@ -46,7 +46,10 @@ def _snapshot(partition: Partition, instance: str, record: Instance) -> Snapshot
         custom_status=None if custom is None else Raw(custom),
         unread=0 if box is None else len(box),
         unread_events=record.unread,
-        quarantined=f"{quarantine.reason}: {quarantine.detail}" if quarantine else "",
+        quarantined=quarantine,
+        parks=record.parks,
+        parked_until=0 if record.held else record.parked_until or 0,
+        held=record.held,
     )
 
 

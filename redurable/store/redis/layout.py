@@ -6,6 +6,7 @@ from binascii import crc32
 
 from redurable.core.ids import check_hub_name
 from redurable.settings import MAX_PAYLOAD_BYTES
+from redurable.store.membership import Skills
 from redurable.store.redis.keys import HubKeys, PartitionKeys
 
 
@@ -13,10 +14,11 @@ class Layout:
     """The keys of a hub with a fixed number of partitions.
 
     `queues` are the task queues that this process has read from: `recover` looks for its own pending tasks there.
-    `max_payload` bytes may have what is read of foreign clients.
+    `skills` are those of workers that were alive at the last heartbeat. `max_payload` bytes may have what is read of
+    foreign clients.
     """
 
-    __slots__ = ("_partitions", "hub", "max_payload", "name", "partitions", "queues")
+    __slots__ = ("_partitions", "hub", "max_payload", "name", "partitions", "queues", "skills")
 
     def __init__(self, hub: str, partitions: int, max_payload: int = MAX_PAYLOAD_BYTES) -> None:
         self.name = check_hub_name(hub)
@@ -24,6 +26,7 @@ class Layout:
         self.max_payload = max_payload
         self.hub = HubKeys(hub)
         self.queues: set[str] = set()
+        self.skills: dict[str, Skills] = {}
         self._partitions = tuple(PartitionKeys(hub, number) for number in range(partitions))
 
     def partition(self, number: int) -> PartitionKeys:

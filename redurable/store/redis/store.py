@@ -13,8 +13,9 @@ from redurable.core.events import Event
 from redurable.errors import StoreDamaged
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
+from redurable.store.membership import Membership, Skills
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
-from redurable.store.redis import admission, hubs, leases, turns, upkeep
+from redurable.store.redis import admission, handover, hubs, leases, turns, upkeep
 from redurable.store.redis import commits as _commits
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import relay as _relay
@@ -24,6 +25,8 @@ from redurable.store.redis import tokens as _tokens
 from redurable.store.redis.channel import ChannelFactory, channel_factory
 from redurable.store.redis.lane import BeforeConnect, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redriving import Redriven
+from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
 T = TypeVar("T")
@@ -114,6 +117,14 @@ class RedisStore:
         """Give up what was received but not begun."""
         await turns.hand_back(self.lane, self.layout, self.consumer, entries, tasks)
 
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        """Make entries of this consumer another's."""
+        await _answer(handover.hand_over(self.lane, self.layout, self.consumer, entries, consumer))
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        """Entries that others handed over to this consumer."""
+        return await _answer(handover.receive_handed(self.lane, self.layout, self.consumer, block_ms))
+
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> port.Lost:
         """Renew the leases that the caller still holds."""
         return await _answer(leases.renew(self.lane, self.layout, self.consumer, entries, tasks))
@@ -137,11 +148,11 @@ class RedisStore:
         """Deliver timers that are due."""
         return await _answer(_timers.fire(self.lane, self.layout, self.consumer, timers))
 
-    async def relay(self, partition: int, count: int) -> port.Relayed:
+    async def relay(self, partition: int, count: int) -> Relayed:
         """Deliver a prefix of a partition's outbox."""
         return await _answer(_relay.relay(self.lane, self.layout, self.consumer, partition, count))
 
-    async def route(self, count: int, block_ms: int) -> port.Routed:
+    async def route(self, count: int, block_ms: int) -> Routed:
         """Deliver a prefix of the hub's intake."""
         return await _answer(_relay.route(self.lane, self.layout, self.consumer, count, block_ms))
 
@@ -149,9 +160,9 @@ class RedisStore:
         """Announce waiting instances that have mail nobody was told of."""
         return await _answer(upkeep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count))
 
-    async def heartbeat(self, ttl_ms: int) -> port.Membership:
-        """Say that this consumer lives; return who does."""
-        return await _answer(upkeep.heartbeat(self.lane, self.layout, self.consumer, ttl_ms))
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        """Say that this consumer lives, and what it can do; return who does."""
+        return await _answer(upkeep.heartbeat(self.lane, self.layout, self.consumer, ttl_ms, skills))
 
     async def leave(self) -> None:
         """Take this consumer out of the membership and the consumer groups."""
@@ -168,6 +179,10 @@ class RedisStore:
     async def prune(self, instance: str, keep: int) -> int:
         """Forget past executions of an instance."""
         return await _answer(upkeep.prune(self.lane, self.layout, self.consumer, instance, keep))
+
+    async def redrive(self, instance: str, head: str) -> Redriven:
+        """Let a quarantined instance be tried at once."""
+        return await _answer(upkeep.redrive(self.lane, self.layout, self.consumer, instance, head))
 
     async def get(self, instance: str) -> port.Snapshot | None:
         """The instance as it is now."""

@@ -57,9 +57,9 @@ async def settle(lane: Lane, layout: Layout, consumer: str, said: Completion) ->
 
 
 async def settle_from_intake(lane: Lane, layout: Layout, saying: Saying) -> bytes:
-    """The same for an entry of the intake, once whoever asks: `done`, `dead` (it is late), or `seen` before."""
+    """The same for an entry of the intake, once whoever asks: `done`, `dead late`, or `seen` before."""
     outcome = await _settle(lane, layout, saying.said, saying)
-    return b"dead" if outcome == b"late" else outcome
+    return b"dead late" if outcome == b"late" else outcome
 
 
 async def _settle(lane: Lane, layout: Layout, said: Completion, origin: Saying | None = None) -> bytes:
