@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -82,6 +83,46 @@ def test_it_can_be_terminated(deliveries: int, held: bool) -> None:
     assert commit.start_consumed
     assert commit.consumed == f"{T0}-2"
     assert [letter.instance for letter in commit.dead] == ["story"]
+
+
+def test_held_hears_its_end_behind_much_mail_and_says_what_it_heard() -> None:
+    delivery = Delivery(
+        Entry(0, "1-1", "story", MOST + 1),
+        T0,
+        head="x1",
+        status=RuntimeStatus.PENDING,
+        name="Story",
+        execution="x1",
+        start=StartExecution(name="Story", execution="x1", call=Arguments(input=raw("1"))),
+        mails=tuple(Mail(f"{T0}-{number}", RaiseEvent(name="e")) for number in range(1, 101)),
+        heard=f"{T0}-101",
+    )
+    for control, ends in ((Suspend(), False), (Terminate(), True)):
+        rung = msgspec.structs.replace(delivery, control=Mail(f"{T0}-101", control))
+        for held in (False, True):
+            given = TurnInput(
+                msgspec.structs.replace(rung, held=held), None, "h1", "3.12", PARKING, most_deliveries=MOST
+            )
+            commit = take_turn(TextDefinition(deadly), given).commit
+            assert commit.status == (RuntimeStatus.TERMINATED if ends else None)
+            assert commit.heard == f"{T0}-101"
+            assert (commit.park is not None) == (not held and not ends)
+
+
+def test_a_delayed_start_waits_for_its_time_and_is_not_poison() -> None:
+    delivery = Delivery(
+        Entry(0, "1-1", "story", MOST + 1),
+        T0,
+        head="x1",
+        status=RuntimeStatus.PENDING,
+        name="Story",
+        execution="x1",
+        start=StartExecution(name="Story", execution="x1"),
+        parked_until=T0 + 1,
+    )
+    given = TurnInput(delivery, None, "h1", "3.12", PARKING, most_deliveries=MOST)
+    commit = take_turn(TextDefinition(deadly), given).commit
+    assert (commit.park, commit.events, commit.start_consumed, commit.heard) == (None, (), False, "")
 
 
 def test_held_hears_that_its_time_is_over() -> None:

@@ -22,11 +22,9 @@ function apply.r(a, k, row)
 end
 
 function apply.p(a, k, row)
-  local wake, parks = NEVER, math.abs(tonumber(row[5]) or 0) + 1
-  if ARGV[a + 8] == '' then
-    parks = -parks
-  else
-    wake = string.format('%.0f', clock + ARGV[a + 8])
+  local held, parks = ARGV[a + 8] == '', math.abs(tonumber(row[5]) or 0) + 1
+  local wake = held and NEVER or string.format('%.0f', clock + ARGV[a + 8])
+  if not held then
     local timers = KEYS[ARGV[a + 2] + 1]
     local added = try('ZADD', timers, wake, '["u","",' .. wake .. ',' .. ARGV[a + 10] .. ']')
     if type(added) == 'table' then return failed(timers, added) end
@@ -35,7 +33,7 @@ function apply.p(a, k, row)
   local since = type(before) == 'string' and string.match(before, '^{"since":(%d+)') or clock
   call('SET', KEYS[k + 4], '{"since":' .. since .. ARGV[a + 9])
   local flag = ring(a, called(row, ARGV[a + 11]))
-  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', flag, 'p', wake, 'z', parks, 'u', clock)
+  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', flag, 'p', wake, 'z', held and -parks or parks, 'u', clock)
 end
 
 local function push(history, first, last)
@@ -110,8 +108,9 @@ function apply.n(a, k, row)
   local flag = row[2]
   if flag == '' or flag == ARGV[a + 3] then flag = ring(a, mail) end
   local status = ARGV[a + 10] ~= '' and ARGV[a + 10] or row[3]
-  call('HSET', KEYS[k], 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status)
-  if ARGV[a + 11] ~= '' then call('HSET', KEYS[k], 'b', ARGV[a + 11]) end
+  local set = { 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status }
+  if ARGV[a + 11] ~= '' then set[11], set[12] = 'b', ARGV[a + 11] end
+  call('HSET', KEYS[k], unpack(set))
   if row[5] or row[6] or row[8] then
     call('HDEL', KEYS[k], 'p', 'z', 'y')
     call('DEL', KEYS[k + 4])
