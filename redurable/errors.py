@@ -208,7 +208,18 @@ class DeterminismError(RedurableError):
 
 
 class NondeterminismError(DeterminismError):
-    """The commands of a replay are not the ones in the history."""
+    """The commands of a replay are not the ones in the history.
+
+    `position` counts the events of the history from 0. `expected` is the event there (empty: the history has no more),
+    `asked` the command of the code (empty: none), `place` the source line that asked (empty: unknown).
+    """
+
+    def __init__(self, text: str, position: int = 0, expected: str = "", asked: str = "", place: str = "") -> None:
+        super().__init__(text)
+        self.position = position
+        self.expected = expected
+        self.asked = asked
+        self.place = place
 
 
 class NotDeterministic(DeterminismError):

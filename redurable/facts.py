@@ -24,23 +24,32 @@ class InstancesFinished(Struct, frozen=True):
 
 
 class TurnsTaken(Struct, frozen=True):
-    """(name, result: ok | fenced | parked | failed, seconds) of each turn of a batch."""
+    """(name, result: ok | fenced | parked | failed | handed, seconds) of each turn of a batch."""
 
     turns: tuple[tuple[str, str, float], ...]
 
 
 class TurnParked(Struct, frozen=True):
-    """This code cannot take an instance's turn now; the mail stays where it is."""
+    """This code cannot take an instance's turn now; the mail stays where it is. `first`: it was not parked before for
+    that reason, so that this is the beginning of a quarantine and no retry."""
 
     name: str
     instance: str
     reason: str
     detail: str
+    first: bool
+
+
+class QuarantineEnded(Struct, frozen=True):
+    """Quarantined instances took a turn; one name per instance."""
+
+    names: tuple[str, ...]
 
 
 class ActivityAttempted(Struct, frozen=True):
     """An attempt ended, or was canceled; outcome: ok | error | timeout | crashed | non_retryable | canceled | lost |
-    later (its function has: it is completed by token). `seconds` is 0 for an attempt that did not run here."""
+    later (its function has: it is completed by token) | unknown (no code for it here). `seconds` is 0 for an attempt
+    that did not run here."""
 
     name: str
     outcome: str
@@ -69,7 +78,7 @@ class MessagesRelayed(Struct, frozen=True):
 
 
 class DeadLettered(Struct, frozen=True):
-    """Messages that went to the dead letters."""
+    """Messages that went to the dead letters; reason: malformed | missing | finished | taken | late | unusable."""
 
     reason: str
     count: int
@@ -122,6 +131,7 @@ Fact = (
     | InstancesFinished
     | TurnsTaken
     | TurnParked
+    | QuarantineEnded
     | ActivityAttempted
     | TaskStarted
     | TimersFired

@@ -88,6 +88,9 @@ class WorkerSettings(PayloadSettings, UnknownSettings):
     retry_min_ms: Ms = Field(default=50, description="First wait after the store failed; doubles up to retry_max_ms.")
     retry_max_ms: Ms = Field(default=2_000, description="Longest wait after the store failed.")
     kept_executions: Count = Field(default=1_000, description="Past executions kept per instance, beside the first.")
+    max_deliveries: Count = Field(
+        default=5, description="An instance whose turn has silenced so many workers is quarantined as poison."
+    )
     park_min_ms: Ms = Field(default=1_000, description="First wait of a parked instance; doubles.")
     park_max_ms: Ms = Field(default=60_000, description="Longest wait of a parked instance.")
     metrics_port: Port = Field(default=9464, description="Port of the metrics; 0: none.")

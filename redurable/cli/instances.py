@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
 from math import ceil
 from typing import Annotated, Any, cast
@@ -15,7 +15,7 @@ from redurable.cli.history import full_records, rows
 from redurable.cli.messages import IdArgument
 from redurable.cli.output import Output, Record, Value, print_record, print_records, print_value
 from redurable.cli.payloads import parse_arguments
-from redurable.client import Client, PendingActivity, Status
+from redurable.client import Client, PendingActivity, Quarantine, Status
 from redurable.core.ids import check_instance_id, check_name
 from redurable.core.messages import StartExecution
 from redurable.core.sizes import call_size, check_size
@@ -77,12 +77,15 @@ async def status(
     """Show where an instance stands."""
     async with target.client() as client:
         found = await client.get_status(instance_id, show_activities=activities)
-    if not activities or target.output is not Output.TABLE:
-        print_record(_as_record(found), target.output)
-        return
-    print_record(_as_record(replace(found, pending_activities=None)), target.output)
-    print()
-    print_records([_as_record(call) for call in found.pending_activities or ()], target.output)
+    record = _as_record(found)
+    if target.output is Output.TABLE:
+        if found.quarantined is not None:
+            record |= _quarantine_lines(instance_id, found.quarantined)
+        record["pending_activities"] = None
+    print_record(record, target.output)
+    if activities and target.output is Output.TABLE:
+        print()
+        print_records([_as_record(call) for call in found.pending_activities or ()], target.output)
 
 
 async def history(
@@ -144,13 +147,26 @@ async def key(
         _print_word("key", found, target.output)
 
 
-def _as_record(found: Status | PendingActivity) -> Record:
+def _quarantine_lines(instance_id: str, found: Quarantine) -> Record:
+    """A quarantine as lines of the table, in place of the nested value."""
+    retry = f"after `redurable redrive {instance_id}`" if found.next_try is None else _plain(found.next_try)
+    return {
+        "quarantined": str(found),
+        "quarantined_since": _plain(found.since),
+        "tries": found.tries,
+        "next_try": retry,
+    }
+
+
+def _as_record(found: Status | PendingActivity | Quarantine) -> dict[str, Value]:
     return {field.name: _plain(getattr(found, field.name)) for field in fields(found) if field.name != "history"}
 
 
 def _plain(value: Any) -> Value:
     if isinstance(value, list):
         return [_as_record(call) for call in cast("list[PendingActivity]", value)]
+    if isinstance(value, Quarantine):
+        return _as_record(value)
     return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 
 

@@ -1,4 +1,4 @@
-"""Commands that send a message to an instance: raise-event, terminate, cancel, suspend, resume."""
+"""Commands that send a message to an instance: raise-event, terminate, cancel, suspend, resume, redrive."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     command(app, "cancel")(cancel)
     command(app, "suspend")(suspend)
     command(app, "resume")(resume)
+    command(app, "redrive")(redrive)
 
 
 async def raise_event(
@@ -65,6 +66,13 @@ async def resume(target: Target, instance_id: IdArgument, reason: ReasonArgument
     async with target.client() as client:
         await client.resume(instance_id, reason)
     _confirm(target.output, instance_id, "resumption sent")
+
+
+async def redrive(target: Target, instance_id: IdArgument) -> None:
+    """Let a quarantined instance be tried at once."""
+    async with target.client() as client:
+        redriven = await client.redrive(instance_id)
+    _confirm(target.output, instance_id, "redriven" if redriven else "nothing: it is not quarantined")
 
 
 def _confirm(output: Output, instance_id: str, done: str) -> None:

@@ -3,6 +3,6 @@
 from redurable.client.attempts import PendingActivity
 from redurable.client.client import Client
 from redurable.client.handle import Handle
-from redurable.client.status import Status
+from redurable.client.status import Quarantine, Status
 
-__all__ = ["Client", "Handle", "PendingActivity", "Status"]
+__all__ = ["Client", "Handle", "PendingActivity", "Quarantine", "Status"]

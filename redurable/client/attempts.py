@@ -17,7 +17,7 @@ from redurable.core.state import State
 from redurable.core.tokens import Token, read_token
 from redurable.core.values import Failure
 from redurable.errors import AttemptNotFound, InvalidToken
-from redurable.store.port import Underway
+from redurable.store.inspect import Underway
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

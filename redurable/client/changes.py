@@ -15,7 +15,7 @@ import anyio
 from redurable.client.link import Link
 from redurable.core.ids import partition_of
 from redurable.errors import StoreError
-from redurable.store.port import Change
+from redurable.store.inspect import Change
 
 _BLOCK_MS = 2_000
 _LOOK_AGAIN = 2.0

@@ -32,6 +32,7 @@ from redurable.core.values import ABSENT, Failure
 from redurable.errors import (
     CallerError,
     InstanceAlreadyExists,
+    InstanceFinished,
     InstanceNotFinished,
     InstanceNotFound,
 )
@@ -39,6 +40,7 @@ from redurable.facts import EventsUnclaimed, Facts
 from redurable.settings import PayloadSettings, UnknownSettings
 from redurable.store.address import open_hub, where
 from redurable.store.port import Hub, SendOutcome, StartOutcome, StartRequest
+from redurable.store.redriving import Redriven
 from redurable.store.unknown import UnknownInstance
 
 A = TypeVar("A")
@@ -260,6 +262,17 @@ class Client:
             raise InstanceNotFinished(f"instance {instance_id!r} has not finished: terminate it first")
         if answer == "missing" and not repeated:
             raise self._link.not_found(instance_id)
+
+    async def redrive(self, instance_id: str) -> bool:
+        """Let a quarantined instance be tried at once, also one that waits for this. False: it was not quarantined.
+        Raises `InstanceNotFound`, `InstanceFinished`."""
+        link, head = self._link, uuid4().hex
+        answer = await link.call(lambda: link.store.redrive(check_instance_id(instance_id), head))
+        if answer is Redriven.MISSING:
+            raise link.not_found(instance_id)
+        if answer is Redriven.FINISHED:
+            raise InstanceFinished(f"instance {instance_id!r} has finished: there is nothing to try again")
+        return answer is Redriven.REDRIVEN
 
     async def get_status(self, instance_id: str, show_history: bool = False, show_activities: bool = False) -> Status:
         """How an instance is now; its history, and where its calls of activities stand, only if asked for: both read

@@ -23,7 +23,7 @@ from redurable.errors import (
     OrchestrationTerminated,
     StoreRefused,
 )
-from redurable.store.port import Snapshot
+from redurable.store.inspect import Snapshot
 
 R_co = TypeVar("R_co", covariant=True)
 

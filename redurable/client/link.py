@@ -14,7 +14,8 @@ from redurable.core.messages import Cancel, Control, Message, Terminate
 from redurable.core.sizes import check_size
 from redurable.errors import HubNotFound, InstanceFinished, InstanceNotFound, StoreFull, StoreUnavailable
 from redurable.settings import MAX_PAYLOAD_BYTES
-from redurable.store.port import Hub, SendOutcome, Snapshot
+from redurable.store.inspect import Snapshot
+from redurable.store.port import Hub, SendOutcome
 from redurable.store.unknown import UnknownInstance
 
 T = TypeVar("T")

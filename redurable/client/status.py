@@ -21,9 +21,35 @@ from redurable.core.events import (
 )
 from redurable.core.settle import CANCELED, TERMINATED
 from redurable.core.values import ABSENT, Arguments, Failure, RuntimeStatus
-from redurable.store.port import Snapshot
+from redurable.store.inspect import Snapshot
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quarantine:
+    """Why an instance takes no turns now, beside its runtime status. It never fails because of that.
+
+    `reason`: "nondeterminism" (code and history disagree), "unknown orchestrator" (no worker knows it), "poison" (its
+    turns kill their workers), "unreadable" (what is stored of it is damaged), or "engine error". `since`: when it came
+    so; `tries`: how often it was tried in a row (a redrive begins the count anew); `next_try`: None when it waits for
+    `redrive`.
+    For a nondeterminism: `position` counts the events of the history from 0, `expected` is the event there, `asked` the
+    command of the code (empty: there is none), `place` the source line that asked.
+    """
+
+    reason: str
+    detail: str
+    since: datetime
+    tries: int
+    next_try: datetime | None
+    position: int | None = None
+    expected: str = ""
+    asked: str = ""
+    place: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +61,7 @@ class Status:
     `failure` says why the instance failed, was canceled or terminated. `execution` is the id of the current execution.
     `unread_events` says how many external events of each name the orchestrator has not taken; `unread_mail` counts
     messages that no turn has read yet. `quarantined` says why no worker can take a turn now
-    (empty: nothing is wrong). `history` holds the events of the current execution, and the rows of its activities'
+    (None: nothing is wrong). `history` holds the events of the current execution, and the rows of its activities'
     attempts, and `pending_activities` the calls without outcome, when they were asked for.
     """
 
@@ -54,7 +80,7 @@ class Status:
     memo: Any = None
     unread_events: dict[str, int] = field(default_factory=dict[str, int])
     unread_mail: int = 0
-    quarantined: str = ""
+    quarantined: Quarantine | None = None
     history: list[HistoryRow] | None = None
     pending_activities: list[PendingActivity] | None = None
 
@@ -82,9 +108,27 @@ def status_of(
         memo=None if snapshot.memo is ABSENT else _shown(snapshot.memo),
         unread_events=snapshot.unread_events,
         unread_mail=snapshot.unread,
-        quarantined=snapshot.quarantined,
+        quarantined=_quarantine_of(snapshot),
         history=history,
         pending_activities=pending,
+    )
+
+
+def _quarantine_of(snapshot: Snapshot) -> Quarantine | None:
+    mark = snapshot.quarantined
+    if mark is None:
+        return None
+    parted = mark.difference
+    return Quarantine(
+        reason=mark.reason,
+        detail=mark.detail,
+        since=_moment(mark.since),
+        tries=snapshot.parks,
+        next_try=None if snapshot.held else _moment(snapshot.parked_until or snapshot.updated_at),
+        position=parted.position if parted else None,
+        expected=parted.expected if parted else "",
+        asked=parted.asked if parted else "",
+        place=parted.place if parted else "",
     )
 
 

@@ -12,12 +12,20 @@ from redurable.core.values import RuntimeStatus, Task
 
 
 class Entry(Struct, frozen=True):
-    """A ready entry that this worker holds: `instance` has mail. `again`: it was delivered before."""
+    """A ready entry that this worker holds: `instance` has mail. `deliveries` counts how often it changed hands because
+    whoever held it fell silent, this delivery included; being recovered, or handed over, does not count. `handed`:
+    another worker handed it over, because this one's code may be the right one."""
 
     partition: int
     id: str
     instance: str
-    again: bool = False
+    deliveries: int = 1
+    handed: bool = False
+
+    @property
+    def again(self) -> bool:
+        """Somebody held it before and fell silent."""
+        return self.deliveries > 1
 
 
 class Position(Struct, frozen=True):
@@ -37,6 +45,7 @@ class Delivery(Struct, frozen=True):
     `parked_until` is when a parked instance or a delayed start may go on (0: it is neither). `unread`: what the last
     `TurnCommit.unread` said. `heard` is the id of the newest control message since the last turn that wrote; `control`
     is that message when it lies behind the last of `mails`.
+    `held`: it is parked until somebody redrives it, and no user code may run; `parked_until` means nothing then.
     """
 
     entry: Entry
@@ -56,6 +65,7 @@ class Delivery(Struct, frozen=True):
     unread: dict[str, int] = {}
     heard: str = ""
     control: Mail | None = None
+    held: bool = False
 
 
 class Timer(Struct, frozen=True):
@@ -81,12 +91,34 @@ class DeadLetter(Struct, frozen=True):
     fields: tuple[tuple[bytes, bytes], ...]
 
 
+class Difference(Struct, frozen=True, omit_defaults=True):
+    """Where a replay parts from its history. `position` counts the events from 0; `expected` is the event there (empty:
+    the history has no more), `asked` the command of the code (empty: none), `place` the source line that asked."""
+
+    position: int
+    expected: str = ""
+    asked: str = ""
+    place: str = ""
+
+
 class Park(Struct, frozen=True):
-    """Leave the mail where it is and try again in `retry_ms` milliseconds: this code cannot take the turn now."""
+    """Leave the mail where it is and try again in `retry_ms` milliseconds: this code cannot take the turn now. None:
+    only when somebody redrives it."""
 
     reason: str
     detail: str
-    retry_ms: int
+    retry_ms: int | None
+    difference: Difference | None = None
+
+
+class Quarantine(Struct, frozen=True, omit_defaults=True):
+    """The mark of a parked instance: why, and since when (milliseconds of the Unix epoch), it has been parked again and
+    again. It goes when a turn is taken."""
+
+    since: int
+    reason: str
+    detail: str = ""
+    difference: Difference | None = None
 
 
 class Parking(Struct, frozen=True):

@@ -57,14 +57,14 @@ def match(expected: Sequence[DecisionEvent], issued: Sequence[Issued], position:
     for offset, event in enumerate(expected):
         at = _find(event, left, start)
         if at is None:
-            raise NondeterminismError(_difference(position + offset, event, left[start] if start < len(left) else None))
+            raise _difference(position + offset, event, left[start] if start < len(left) else None)
         if at == start:
             start += 1
             found.append(left[at])
         else:
             found.append(left.pop(at))
     if start < len(left):
-        raise NondeterminismError(_difference(position + len(expected), None, left[start]))
+        raise _difference(position + len(expected), None, left[start])
     return found
 
 
@@ -109,12 +109,17 @@ def _same_end(event: DecisionEvent, command: Command) -> bool:
             return False
 
 
-def _difference(position: int, event: DecisionEvent | None, issued: Issued | None) -> str:
-    said = f"event {position} of the history is {describe(event)}" if event else f"the history has no event {position}"
-    asked = (
-        f"the code asked for {describe(issued.command)} at {issued.place}" if issued else "the code asked for nothing"
-    )
-    return f"{said}, but {asked}. Orchestrators must do the same again when they are replayed: was the code changed?"
+def _difference(position: int, event: DecisionEvent | None, issued: Issued | None) -> NondeterminismError:
+    expected, asked, place = "", "", ""
+    said, found = f"the history has no event {position}", "the code asked for nothing"
+    if event is not None:
+        expected = describe(event)
+        said = f"event {position} of the history is {expected}"
+    if issued is not None:
+        asked, place = describe(issued.command), issued.place
+        found = f"the code asked for {asked} at {place}"
+    advice = "Orchestrators must do the same again when they are replayed: was the code changed?"
+    return NondeterminismError(f"{said}, but {found}. {advice}", position, expected, asked, place)
 
 
 def describe(item: DecisionEvent | Command) -> str:

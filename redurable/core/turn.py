@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+import msgspec
 from msgspec import Struct
 
 from redurable.core.admit import admit, begin, concerns, is_deadline
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
-from redurable.core.delivery import DeadLetter, Delivery, Park, Parking, Position, TurnCommit
+from redurable.core.delivery import DeadLetter, Delivery, Difference, Park, Parking, Position, TurnCommit
 from redurable.core.events import EventRaised, ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
@@ -37,6 +38,12 @@ from redurable.errors import NondeterminismError
 
 ENOUGH_COMMANDS = 1_000
 """A turn that has so many takes no further message."""
+
+UNREADABLE = "unreadable"
+UNKNOWN = "unknown orchestrator"
+NONDETERMINISM = "nondeterminism"
+POISON = "poison"
+ENGINE_ERROR = "engine error"
 
 
 class Known(Struct):
@@ -63,7 +70,8 @@ class Known(Struct):
 class TurnInput(Struct, frozen=True):
     """`known` is the cached replay, if any; `head` is freshly minted; `version` is the Python minor version;
     `bounds`: what user code may make in this turn; `parking`: how long the instance waits if it cannot take it;
-    `cap`: how long its history may become."""
+    `cap`: how long its history may become. An entry that was delivered more than `most_deliveries` times (0: any
+    number) kills its workers: no user code runs."""
 
     delivery: Delivery
     known: Known | None
@@ -72,6 +80,12 @@ class TurnInput(Struct, frozen=True):
     parking: Parking
     bounds: Bounds = UNBOUNDED
     cap: HistoryCap = DEFAULT_CAP
+    most_deliveries: int = 0
+
+    @property
+    def is_poison(self) -> bool:
+        """True when user code must not run: it has silenced too many workers."""
+        return 0 < self.most_deliveries < self.delivery.entry.deliveries
 
 
 class Turn(Struct, frozen=True):
@@ -91,7 +105,7 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
         known.evict()
         known = None
     if delivery.unreadable:
-        return _discard(known, park(turn, "unreadable", delivery.unreadable), delivery.name)
+        return _discard(known, park(turn, UNREADABLE, delivery.unreadable), delivery.name)
     if delivery.status is None or delivery.status.finished:
         return _discard(known, _refuse_all(turn), delivery.name)
     state = known.state if known else State()
@@ -104,9 +118,11 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
         return _discard(known, _never_begin(draft, turn, stopper), delivery.name)
     if state.started is None and not delivery.parks and delivery.parked_until > delivery.now:
         return _discard(known, _release(turn), delivery.name)
+    if delivery.held or (turn.is_poison and definition is not None):
+        return _discard(known, _hold(draft, turn), delivery.name)
     if definition is None:
         known_names = f"no worker here knows the orchestrator {delivery.name!r}: start a worker that registers it"
-        return _discard(known, _without_code(draft, turn, "unknown orchestrator", known_names), delivery.name)
+        return _discard(known, _without_code(draft, turn, UNKNOWN, known_names), delivery.name)
     return _with_code(definition, turn, known, draft)
 
 
@@ -139,7 +155,8 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
         replay.catch_up(delivery.events)
     except NondeterminismError as error:
         replay.evict()
-        return Turn(_without_code(draft, turn, "nondeterminism", str(error)), name=started.name)
+        parted = Difference(error.position, error.expected, error.asked, error.place)
+        return Turn(_without_code(draft, turn, NONDETERMINISM, str(error), parted), name=started.name)
     was_long = state.long
     # Who moves large payloads, or decides much, reads the rest of the mail in the next turn: a commit may be large,
     # never huge.
@@ -224,8 +241,22 @@ def _dead(instance: str, mail: Mail) -> tuple[DeadLetter, ...]:
             return ()
 
 
+def _hold(draft: Draft, turn: TurnInput) -> TurnCommit:
+    """A turn of this instance kills its worker: nothing but its end is heard until somebody redrives it."""
+    delivery = turn.delivery
+    if any(_ends(mail, draft.state) for mail in _mails(delivery)):
+        return _without_code(draft, turn, POISON, "")
+    if delivery.held:  # What it is marked with stays.
+        return _release(turn)
+    detail = (
+        f"{delivery.entry.deliveries - 1} workers fell silent in a turn of it: they died, or stood still for longer "
+        "than their lease. Repair the code, then redrive the instance"
+    )
+    return msgspec.structs.replace(park(turn, POISON, detail), park=Park(POISON, detail, None))
+
+
 def _release(turn: TurnInput) -> TurnCommit:
-    """A delayed start was rung for before its time, by nothing that ends it: all waits, with the start."""
+    """Give the ready entry up, and change nothing: it was rung for what is held, or before its time."""
     delivery = turn.delivery
     return TurnCommit(
         entry=delivery.entry,
@@ -249,12 +280,14 @@ def _names(events: Iterable[KeptEvent | EventRaised]) -> dict[str, int]:
     return dict(Counter(event.name for event in events))
 
 
-def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> TurnCommit:
+def _without_code(
+    draft: Draft, turn: TurnInput, reason: str, detail: str, difference: Difference | None = None
+) -> TurnCommit:
     """Admit what needs no user code: terminate ends the instance, suspend makes all other mail wait recorded."""
     delivery, state = turn.delivery, draft.state
     # Before its first turn an execution can only be ended: a start that is recorded but not fed could not be replayed.
     if state.started is None:
-        return park(turn, reason, detail)
+        return park(turn, reason, detail, difference)
     controls = [mail for mail in _mails(delivery) if _needs_no_code(mail, state)]
     terminate = next((mail for mail in controls if not isinstance(mail.message, Suspend)), None)
     if terminate is not None:
@@ -264,7 +297,7 @@ def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> Tu
     if controls:
         _record_mail(draft, controls[0], delivery.now)
     if not state.suspended:
-        return park(turn, reason, detail)
+        return park(turn, reason, detail, difference)
     for mail in delivery.mails:
         if isinstance(mail.message, Resume):
             break
@@ -273,7 +306,7 @@ def _without_code(draft: Draft, turn: TurnInput, reason: str, detail: str) -> Tu
         draft.consumed = mail.id
     if draft.consumed or draft.events:
         return _recorded(draft)
-    return park(turn, reason, detail)
+    return park(turn, reason, detail, difference)
 
 
 def _recorded(draft: Draft) -> TurnCommit:
@@ -286,10 +319,13 @@ def _recorded(draft: Draft) -> TurnCommit:
 
 
 def _needs_no_code(mail: Mail, state: State) -> bool:
+    return isinstance(mail.message, Suspend) or _ends(mail, state)
+
+
+def _ends(mail: Mail, state: State) -> bool:
+    """Whether this ends the execution at once."""
     message = mail.message
-    if is_deadline(state, message):
-        return True
-    return isinstance(message, Suspend) or (isinstance(message, Terminate) and concerns(message, state.started))
+    return is_deadline(state, message) or (isinstance(message, Terminate) and concerns(message, state.started))
 
 
 def _record_mail(draft: Draft, mail: Mail, now: int) -> None:
@@ -304,7 +340,7 @@ def _record_mail(draft: Draft, mail: Mail, now: int) -> None:
         draft.record(event)
 
 
-def park(turn: TurnInput, reason: str, detail: str) -> TurnCommit:
+def park(turn: TurnInput, reason: str, detail: str, difference: Difference | None = None) -> TurnCommit:
     """Leave the mail where it is, and try again later; later and later."""
     delivery = turn.delivery
     return TurnCommit(
@@ -312,7 +348,7 @@ def park(turn: TurnInput, reason: str, detail: str) -> TurnCommit:
         expected=delivery.head,
         head=turn.head,
         execution=delivery.execution,
-        park=Park(reason, detail, turn.parking.wait_ms(delivery.parks)),
+        park=Park(reason, detail, turn.parking.wait_ms(delivery.parks), difference),
         heard=delivery.heard,
     )
 

@@ -14,11 +14,12 @@ from msgspec import Raw, Struct
 
 from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
-from redurable.core.events import Event
 from redurable.core.messages import ActivityFailure, ActivityResult, ActivityStopped, StartExecution
-from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
+from redurable.core.values import ABSENT, Task
 from redurable.store.hearing import Answered, Heard
-from redurable.store.membership import Membership
+from redurable.store.inspect import Inspect
+from redurable.store.membership import Membership, Skills
+from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
@@ -97,15 +98,6 @@ class TaskEnd(Struct, frozen=True):
     message: ActivityResult | ActivityFailure | ActivityStopped | None = None
     retry: Task | None = None
     delay_ms: int = 0
-
-
-class Underway(Struct, frozen=True):
-    """What a store has of a call without outcome: its task, which waits to come back into its queue at `due` (0: it is
-    there), or is held by the consumer `holder`."""
-
-    task: Task
-    due: int = 0
-    holder: str = ""
 
 
 class DueTimer(Struct, frozen=True, order=True):
@@ -262,6 +254,16 @@ class Store(Protocol):
         is meant. The rules are those of `core.completion`. What the intake says so and is late is a dead letter."""
         ...
 
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        """Make these entries, as far as the caller holds them, that consumer's, who finds them by `receive_handed`; no
+        delivery is counted. If it does not come for them, their leases run out like any others."""
+        ...
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        """Entries that others handed over to this consumer, each once (`handed` is true), waiting up to `block_ms` for
+        the first (0: do not wait)."""
+        ...
+
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         """Give up what was received but not begun, so that another worker takes it at once."""
         ...
@@ -321,8 +323,9 @@ class Store(Protocol):
         Return the next cursor ("" at the end) and how many instances were announced."""
         ...
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
-        """Say that this consumer lives; return who does."""
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        """Say that this consumer lives, and what it can do, which does not change while it lives; return who does. What
+        others wrote into the membership without readable skills is no worker."""
         ...
 
     async def leave(self) -> None:
@@ -342,70 +345,9 @@ class Store(Protocol):
         it) and the last `keep`; return how many."""
         ...
 
-
-class Snapshot(Struct, frozen=True, kw_only=True):
-    """What is known of an instance at a moment. `unread` counts messages that no turn has read; `unread_events` what
-    turns have read and user code has not taken, by the event's name."""
-
-    instance: str
-    name: str
-    status: RuntimeStatus
-    execution: str
-    number: int
-    created_at: int
-    updated_at: int
-    parent: Parent | None = None
-    tags: dict[str, str] = {}
-    memo: Raw = ABSENT
-    start: StartExecution | None = None
-    first: Event | None = None
-    last: Event | None = None
-    length: int = 0
-    custom_status: Raw | None = None
-    unread: int = 0
-    unread_events: dict[str, int] = {}
-    quarantined: str = ""
-
-
-class Change(Struct, frozen=True):
-    """An entry of a partition's feed: an execution ended."""
-
-    id: str
-    instance: str
-    execution: str
-    status: RuntimeStatus
-
-
-class Inspect(Protocol):
-    """The read side."""
-
-    async def get(self, instance: str) -> Snapshot | None:
-        """The instance as it is now."""
-        ...
-
-    async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
-        """A page of the history of an execution (default: the current one)."""
-        ...
-
-    async def underway(self, instance: str, execution: str, calls: Sequence[tuple[int, str]]) -> list[Underway | None]:
-        """Of each call, by its seq and the name of its task queue, what there is; None: nothing, or its task is not
-        among the oldest `MOST_SEARCHED` of that queue."""
-        ...
-
-    async def executions(self, instance: str) -> list[str]:
-        """The ids of all executions, oldest first."""
-        ...
-
-    async def feed_position(self, partition: int) -> str:
-        """The id of the newest entry of the feed."""
-        ...
-
-    async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
-        """Entries of these partitions' feeds after these ids, waiting up to `block_ms`."""
-        ...
-
-    def mailbox_key(self, instance: str) -> str:
-        """The name of the stream that is the instance's mailbox."""
+    async def redrive(self, instance: str, head: str) -> Redriven:
+        """Let a quarantined instance be tried at once, also one that is held; its count of parks is 1 again, its mark
+        stays until a turn is taken. `head`, unique, becomes the instance's, so that a turn decided before is fenced."""
         ...
 
 

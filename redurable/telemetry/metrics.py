@@ -11,7 +11,7 @@ import logging
 import platform
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 from prometheus_client import (
@@ -24,9 +24,11 @@ from prometheus_client import (
 )
 
 from redurable import facts
+from redurable.core import turn
 from redurable.core.values import RuntimeStatus
 from redurable.settings import MetricsSettings
 from redurable.store.port import Store
+from redurable.store.routing import Grievance
 
 log = logging.getLogger("redurable.metrics")
 
@@ -39,11 +41,12 @@ WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10, 60, 300, 180
 LATENESS_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300)
 
 STATUSES = tuple(s.value for s in RuntimeStatus if s.finished or s is RuntimeStatus.CONTINUED_AS_NEW)
-TURN_RESULTS = ("ok", "fenced", "parked", "failed")
-OUTCOMES = ("ok", "error", "timeout", "crashed", "non_retryable", "canceled", "lost", "later")
+TURN_RESULTS = ("ok", "fenced", "parked", "failed", "handed")
+PARKED = (turn.NONDETERMINISM, turn.UNKNOWN, turn.POISON, turn.UNREADABLE, turn.ENGINE_ERROR)
+OUTCOMES = ("ok", "error", "timeout", "crashed", "non_retryable", "canceled", "lost", "later", "unknown")
 SOURCES = ("outbox", "intake", "answers")
 LEASES = ("instance", "task")
-REASONS = ("malformed", "finished", "intake", "answers")
+REASONS: tuple[str, ...] = (*get_args(Grievance), "intake", "answers")
 UNCLAIMED = ("kept", "dropped", "buried")
 VERBS = tuple(name for name in vars(Store) if not name.startswith("_"))
 
@@ -73,6 +76,8 @@ class Metrics:
             facts.InstancesStarted: self._instances_started,
             facts.InstancesFinished: self._instances_finished,
             facts.TurnsTaken: self._turns_taken,
+            facts.TurnParked: self._turn_parked,
+            facts.QuarantineEnded: self._quarantine_ended,
             facts.ActivityAttempted: self._activity_attempted,
             facts.TaskStarted: self._task_started,
             facts.TimersFired: self._timers_fired,
@@ -99,6 +104,9 @@ class Metrics:
         )
         self._turns = self._counter("turns", "Turns taken.", type=types, result=TURN_RESULTS)
         self._turned = self._histogram("turn_duration_seconds", "How long turns took.", TURN_BUCKETS, "type")
+
+        self._parked = self._counter("quarantines", "Instances quarantined.", type=types, reason=PARKED)
+        self._healed = self._counter("quarantines_ended", "Quarantined instances that took a turn.", type=types)
 
     def _declare_activities(self) -> None:
         activities = self._names.activities
@@ -166,6 +174,14 @@ class Metrics:
             known = self._orchestrator(name)
             self._turns.labels(self._hub, known, _one_of(result, TURN_RESULTS)).inc()
             self._turned.labels(self._hub, known).observe(seconds)
+
+    def _turn_parked(self, fact: facts.TurnParked) -> None:
+        if fact.first:
+            self._parked.labels(self._hub, self._orchestrator(fact.name), _one_of(fact.reason, PARKED)).inc()
+
+    def _quarantine_ended(self, fact: facts.QuarantineEnded) -> None:
+        for name in fact.names:
+            self._healed.labels(self._hub, self._orchestrator(name)).inc()
 
     def _activity_attempted(self, fact: facts.ActivityAttempted) -> None:
         known = self._activity(fact.name)

@@ -295,15 +295,16 @@ class Activities:
 
     def _put_back(self, lease: TaskLease) -> None:
         name = lease.task.name
-        if name not in self._unknown:
+        elsewhere = self._common.crew.runs(name, lease.queue)
+        if not elsewhere and name not in self._unknown:
             self._unknown.add(name)
             log.warning(
-                "no activity %r is registered here: its tasks go back into queue %r until a worker that knows it "
-                "takes them; register it, route it to a queue of its own, or run no activities here (roles)",
+                "no worker registers the activity %r: its tasks go back into queue %r until one does; register it, "
+                "route it to a queue of its own, or run no activities here (roles)",
                 name,
                 lease.queue,
             )
-        self._report(put_back(lease, self._common.clock.now()))
+        self._report(put_back(lease, self._common.clock.now(), elsewhere))
 
     def _break(self, error: BaseException | None) -> None:
         if self._broken is not None and not self._broken.done() and error is not None:

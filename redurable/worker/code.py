@@ -9,6 +9,7 @@ from redurable.authoring.app import App
 from redurable.authoring.definitions import ActivityDefinition
 from redurable.core.definition import Definition
 from redurable.errors import RegistrationError
+from redurable.store.membership import Skills
 from redurable.worker.http import HTTP
 
 D = TypeVar("D")
@@ -34,6 +35,15 @@ class Code:
     def activity(self, name: str) -> ActivityDefinition | None:
         """The activity registered by that name, or redurable's own."""
         return self._activities.get(name) or (HTTP if name == HTTP.name else None)
+
+    def skills(self, roles: Iterable[str], queues: Iterable[str]) -> Skills:
+        """What a worker with this code, these roles and these task queues tells the others."""
+        return Skills(
+            tuple(sorted(roles)),
+            tuple(sorted(self._orchestrators)),
+            tuple(sorted(self._activities)),
+            tuple(sorted(queues)),
+        )
 
     def queues(self, wanted: Iterable[str] | None) -> dict[str, frozenset[bool]]:
         """The task queues to serve, each with the kinds of functions to expect there: True async, False in a thread.

@@ -5,10 +5,9 @@ The same step receives tasks for the free activity slots of this worker: one rou
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
-from redurable.core.delivery import Outcome, Receipt
+from redurable.core.delivery import Delivery, Outcome, Park, Receipt
 from redurable.facts import EventsPiledUp
 from redurable.worker.activities import Activities
 from redurable.worker.common import Common, log
@@ -59,8 +58,9 @@ class Commits:
             if commit.next is not None:
                 self._retention.note(entry.instance, commit.next.number)
             if commit.park is not None:
-                level = logging.INFO if taken.delivery.parks else logging.WARNING
-                log.log(level, "instance %s is parked: %s: %s", entry.instance, commit.park.reason, commit.park.detail)
+                _tell_parked(taken.delivery, commit.park)
+            elif taken.heals:
+                log.info("instance %s goes on: it is quarantined no more", entry.instance)
             if commit.unread:
                 self._tell_piles(entry.instance, taken.delivery.unread, commit.unread)
             for note in taken.turn.notes:
@@ -73,3 +73,11 @@ class Commits:
                 log.warning("instance %s: %d events %r wait unread: nobody takes them", instance, depth, name)
                 if self._common.facts.listening:
                     self._common.facts.announce(EventsPiledUp(instance, name, depth))
+
+
+def _tell_parked(delivery: Delivery, park: Park) -> None:
+    """Once, and not at every retry. That it is held is news of its own."""
+    if delivery.parks and park.retry_ms is not None:
+        return
+    then = "until it is redriven" if park.retry_ms is None else "and tried again, later and later"
+    log.warning("instance %s is quarantined %s: %s: %s", delivery.entry.instance, then, park.reason, park.detail)

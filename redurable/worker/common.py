@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from redurable.facts import Facts
 from redurable.settings import WorkerSettings
 from redurable.worker.clock import StoreClock
+from redurable.worker.crew import Crew
 from redurable.worker.holdings import Holdings
 from redurable.worker.ownership import Ownership
 from redurable.worker.patience import PatientStore
@@ -18,7 +19,7 @@ log = logging.getLogger("redurable.worker")
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """The store, what this worker owns and holds, and whether it takes on more."""
+    """The store, what this worker owns and holds, whether it takes on more, and who works beside it."""
 
     store: PatientStore
     settings: WorkerSettings
@@ -27,3 +28,4 @@ class Common:
     ownership: Ownership
     holdings: Holdings
     reception: Reception
+    crew: Crew

@@ -5,6 +5,8 @@ One worker prefers it (`Ownership.intake`); if two do for a moment, watermarks k
 
 from __future__ import annotations
 
+from collections import Counter
+
 import anyio
 
 from redurable.facts import DeadLettered, MessagesRelayed
@@ -47,7 +49,9 @@ class Intake:
         if self._common.facts.listening:
             if routed.delivered:
                 self._common.facts.announce(MessagesRelayed("intake", routed.delivered))
-            if routed.dead or routed.told:
-                self._common.facts.announce(DeadLettered("intake", routed.dead + len(routed.told)))
+            for reason, count in Counter(routed.dead).items():
+                self._common.facts.announce(DeadLettered(reason, count))
+            if routed.told:
+                self._common.facts.announce(DeadLettered("intake", len(routed.told)))
         if routed != NOTHING:
             await anyio.sleep(REST_SECONDS)

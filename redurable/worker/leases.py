@@ -100,16 +100,17 @@ class Reclaiming:
     async def _reclaim_entries(self) -> None:
         if self._pipeline is None or not self._pipeline.free or not self._common.ownership.mine:
             return
-        settings = self._common.settings
-        reclaimed = await self._common.store.reclaim(
-            self._common.ownership.mine,
-            self._pipeline.free,
-            settings.instance_lease_ms,
-            NOTHING,
-            settings.task_lease_ms,
-        )
-        self._announce("instance", len(reclaimed.entries))
-        await self._adopt(reclaimed)
+        settings, count = self._common.settings, 0
+        while self._common.reception.open and self._common.ownership.mine:
+            # One at a time, and its turn is over before the next: what kills this worker has only itself to blame.
+            reclaimed = await self._common.store.reclaim(
+                self._common.ownership.mine, 1, settings.instance_lease_ms, NOTHING, settings.task_lease_ms
+            )
+            if not reclaimed.entries:
+                break
+            count += 1
+            await self._adopt(reclaimed)
+        self._announce("instance", count)
 
     async def _ask(self, question: Awaitable[Reclaimed]) -> Reclaimed:
         """The store's answer without the tasks that ended here after it was given: they must not run again."""

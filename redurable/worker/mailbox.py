@@ -1,5 +1,5 @@
-"""Receives ready entries and gives them to the pipeline: lanes for the partitions this worker prefers, and one role
-that takes from the others' what has waited too long there.
+"""Receives ready entries and gives them to the pipeline: lanes for the partitions this worker prefers, one role for
+what others hand over, and one that takes from the others' what has waited too long there.
 """
 
 from __future__ import annotations
@@ -29,6 +29,28 @@ class Lane:
             if ownership.mine:
                 return await self._common.store.receive(ownership.mine, settings.batch, settings.poll_block_ms)
             await ownership.change()
+        return []
+
+
+class Handed:
+    """Turns what other workers handed over. It listens only while there are others."""
+
+    name = "handed"
+
+    def __init__(self, common: Common, pipeline: Pipeline) -> None:
+        self._common = common
+        self._pipeline = pipeline
+
+    async def run(self) -> None:
+        """Until the worker takes on nothing new."""
+        while self._common.reception.open:
+            await self._pipeline.run(await self._receive())
+
+    async def _receive(self) -> list[Entry]:
+        with self._common.reception.reading():
+            if self._common.crew.others:
+                return await self._common.store.receive_handed(self._common.settings.poll_block_ms)
+            await self._common.crew.change()
         return []
 
 

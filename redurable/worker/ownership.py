@@ -1,33 +1,38 @@
 """Which partitions this worker prefers. Affinity is soft: it keeps caches warm; leases and fences keep things right.
 
 Rendezvous hashing: every worker computes the same owner for every slice from the list of workers alone, and when one
-comes or goes only its own slices move. Workers without the role "orchestrations" own nothing; their ids say so.
+comes or goes only its own slices move. Workers without the role "orchestrations" own nothing.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
 
 import anyio
 
-NO_TURNS = "-activities"
-"""How the ids of workers end that run activities only."""
-
 INTAKE = "intake"
 
 
-def new_worker_id(takes_turns: bool) -> str:
+def new_worker_id() -> str:
     """A fresh id, HOST-PID-RANDOM: the consumer name under which the store knows this worker."""
-    unique = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
-    return unique if takes_turns else unique + NO_TURNS
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def ranked(slice_name: str, workers: Iterable[str]) -> list[str]:
+    """Workers in the order in which they come for a slice: by the hash of both names, the highest first."""
+    return sorted(workers, key=lambda worker: _weight(slice_name, worker), reverse=True)
 
 
 def owner(slice_name: str, workers: Iterable[str]) -> str:
-    """The worker that owns a slice: the highest hash of both names."""
-    return max(workers, key=lambda worker: blake2b(f"{worker} {slice_name}".encode(), digest_size=8).digest())
+    """The worker that owns a slice: the first of the ranked."""
+    return max(workers, key=lambda worker: _weight(slice_name, worker))
+
+
+def _weight(slice_name: str, worker: str) -> bytes:
+    return blake2b(f"{worker} {slice_name}".encode(), digest_size=8).digest()
 
 
 class Ownership:
@@ -43,9 +48,9 @@ class Ownership:
         self._workers: tuple[str, ...] = ()
         self._changed = anyio.Event()
 
-    def assign(self, workers: Sequence[str]) -> bool:
-        """Work out the share of this worker among `workers`; return whether anything changed."""
-        able = tuple(sorted(worker for worker in workers if not worker.endswith(NO_TURNS)))
+    def assign(self, workers: Iterable[str]) -> bool:
+        """Work out the share of this worker among those that take turns; return whether anything changed."""
+        able = tuple(sorted(workers))
         if able == self._workers:
             return False
         self._workers = able

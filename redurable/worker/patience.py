@@ -19,7 +19,7 @@ from redurable.errors import StoreDamaged, StoreUnavailable
 from redurable.facts import Facts, StoreFaulted
 from redurable.settings import WorkerSettings
 from redurable.store.hearing import Answered, Heard
-from redurable.store.membership import Membership
+from redurable.store.membership import Membership, Skills
 from redurable.store.port import (
     CanceledCalls,
     Committed,
@@ -131,8 +131,14 @@ class PatientStore:
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         return await self._look("sweep", lambda: self._store.sweep(partition, cursor, count), ("", 0))
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
-        return await self._repeat("heartbeat", lambda: self._store.heartbeat(ttl_ms))
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        return await self._repeat("heartbeat", lambda: self._store.heartbeat(ttl_ms, skills))
+
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        await self._look("hand_over", lambda: self._store.hand_over(entries, consumer), None)
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        return await self._look("receive_handed", lambda: self._store.receive_handed(block_ms), [], block_ms)
 
     async def leave(self) -> None:
         await self._look("leave", lambda: self._store.leave(), None)

@@ -14,6 +14,7 @@ from redurable.facts import (
     Facts,
     InstancesFinished,
     InstancesStarted,
+    QuarantineEnded,
     TurnParked,
     TurnsTaken,
 )
@@ -27,6 +28,9 @@ def report_turns(facts: Facts, turns: Sequence[Taken], receipts: Sequence[Receip
     results = [(taken, _result(taken, receipt)) for taken, receipt in zip(turns, receipts, strict=True)]
     facts.announce(TurnsTaken(tuple((taken.turn.name, result, taken.seconds) for taken, result in results)))
     _report_parked(facts, [taken for taken, result in results if result == "parked"])
+    healed = tuple(taken.turn.name for taken, result in results if result == "ok" and taken.heals)
+    if healed:
+        facts.announce(QuarantineEnded(healed))
     applied = [taken for taken, receipt in zip(turns, receipts, strict=True) if receipt.outcome in _APPLIED]
     names = tuple(taken.turn.name for taken in applied for event in taken.turn.commit.events if _starts(event))
     if names:
@@ -52,7 +56,8 @@ def _report_parked(facts: Facts, parked: Sequence[Taken]) -> None:
         park = taken.turn.commit.park
         if park is not None:
             instance = taken.delivery.entry.instance
-            facts.announce(TurnParked(taken.turn.name, instance, park.reason, park.detail))
+            first = not taken.delivery.parks or park.retry_ms is None
+            facts.announce(TurnParked(taken.turn.name, instance, park.reason, park.detail, first))
     evicted = sum(1 for taken in parked if taken.started)
     if evicted:
         facts.announce(CacheEvicted("parked", evicted))

@@ -20,7 +20,7 @@ from msgspec import Struct
 from redurable.core.delivery import Delivery, Parking
 from redurable.core.history_cap import HistoryCap
 from redurable.core.sizes import Bounds
-from redurable.core.turn import Known, Turn, TurnInput, park, take_turn
+from redurable.core.turn import ENGINE_ERROR, Known, Turn, TurnInput, park, take_turn
 from redurable.settings import WorkerSettings
 from redurable.worker.code import Code
 from redurable.worker.hop import Hop
@@ -41,16 +41,23 @@ class Taken(Struct, frozen=True):
     turn: Turn
     seconds: float
 
+    @property
+    def heals(self) -> bool:
+        """True when a commit of it takes the mark of a quarantine away. A held instance may be released only."""
+        delivery, commit = self.delivery, self.turn.commit
+        return bool(delivery.parks) and commit.park is None and bool(commit.events or not delivery.held)
+
 
 class TurnThread:
     """Takes batches of turns, one after the other. The settings say what their code may make, how long histories may
-    become, and how long instances are parked."""
+    become, how long instances are parked, and what is poison."""
 
     def __init__(self, code: Code, settings: WorkerSettings) -> None:
         self._code = code
         self._bounds = Bounds(settings.max_payload_bytes, settings.max_turn_bytes)
         self._cap = HistoryCap(settings.max_history_events, settings.max_history_bytes)
         self._parking = Parking(settings.park_min_ms, settings.park_max_ms)
+        self._most_deliveries = settings.max_deliveries
         self._hop = Hop("redurable-turns")
         # Unique among all workers by the random part, and within this one by the number.
         self._prefix = os.urandom(6).hex()
@@ -83,7 +90,8 @@ class TurnThread:
     def _take(self, delivery: Delivery, known: Known | None) -> Taken:
         started = known.state.started.at if known is not None and known.state.started is not None else 0
         head = f"{self._prefix}{next(self._numbers):x}"
-        given = TurnInput(delivery, known, head, VERSION, self._parking, self._bounds, self._cap)
+        most = self._most_deliveries
+        given = TurnInput(delivery, known, head, VERSION, self._parking, self._bounds, self._cap, most)
         begin = time.perf_counter()
         try:
             turn = take_turn(self._code.orchestrator(delivery.name), given)
@@ -91,7 +99,7 @@ class TurnThread:
             # The engine must not raise. If it does, one instance stands still, and not every worker that meets it.
             _evict([known] if known is not None else [])
             detail = "".join(traceback.format_exception(error))
-            turn = Turn(park(given, "engine error", detail), None, delivery.name)
+            turn = Turn(park(given, ENGINE_ERROR, detail), None, delivery.name)
         seconds = time.perf_counter() - begin
         if known is not None:
             self._note(delivery.name, seconds)

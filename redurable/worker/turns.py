@@ -15,6 +15,7 @@ from redurable.core.turn import Known
 from redurable.worker.cache import ReplayCache
 from redurable.worker.commit import Commits
 from redurable.worker.common import Common, log
+from redurable.worker.handover import Handover
 from redurable.worker.turn_thread import Taken, TurnThread
 
 Work = list[tuple[Delivery, Known | None]]
@@ -33,6 +34,7 @@ class Pipeline:
         self._thread = thread
         self._cache = cache
         self._commits = commits
+        self._handover = Handover(common)
         self._told: set[str] = set()
 
     @property
@@ -43,7 +45,7 @@ class Pipeline:
 
     def position(self, instance: str) -> Position | None:
         """What this worker knows of the instance's history: a checkout needs to read only what follows."""
-        return self._cache.position(instance)
+        return self._cache.position(instance) or self._handover.position(instance)
 
     async def idle(self) -> None:
         """Wait until no batch is under way."""
@@ -91,7 +93,10 @@ class Pipeline:
     async def _checkout(self, claimed: list[Entry]) -> Work:
         replays = [self._cache.take(entry.instance) for entry in claimed]
         try:
-            positions = [known.position if known is not None else None for known in replays]
+            positions = [
+                known.position if known is not None else self._handover.position(entry.instance)
+                for entry, known in zip(claimed, replays, strict=True)
+            ]
             deliveries = await self._common.store.checkout(claimed, positions)
         except BaseException:
             self._drop(zip(claimed, replays, strict=True))
@@ -103,6 +108,7 @@ class Pipeline:
         """Take the turns and make them true; return the entries to go on with."""
         again: list[Entry] = []
         try:
+            work = await self._own(work)
             if work:
                 again = await self._commit(await self._thread.take(work, self._cache.take_dropped()))
         finally:
@@ -111,7 +117,9 @@ class Pipeline:
 
     async def _commit(self, turns: list[Taken]) -> list[Entry]:
         try:
-            receipts = await self._commits.apply(turns)
+            if any(taken.turn.commit.park is not None for taken in turns):
+                turns = self._without(turns, await self._handover.keep(turns))
+            receipts = await self._commits.apply(turns) if turns else ()
         except BaseException:
             self._drop((taken.delivery.entry, taken.turn.known) for taken in turns)
             raise
@@ -122,6 +130,28 @@ class Pipeline:
             return []
         lost = {entry.id for entry in (await self._common.store.renew(fenced, ())).entries}
         return [entry for entry in fenced if entry.id not in lost]
+
+    def _without(self, turns: list[Taken], kept: list[Taken]) -> list[Taken]:
+        """Those that were kept; the others' replays do not come back."""
+        ours = {taken.delivery.entry.instance for taken in kept}
+        for taken in turns:
+            if taken.delivery.entry.instance not in ours:
+                self._cache.drop(taken.delivery.entry.instance)
+        return kept
+
+    async def _own(self, work: Work) -> Work:
+        """Without what other workers can take, of which not the whole history was read; the rest of it is read now."""
+        partial = [delivery for delivery, known in work if known is None and delivery.base]
+        if not partial:
+            return work
+        try:
+            left = [delivery.entry for delivery in await self._handover.keep_noted(partial)]
+            whole = await self._common.store.checkout(left, [None] * len(left)) if left else []
+        except BaseException:
+            self._drop((delivery.entry, known) for delivery, known in work)
+            raise
+        own = [(delivery, known) for delivery, known in work if known is not None or not delivery.base]
+        return [*own, *((delivery, None) for delivery in whole)]
 
     def _settle(self, taken: Taken, receipt: Receipt) -> bool:
         """Keep or drop the replay, as the store answered; return whether the turn was fenced."""

@@ -27,6 +27,8 @@ from redurable.store.port import TaskEnd, TaskLease
 
 UNKNOWN_MIN_MS = 1_000
 UNKNOWN_MAX_MS = 60_000
+ELSEWHERE_MIN_MS = 20
+ELSEWHERE_MAX_MS = 1_000
 
 Verdict: TypeAlias = tuple[TaskEnd, str]
 
@@ -153,19 +155,21 @@ def stopped(begun: Begun) -> Verdict:
     return TaskEnd(_with_stored(begun), message), "canceled"
 
 
-def put_back(lease: TaskLease, now: float) -> Verdict:
-    """No code here knows the activity, another worker's may: try later and later, without using up an attempt."""
+def put_back(lease: TaskLease, now: float, elsewhere: bool) -> Verdict:
+    """No code here knows the activity, another worker's may: try later and later, without using up an attempt, and
+    sooner while there is such a worker (`elsewhere`)."""
     late = too_late(lease, now)
     if late is not None:
         return late
     task = lease.task
-    delay = min(max(round(now - task.scheduled_at), UNKNOWN_MIN_MS), UNKNOWN_MAX_MS)
+    least, most = (ELSEWHERE_MIN_MS, ELSEWHERE_MAX_MS) if elsewhere else (UNKNOWN_MIN_MS, UNKNOWN_MAX_MS)
+    delay = min(max(round(now - task.scheduled_at), least), most)
     limit = task.options.timeouts.schedule_to_start
     if limit:
         # Nobody has begun it, so it goes on waiting; and it is back when its time is over, so that this is seen.
         since = _waits_since(lease)
         task, delay = replace(task, waiting_since=since), min(delay, ceil(since + limit - now))
-    return TaskEnd(lease, retry=task, delay_ms=delay), "error"
+    return TaskEnd(lease, retry=task, delay_ms=delay), "unknown"
 
 
 def answered(lease: TaskLease, answer: Answer, now: float) -> Verdict:
@@ -175,7 +179,7 @@ def answered(lease: TaskLease, answer: Answer, now: float) -> Verdict:
     if task.held is not None:
         return not_completed(lease, now)
     if answer.kind is AnswerKind.REFUSE:
-        return put_back(lease, now)
+        return put_back(lease, now, elsewhere=False)  # Who among foreign workers knows it, nobody says.
     details = next((known for known in (answer.details, lease.heartbeat) if known is not ABSENT), task.heartbeat)
     if answer.kind is AnswerKind.HAND_BACK:
         delay = 1 if task.options.timeouts.schedule_to_start else 0

@@ -35,6 +35,7 @@ from redurable.worker.code import Code
 from redurable.worker.commit import Commits
 from redurable.worker.common import Common, log
 from redurable.worker.completions import Completions
+from redurable.worker.crew import TASKS, TURNS, Crew
 from redurable.worker.drain import Parts, drain
 from redurable.worker.ends import Ends
 from redurable.worker.foreign import Foreign
@@ -42,10 +43,10 @@ from redurable.worker.holdings import Holdings
 from redurable.worker.intake import Intake
 from redurable.worker.janitor import Janitor
 from redurable.worker.leases import Reclaiming, Renewal
-from redurable.worker.mailbox import Lane, Stealing
+from redurable.worker.mailbox import Handed, Lane, Stealing
 from redurable.worker.membership import Membership
 from redurable.worker.outbox import Outbox
-from redurable.worker.ownership import NO_TURNS, Ownership, new_worker_id
+from redurable.worker.ownership import Ownership, new_worker_id
 from redurable.worker.patience import PatientStore, open_patiently
 from redurable.worker.reception import Reception
 from redurable.worker.retention import Retention
@@ -91,7 +92,7 @@ class Worker:
         self.roles = _checked(roles)
         self.settings = settings or WorkerSettings()
         self.facts = Facts()
-        self.id = new_worker_id("orchestrations" in self.roles)
+        self.id = new_worker_id()
         self._code = Code(self._apps)
         self._queues = self._code.queues(_checked_queues(task_queues))
         self._store: Store | None = None
@@ -111,11 +112,8 @@ class Worker:
         task_queues: Iterable[str] | None = None,
         settings: WorkerSettings | None = None,
     ) -> Self:
-        """A worker over a store that the caller has opened and will close; it goes by the store's `consumer`, which
-        ends in "-activities" for a worker that takes no turns."""
+        """A worker over a store that the caller has opened and will close; it goes by the store's `consumer`."""
         worker = cls(apps, hub=store.hub, roles=roles, task_queues=task_queues, settings=settings)
-        if store.consumer.endswith(NO_TURNS) != worker.id.endswith(NO_TURNS):
-            raise CallerError(f"consumer {store.consumer!r}: the suffix {NO_TURNS!r} says that a worker takes no turns")
         worker.id = store.consumer
         worker._store = store
         worker._owns_store = False
@@ -191,6 +189,7 @@ class Worker:
             ownership=Ownership(self.id, self._store.partitions),
             holdings=Holdings(),
             reception=Reception(),
+            crew=Crew(self.id),
         )
         thread = TurnThread(self._code, self.settings)
         cache = ReplayCache(self.settings.cache_instances, self.settings.cache_bytes, self.facts)
@@ -205,6 +204,12 @@ class Worker:
 
     async def _work(self, common: Common, thread: TurnThread, cache: ReplayCache) -> None:
         parts, roles = self._compose(common, thread, cache)
+        try:
+            await self._work_until_stopped(parts, roles)
+        finally:
+            await parts.membership.abandon()
+
+    async def _work_until_stopped(self, parts: Parts, roles: Sequence[Role]) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._guard, "membership", partial(self._begin, parts, roles, group), group)
             await self._stop.wait()
@@ -237,8 +242,9 @@ class Worker:
             group.cancel_scope.cancel()
 
     def _compose(self, common: Common, thread: TurnThread, cache: ReplayCache) -> tuple[Parts, list[Role]]:
-        turns, tasks = "orchestrations" in self.roles, "activities" in self.roles
-        membership, timers, outbox, ends = Membership(common), Timers(common), Outbox(common), Ends()
+        turns, tasks = TURNS in self.roles, TASKS in self.roles
+        skills = self._code.skills(self.roles, self._queues)
+        membership, timers, outbox, ends = Membership(common, skills), Timers(common), Outbox(common), Ends()
         retention = Retention(common)
         slots = Slots(self._queues, self.settings)
         activities = Activities(common, self._code, slots, ends, OWN_READS if turns else 2) if tasks else None
@@ -249,8 +255,8 @@ class Worker:
         roles += [Renewal(common, activities), Reclaiming(common, pipeline, activities)]
         if pipeline is not None:
             roles += [Lane(common, pipeline, number) for number in range(self.settings.lanes)]
-            roles += [Stealing(common, pipeline), outbox, retention, Intake(common), Sweeper(common)]
-            roles.append(Foreign(common, timers, self._queues if tasks else ()))
+            roles += [Handed(common, pipeline), Stealing(common, pipeline), outbox, retention]
+            roles += [Intake(common), Sweeper(common), Foreign(common, timers, self._queues if tasks else ())]
         cancellations = None
         if activities is not None:
             cancellations = Cancellations(common, activities)

@@ -27,9 +27,7 @@ from tests.support.faults import Fault, FaultyStore
 async def main(address: str, hub: str, fault: str, facts: str) -> None:
     """Work until killed. `fault` is a `Fault` as JSON."""
     log_to_stderr()
-    store = FaultyStore(
-        Lane(channel_factory(address)), hub, new_worker_id(True), msgspec.json.decode(fault, type=Fault)
-    )
+    store = FaultyStore(Lane(channel_factory(address)), hub, new_worker_id(), msgspec.json.decode(fault, type=Fault))
     await store.open()
     try:
         worker = Worker.from_store(app, store)

@@ -59,24 +59,26 @@ class Plant:
         self._effects = directory / "effects.tsv"
         self._workers: list[WorkerProcess] = []
 
-    def begin_worker(self, *more: str, **changes: int) -> WorkerProcess:
+    def begin_worker(self, *more: str, app: str = APP, **changes: int) -> WorkerProcess:
         """Start `redurable worker` with more words; it is not ready yet."""
-        words = ["redurable", "worker", APP, "--hub", self.store.hub]
+        words = ["redurable", "worker", app, "--hub", self.store.hub]
         if "--redis" not in more:
             words += ["--redis", self.server.url]
         if "--metrics-port" not in more:
             words += ["--metrics-port", "0"]
         return self._begin([*words, "--until-stdin-closes", *more], changes)
 
-    async def worker(self, *more: str, **changes: int) -> WorkerProcess:
+    async def worker(self, *more: str, app: str = APP, **changes: int) -> WorkerProcess:
         """A `redurable worker` that is ready; `changes` of its settings."""
-        worker = self.begin_worker(*more, **changes)
+        worker = self.begin_worker(*more, app=app, **changes)
         await worker.ready()
         return worker
 
     async def workers(self, count: int, *more: str, **changes: int) -> list[WorkerProcess]:
         """Several workers, all ready, each with a port of its own for its metrics; all know of each other."""
-        workers = [self.begin_worker("--metrics-port", str(_free_port()), *more, **changes) for _ in range(count)]
+        workers = [
+            self.begin_worker("--metrics-port", str(free_port()), *more, app=APP, **changes) for _ in range(count)
+        ]
         for worker in workers:
             await worker.ready()
         await until(
@@ -180,6 +182,7 @@ async def plant_on(server: Server, hub: str, directory: Path) -> AsyncGenerator[
         await store.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]

@@ -88,6 +88,15 @@ async def read_book(ctx: OrchestrationContext, name: str) -> list[int]:
 
 
 @app.orchestrator
+async def detonate(ctx: OrchestrationContext, antidote: str) -> str:
+    """Ends the process that runs it, until there is a gate of that name: the repaired code."""
+    name = await ctx.wait_for_external_event("Go", str)
+    if not gate(antidote).exists():
+        os._exit(13)
+    return f"{name} is harmless"
+
+
+@app.orchestrator
 async def square(ctx: OrchestrationContext, number: int) -> int:
     """The sub-orchestration."""
     return await ctx.call_activity(press, number)

@@ -228,7 +228,7 @@ async def test_a_damaged_mailbox_and_a_damaged_history_park_their_own_instances(
                     await anyio.sleep(0.01)
         for instance in (box, history):
             quarantined = (await client.get_status(instance)).quarantined
-            assert quarantined.startswith(f"unreadable: what is stored of '{instance}' is damaged: WRONGTYPE")
+            assert str(quarantined).startswith(f"unreadable: what is stored of '{instance}' is damaged: WRONGTYPE")
         assert await greeted(client, HERE, "Ada") == "Hello Ada"
         with pytest.raises(StoreDamaged, match=rf"'{key}' is a string where redurable keeps a list"):
             await client.get_history(history)
@@ -258,13 +258,14 @@ async def test_damaged_keys_of_the_hub(
     assert [letter[b"hello"] for letter in await letters(store)] == [b"world"]
 
 
+@pytest.mark.parametrize(("name", "kind"), [("workers", "zset"), ("skills", "hash")])
 async def test_without_membership_a_worker_stops_and_says_why(
-    server: Server, store: RedisStore, foreign: Redis
+    server: Server, store: RedisStore, foreign: Redis, name: str, kind: str
 ) -> None:
-    key = store.layout.hub.workers
+    key = f"rd:{{{store.hub}}}:{name}"
     foreign.set(key, "mine")
     with pytest.raises(
-        WorkerStopped, match=rf"membership died: StoreDamaged: '{key}' is a string where .* keeps a zset"
+        WorkerStopped, match=rf"membership died: StoreDamaged: '{key}' is a string where .* keeps a {kind}"
     ):
         async with Worker(app, server.url, hub=store.hub, settings=QUICK) as worker:
             await worker.run()

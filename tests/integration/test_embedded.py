@@ -19,6 +19,7 @@ from anyio import create_task_group
 from redurable.errors import MissingExtra, StoreRefused, StoreUnavailable
 from redurable.store.address import open_hub
 from redurable.store.embedded import EmbeddedServer, binary, owner, places, server
+from redurable.store.membership import Skills
 from tests.support.embedded import alive, guard_of, redis, running, server_pid, until
 
 
@@ -80,14 +81,14 @@ async def test_a_store_starts_shares_restarts_and_ends_the_server(tmp_path: Path
     os.kill(pid, signal.SIGKILL)
     until(lambda: not alive(pid), "the server is gone")
     with suppress(StoreUnavailable):
-        await second.heartbeat(1000)
-    assert (await second.heartbeat(1000)).workers == ("b",)
+        await second.heartbeat(1000, Skills())
+    assert tuple((await second.heartbeat(1000, Skills())).workers) == ("b",)
     await first.close()
-    assert (await second.heartbeat(1000)).workers == ("b",)
+    assert tuple((await second.heartbeat(1000, Skills())).workers) == ("b",)
     await second.close()
     assert not running(str(tmp_path))
     with pytest.raises(StoreUnavailable):
-        await second.heartbeat(1000)
+        await second.heartbeat(1000, Skills())
     assert not running(str(tmp_path))
 
 

@@ -262,7 +262,7 @@ async def test_a_delayed_start_ends_before_its_time_or_not_at_all(server: Server
             await client.get_handle("ends").result(timeout=15)
         await until(lambda: _is_quiet(client, "waits"))
         status = await client.get_status("waits")
-        assert (status.runtime_status, status.unread_mail, status.quarantined) == (RuntimeStatus.PENDING, 1, "")
+        assert (status.runtime_status, status.unread_mail, status.quarantined) == (RuntimeStatus.PENDING, 1, None)
 
 
 async def _is_quiet(client: Client, instance: str) -> bool:

@@ -126,7 +126,8 @@ async def test_damage_can_be_parked(store: RedisStore, foreign: Lane) -> None:
     committed = await scenes.accept(store, park)
     snapshot = await store.get("one")
     assert snapshot is not None
-    assert "unreadable" in snapshot.quarantined
+    assert snapshot.quarantined is not None
+    assert snapshot.quarantined.reason == "unreadable"
     assert [timer.partition for timer in committed.timers] == [scenes.partition(store, "one")]
 
 

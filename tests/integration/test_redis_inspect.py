@@ -17,7 +17,8 @@ from redurable.core.ids import partition_of
 from redurable.core.messages import RaiseEvent, StartExecution
 from redurable.core.values import Parent, RuntimeStatus
 from redurable.errors import StoreRefused
-from redurable.store.port import Change, StartRequest
+from redurable.store.inspect import Change
+from redurable.store.port import StartRequest
 from redurable.store.redis.store import RedisStore
 from tests.support.redis_state import set_field
 from tests.support.servers import Server
@@ -75,7 +76,7 @@ async def test_a_snapshot_follows_an_instance_from_start_to_end(store: RedisStor
     assert done is not None
     assert (done.status, done.start, done.parent, done.tags) == ("Completed", None, PARENT, {"tenant": "acme"})
     assert (done.first, done.last, done.length, done.unread) == (started("e1", ""), end, 2, 0)
-    assert (done.custom_status, done.quarantined) == (Raw(b'{"step":1}'), "")
+    assert (done.custom_status, done.quarantined) == (Raw(b'{"step":1}'), None)
     assert done.created_at == pending.created_at
 
 
@@ -86,7 +87,8 @@ async def test_a_parked_instance_says_why(store: RedisStore) -> None:
     await store.commit([TurnCommit(entry=delivery.entry, expected=delivery.head, head="c1", park=park)])
     snapshot = await store.get("i-1")
     assert snapshot is not None
-    assert snapshot.quarantined == 'unknown code: no orchestrator "Order"\n'
+    assert snapshot.quarantined is not None
+    assert (snapshot.quarantined.reason, snapshot.quarantined.detail) == ("unknown code", 'no orchestrator "Order"\n')
     assert snapshot.start == BEGIN
 
 
@@ -119,7 +121,7 @@ async def test_damaged_data_does_not_hide_an_instance(store: RedisStore, foreign
     assert snapshot is not None
     assert (snapshot.status, snapshot.execution, snapshot.length) == ("Pending", "e1", 3)
     assert (snapshot.start, snapshot.first, snapshot.last, snapshot.unread) == (None, None, None, 0)
-    assert (snapshot.custom_status, snapshot.quarantined) == (None, "no JSON")
+    assert (snapshot.custom_status, snapshot.quarantined and snapshot.quarantined.detail) == (None, "no JSON")
     assert await store.history("i-1", start=1, count=1) == [started("e1", "")]
     for start in (0, 2):
         with pytest.raises(StoreRefused, match=r"history of instance 'i-1' cannot be read"):

@@ -212,7 +212,7 @@ async def test_a_mailbox_made_unusable_holds_up_nobody_else(store: RedisStore, f
 
     # The one who delivers dies at once; the dead letter was written in the same step as the mark.
     parcels, _ = await read_out(store, 0)
-    assert await deliver(store.lane, store.layout, "p0", parcels) == [b"dead", b"sent"]
+    assert await deliver(store.lane, store.layout, "p0", parcels) == [b"dead unusable", b"sent"]
     await relay_all(store)
 
     assert await mails(store, sound) == [message]

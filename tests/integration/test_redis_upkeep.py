@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 import pytest
@@ -10,6 +11,7 @@ from redis import Redis
 
 from redurable.core.delivery import Outgoing
 from redurable.core.messages import RaiseEvent
+from redurable.store.membership import Skills
 from redurable.store.port import TaskDemand
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.store.redis.sweep import OVERDUE_MS
@@ -116,7 +118,7 @@ async def test_parked_instances_sleep_unless_their_timer_is_lost(store: RedisSto
 
 async def test_a_wake_up_that_is_only_late_is_left_to_its_timer(store: RedisStore) -> None:
     await start(store, "i-1", delay_ms=3_600_000)
-    now = (await store.heartbeat(1)).now
+    now = (await store.heartbeat(1, Skills())).now
     await set_field(store, "i-1", "p", str(now - OVERDUE_MS // 2))
     assert await sweep_all(store) == 0
 
@@ -132,14 +134,44 @@ async def test_damaged_instances_do_not_stop_the_sweep(store: RedisStore, foreig
     assert await store.lane.call("EXISTS", store.layout.of("i-2").instance("i-2")) == 0
 
 
-async def test_who_is_silent_is_no_member(store: RedisStore, other: RedisStore, foreign: Redis) -> None:
-    first = await store.heartbeat(60_000)
-    assert first.workers == ("w1",)
-    assert (await other.heartbeat(60_000)).workers == ("w1", "w2")
-    foreign.zadd(store.layout.hub.workers, {"w1": first.now - 60_000})
-    assert (await other.heartbeat(60_000)).workers == ("w2",)
+async def test_what_has_no_skills_is_no_worker_and_skills_go_with_who_has_them(
+    store: RedisStore, other: RedisStore, foreign: Redis
+) -> None:
+    hub, skills = store.layout.hub, Skills(("orchestrations",), ("Order",))
+    now = (await other.heartbeat(60_000, skills)).now
+    members: dict[Any, float] = {"mute": now, "odd": now, b"\xff": now}
+    foreign.zadd(hub.workers, members)
+    foreign.hset(hub.skills, mapping={"odd": "[" * 100_000, "long-gone": "{}"})
+    assert (await store.heartbeat(60_000, skills)).workers == {"w1": skills, "w2": skills}
+    assert await store.reap(60_000) == 0
+    assert set(foreign.hkeys(hub.skills)) == {b"w1", b"w2", b"odd"}
     await other.leave()
-    assert (await store.heartbeat(60_000)).workers == ("w1",)
+    assert set(foreign.hkeys(hub.skills)) == {b"w1", b"odd"}
+
+
+async def test_notes_of_hand_overs_that_are_none_are_passed_over(
+    store: RedisStore, other: RedisStore, foreign: Redis
+) -> None:
+    inbox = store.layout.hub.handed("w2")
+    for told in ("", "{}", '[[1,"0-1"]]', '[[99,"0-1","i-1",1]]', '[[-1,"0-1","i-1",1]]', "[" * 100_000):
+        foreign.xadd(inbox, {"e": told})
+    foreign.xadd(inbox, {"x": "y"})
+    await start(store, "i-1")
+    entries = await store.receive(range(4), 10, 0)
+    await store.hand_over(entries, "w2")
+    assert [(entry.id, entry.instance) for entry in await other.receive_handed(0)] == [(entries[0].id, "i-1")]
+    assert foreign.xlen(inbox) == 0
+    assert 0 < foreign.pttl(inbox) <= 60_000
+
+
+async def test_who_is_silent_is_no_member(store: RedisStore, other: RedisStore, foreign: Redis) -> None:
+    first = await store.heartbeat(60_000, Skills())
+    assert tuple(first.workers) == ("w1",)
+    assert tuple((await other.heartbeat(60_000, Skills())).workers) == ("w1", "w2")
+    foreign.zadd(store.layout.hub.workers, {"w1": first.now - 60_000})
+    assert tuple((await other.heartbeat(60_000, Skills())).workers) == ("w2",)
+    await other.leave()
+    assert tuple((await store.heartbeat(60_000, Skills())).workers) == ("w1",)
 
 
 async def consumers(store: RedisStore, stream: str) -> set[str]:
@@ -190,7 +222,7 @@ async def test_a_worker_whose_heart_beats_is_not_reaped(store: RedisStore, other
     await start(store, living_in(0))
     held = await other.receive([0], 10, 0)
     await other.hand_back(held, [])
-    await other.heartbeat(60_000)
+    await other.heartbeat(60_000, Skills())
     await store.lane.call("ZADD", store.layout.hub.workers, "XX", "INCR", 3_600_000, "w2")
     assert await store.reap(0) == 0
     assert "w2" in await consumers(store, store.layout.partition(0).ready)

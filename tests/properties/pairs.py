@@ -120,7 +120,7 @@ def _number(entry_id: str) -> tuple[int, ...]:
 
 
 def _entry(entry: Entry) -> object:
-    return entry.partition, entry.instance, entry.again
+    return entry.partition, entry.instance, entry.deliveries
 
 
 def _lease(lease: TaskLease) -> object:
@@ -149,7 +149,7 @@ def _delivery(delivery: Delivery) -> object:
     messages = [_message(message) for message in scenes.said(delivery)]
     rings = delivery.announced == delivery.entry.id
     state = (delivery.status, delivery.name, delivery.execution, delivery.head, delivery.parks, delivery.base)
-    waits = (bool(delivery.parked_until), bool(delivery.heard), delivery.control, delivery.unread)
+    waits = (delivery.held, bool(delivery.parked_until), bool(delivery.heard), delivery.control, delivery.unread)
     return (
         *(_entry(delivery.entry), state, rings, bool(delivery.announced), waits),
         *(delivery.start, messages, delivery.events),
@@ -167,5 +167,5 @@ async def _seen(store: Hub, instance: str) -> object:
     executions = await store.executions(instance)
     histories = [await store.history(instance, execution) for execution in executions]
     state = (snapshot.status, snapshot.execution, snapshot.number, snapshot.start, snapshot.unread, snapshot.length)
-    said = (bool(snapshot.quarantined), snapshot.custom_status, snapshot.unread_events)
-    return state, said, executions, histories
+    said = (snapshot.custom_status, snapshot.unread_events)
+    return state, (bool(snapshot.quarantined), snapshot.parks, snapshot.held), said, executions, histories

@@ -70,7 +70,7 @@ class Plan(Struct, frozen=True):
     outbox: tuple[Outgoing, ...]
     dead: bool
     status: bool
-    retry_ms: int
+    retry_ms: int | None
     next: str
     unread: dict[str, int] | None
     deaf: bool
@@ -90,7 +90,7 @@ plans = st.builds(
     outbox=st.lists(outgoing, max_size=2).map(tuple),
     dead=st.booleans(),
     status=st.booleans(),
-    retry_ms=st.sampled_from([0, HOUR_MS]),
+    retry_ms=st.sampled_from([0, HOUR_MS, None]),
     next=executions,
     unread=st.sampled_from([None, None, {}, {"A": 3}]),
     deaf=st.booleans(),

@@ -21,8 +21,8 @@ from redurable.core.completion import Completion, hold
 from redurable.core.delivery import Outgoing, Position, TurnCommit
 from redurable.core.tokens import Token
 from redurable.core.values import Failure
-from redurable.store.hearing import Answered
-from redurable.store.port import StartRequest, TaskDemand, TaskEnd, TaskLease, Underway
+from redurable.store.membership import Skills
+from redurable.store.port import StartRequest, TaskDemand, TaskEnd, TaskLease
 from redurable.store.redis.channel import channel_factory
 from redurable.store.redis.lane import Lane
 from redurable.store.unknown import UnknownInstance
@@ -49,12 +49,13 @@ from tests.properties.store_plans import (
     turn,
     workers,
 )
-from tests.properties.twins import PARTITIONS, QUEUES, Fields, Twins
+from tests.properties.twins import PARTITIONS, QUEUES, Fields, Twins, stands, told
 from tests.support.servers import Server
 
 SAYINGS = ("result", "failure", "details", "nothing")
 FORGED: list[dict[str, Any]] = [{}, {}, {}, {"seq": 2}, {"attempt": 2}, {"execution": "x2"}, {"entry": "9-9"}]
 """How a token may differ from a true one."""
+SKILLS = Skills(("orchestrations",), ("Demo",))
 
 
 class Stores(RuleBasedStateMachine):
@@ -74,6 +75,12 @@ class Stores(RuleBasedStateMachine):
     def start(self, instance: str, execution: str, on_conflict: Any, delay_ms: int) -> None:
         request = StartRequest(instance, scenes.message(execution), on_conflict, delay_ms)
         self.twins.same(lambda store: store.start(request))
+
+    @rule(instance=instances)
+    def redrive(self, instance: str) -> None:
+        self.heads += 1
+        head = f"r{self.heads}"
+        self.twins.same(lambda store: store.redrive(instance, head))
 
     @rule(batch=st.lists(outgoing, min_size=1, max_size=3))
     def send(self, batch: list[Outgoing]) -> None:
@@ -191,7 +198,7 @@ class Stores(RuleBasedStateMachine):
         one, two = self.twins.run(
             self.twins.workers[0].ask(lambda store, _: store.underway(instance, execution, calls))
         )
-        assert [_stands(call) for call in one] == [_stands(call) for call in two]
+        assert [stands(call) for call in one] == [stands(call) for call in two]
 
     # -- leases
 
@@ -227,12 +234,23 @@ class Stores(RuleBasedStateMachine):
         self.receive_tasks(worker, QUEUES[1])
         pairs.add_reclaimed(*self.twins.run(pairs.ask(lambda store, _: store.recover())))
 
+    @rule(worker=workers, other=workers, chosen=picks)
+    def hand_over(self, worker: int, other: int, chosen: list[int]) -> None:
+        pairs, to = self.twins.workers[worker], self.twins.workers[other].stores[0].consumer
+        entries = _pick(pairs.entries, chosen)
+        self.twins.run(pairs.ask(lambda store, at: store.hand_over([pair[at] for pair in entries], to)))
+
+    @rule(worker=workers)
+    def receive_handed(self, worker: int) -> None:
+        pairs = self.twins.workers[worker]
+        pairs.add_entries(*self.twins.run(pairs.ask(lambda store, _: store.receive_handed(0))))
+
     @rule(worker=workers, leave=st.booleans())
     def belong(self, worker: int, leave: bool) -> None:
         if leave:
             self.twins.same(lambda store: store.leave(), worker)
         else:
-            one, two = self.twins.run(self.twins.workers[worker].ask(lambda store, _: store.heartbeat(HOUR_MS)))
+            one, two = self.twins.run(self.twins.workers[worker].ask(lambda store, _: store.heartbeat(HOUR_MS, SKILLS)))
             assert one.workers == two.workers
 
     # -- what goes on by itself
@@ -254,7 +272,7 @@ class Stores(RuleBasedStateMachine):
         pairs = self.twins.workers[0]
         one, two = self.twins.run(pairs.ask(lambda store, _: store.hear([number], 100, 0)))
         assert (one.heartbeats, one.dead) == (two.heartbeats, two.dead)
-        assert [_told(item) for item in one.answers] == [_told(item) for item in two.answers]
+        assert [told(item) for item in one.answers] == [told(item) for item in two.answers]
         if forget:
             self.twins.run(pairs.ask(lambda store, at: store.forget((one, two)[at].answers)))
 
@@ -338,19 +356,6 @@ def _completion(hub: str, lease: TaskLease, said: str, forged: dict[str, Any]) -
         "details": {"details": Raw(b"[7]")},
     }
     return Completion(replace(token, **forged), **fields.get(said, {}))
-
-
-def _told(item: Answered) -> object:
-    """What is the same in both hubs."""
-    lease = None if item.lease is None else (item.lease.task, item.lease.heartbeat)
-    return item.answer.kind, item.answer.worker, lease
-
-
-def _stands(call: Underway | None) -> object:
-    """Where a call stands; times and ids are the store's own."""
-    if call is None:
-        return None
-    return call.task.attempt, call.task.heartbeat, call.task.held is None, call.due > 0, call.holder
 
 
 def _pick(items: Sequence[Pair[Any]], chosen: Sequence[int]) -> list[Pair[Any]]:

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from redurable.errors import StoreRefused
+from redurable.store.hearing import Answered
+from redurable.store.inspect import Underway
 from redurable.store.memory import MemoryHub, MemoryStore
 from redurable.store.memory.streams import format_id
 from redurable.store.port import Hub, TaskLease
@@ -182,3 +184,16 @@ def _letter(fields: Fields) -> object:
     else:
         letter[b"reason"] = letter[b"reason"].partition(b": ")[0]
     return letter
+
+
+def told(item: Answered) -> object:
+    """What is the same in both hubs."""
+    lease = None if item.lease is None else (item.lease.task, item.lease.heartbeat)
+    return item.answer.kind, item.answer.worker, lease
+
+
+def stands(call: Underway | None) -> object:
+    """Where a call stands; times and ids are the store's own."""
+    if call is None:
+        return None
+    return call.task.attempt, call.task.heartbeat, call.task.held is None, call.due > 0, call.holder

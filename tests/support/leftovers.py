@@ -9,8 +9,9 @@ from redurable.store.redis.keys import GROUP
 from redurable.store.redis.store import RedisStore
 from tests.support.processes import until
 
-_RECORDS = re.compile(r"(meta|marks|workers|queues|feed|cancels|canceled|[ihecx]:.*)", re.DOTALL)
-"""What may stay: the hub's own data, watermarks, cancelled calls; per instance its hash, histories, custom status."""
+_RECORDS = re.compile(r"(meta|marks|workers|skills|queues|handed:.*|feed|cancels|canceled|[ihecx]:.*)", re.DOTALL)
+"""What may stay: the hub's own data, watermarks, what dead workers did not come for (it expires), cancelled calls; per
+instance its hash, histories and custom status."""
 
 _EMPTY = re.compile(r"(ready|outbox|intake|answers|tasks:.*)", re.DOTALL)
 """Streams that may stay, empty."""

@@ -26,6 +26,7 @@ COMMANDS = {
     "cancel",
     "suspend",
     "resume",
+    "redrive",
     "purge",
     "key",
     "acl",

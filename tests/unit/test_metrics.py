@@ -35,7 +35,9 @@ ONE_OF_EACH: Sequence[Fact] = (
     facts.LeasesReclaimed("task", 4),
     facts.StoreFaulted("commit", "StoreUnavailable: no answer"),
     facts.InstancesSwept(1),
-    facts.TurnParked("process_order", "order-42", "unknown_code", "no such orchestrator"),
+    facts.TurnParked("process_order", "order-42", "unknown orchestrator", "no such orchestrator", first=True),
+    facts.TurnParked("process_order", "order-42", "unknown orchestrator", "no such orchestrator", first=False),
+    facts.QuarantineEnded(("process_order",)),
     facts.CacheEvicted("full", 1),
 )
 
@@ -70,6 +72,9 @@ def test_each_fact_is_counted_where_it_belongs(metrics: Metrics) -> None:
         ("instance_duration_seconds_bucket", {"type": "process_order", "le": "1.0"}, 0),
         ("instance_duration_seconds_bucket", {"type": "process_order", "le": "2.0"}, 1),
         ("turns_total", {"type": "process_order", "result": "ok"}, 1),
+        ("quarantines_total", {"type": "process_order", "reason": "unknown orchestrator"}, 1),
+        ("quarantines_total", {"type": "process_order", "reason": "poison"}, 0),
+        ("quarantines_ended_total", {"type": "process_order"}, 1),
         ("turns_total", {"type": "process_order", "result": "fenced"}, 1),
         ("turn_duration_seconds_count", {"type": "process_order"}, 2),
         ("activity_attempts_total", {"activity": "charge", "outcome": "error"}, 1),
@@ -104,7 +109,7 @@ def test_every_metric_is_set_by_some_fact(metrics: Metrics) -> None:
 
     moved = {name for (name, labels), number in after.items() if before.get((name, labels), 0) != number}
     families = {family.name for family in metrics.registry.collect()} - {"redurable_build_info"}
-    assert len(families) == 17
+    assert len(families) == 19
     untouched = {family for family in families if not {f"{family}_total", f"{family}_count"} & moved}
     assert untouched == set()
 

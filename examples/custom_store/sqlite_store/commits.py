@@ -11,7 +11,7 @@ import sqlite3
 from msgspec import json
 
 from redurable.core.codec import encode
-from redurable.core.delivery import Outcome, Park, Receipt, TurnCommit
+from redurable.core.delivery import Outcome, Park, Quarantine, Receipt, TurnCommit
 from redurable.core.messages import StartExecution
 from redurable.core.values import RuntimeStatus
 from redurable.store.port import DueTimer
@@ -25,6 +25,8 @@ from .schedule import Planned, cancel, plan
 from .tasks import limit_call, push_task
 
 FEED_LENGTH = 1000
+NEVER = 2**53
+"""Until then waits what waits to be redriven."""
 
 
 def commit(db: Database, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
@@ -46,7 +48,7 @@ def _commit(db: Database, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
     if record["head"] == turn.head:
         return Receipt(Outcome.ALREADY_APPLIED), []
     if turn.park is not None:
-        return Receipt(Outcome.ACCEPTED), [_park(db, record, turn, turn.park)]
+        return Receipt(Outcome.ACCEPTED), _park(db, record, turn, turn.park)
     if _is_release(turn):
         _release(db, record, turn)
         return Receipt(Outcome.ACCEPTED), []
@@ -68,23 +70,26 @@ def _release(db: Database, record: Row, turn: TurnCommit) -> None:
     ring_control(db, record, turn.heard)
 
 
-def _park(db: Database, record: Row, turn: TurnCommit, why: Park) -> DueTimer:
+def _park(db: Database, record: Row, turn: TurnCommit, why: Park) -> list[DueTimer]:
+    before = record["quarantined"]
+    since = db.now if before is None else json.decode(before, type=Quarantine).since
+    mark = Quarantine(since, why.reason, why.detail, why.difference)
     # Whatever rings now, the next one who may be heard must ring anew: `announced` is empty while it is parked.
     db.execute(
-        """UPDATE instances SET head = ?, updated = ?, announced = NULL, parks = parks + 1, quarantined = ?
-           WHERE instance = ?""",
-        *(turn.head, db.now, f"{why.reason}: {why.detail}", turn.entry.instance),
+        """UPDATE instances SET head = ?, updated = ?, announced = NULL, parks = parks + 1, held = ?,
+           parked_until = ?, quarantined = ? WHERE instance = ?""",
+        *(turn.head, db.now, why.retry_ms is None, NEVER, json.encode(mark).decode(), turn.entry.instance),
     )
-    timer = park(db, turn.entry.instance, db.now + why.retry_ms)
+    timers = [] if why.retry_ms is None else [park(db, turn.entry.instance, db.now + why.retry_ms)]
     ring_control(db, record, turn.heard)
-    return timer
+    return timers
 
 
 def _write(db: Database, record: Row, turn: TurnCommit) -> list[DueTimer]:
     instance = turn.entry.instance
     db.execute(
-        """UPDATE instances SET head = ?, updated = ?, parked_until = NULL, parks = 0, quarantined = '', control = '',
-           unread = coalesce(?, unread), custom_status = coalesce(?, custom_status) WHERE instance = ?""",
+        """UPDATE instances SET head = ?, updated = ?, parked_until = NULL, parks = 0, held = 0, quarantined = NULL,
+           control = '', unread = coalesce(?, unread), custom_status = coalesce(?, custom_status) WHERE instance = ?""",
         *(turn.head, db.now, None if turn.unread is None else json.encode(turn.unread).decode()),
         *(None if turn.custom_status is None else bytes(turn.custom_status), instance),
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from msgspec import Raw, json
 
 from redurable.core.codec import Unreadable, decode_event, decode_start
+from redurable.core.delivery import Quarantine
 from redurable.core.events import Event, ExecutionStarted
 from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
-from redurable.store.port import Change, Snapshot
+from redurable.store.inspect import Change, Snapshot
 
 from .database import Database, Row
 from .mailboxes import find
@@ -25,7 +26,7 @@ def _snapshot(db: Database, instance: str, record: Row) -> Snapshot:
     start = None if record["start"] is None else decode_start(record["start"])
     first, last = _event(db, record, "ASC"), _event(db, record, "DESC")
     origin = first if isinstance(first, ExecutionStarted) else start
-    custom = record["custom_status"]
+    custom, mark = record["custom_status"], record["quarantined"]
     return Snapshot(
         instance=instance,
         name=record["name"],
@@ -44,7 +45,10 @@ def _snapshot(db: Database, instance: str, record: Row) -> Snapshot:
         custom_status=None if custom is None else Raw(custom),
         unread=_count(db, "mailbox WHERE instance = ?", instance),
         unread_events=json.decode(record["unread"], type=dict[str, int]),
-        quarantined=record["quarantined"],
+        quarantined=None if mark is None else json.decode(mark, type=Quarantine),
+        parks=record["parks"],
+        parked_until=0 if record["held"] else record["parked_until"] or 0,
+        held=bool(record["held"]),
     )
 
 

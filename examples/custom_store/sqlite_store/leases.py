@@ -49,7 +49,7 @@ def reclaim_entries(
     db: Database, consumer: str, partitions: Sequence[int], count: int, lease_ms: int
 ) -> tuple[Entry, ...]:
     """Take over ready entries whose lease ran out."""
-    return tuple(read_ready(db, READY.claim(db, consumer, lease_ms, count, partitions), again=True))
+    return tuple(read_ready(db, READY.claim(db, consumer, lease_ms, count, partitions)))
 
 
 def reclaim_tasks(
@@ -67,8 +67,27 @@ def _left_by_holder(lease: TaskLease, row: Row) -> TaskLease:
 
 def recover(db: Database, consumer: str) -> Reclaimed:
     """All that this consumer holds."""
-    entries = read_ready(db, READY.own(db, consumer), again=True)
+    entries = read_ready(db, READY.own(db, consumer))
     return Reclaimed(tuple(entries), tuple(read_tasks(db, TASKS.own(db, consumer), again=True)))
+
+
+def hand_over(db: Database, consumer: str, entries: Sequence[Entry], to: str) -> None:
+    """Make entries of this consumer another's."""
+    for entry in entries:
+        if READY.renew(db, consumer, entry.id):
+            db.execute("UPDATE ready SET holder = ? WHERE id = ?", to, int(entry.id))
+            db.execute("INSERT OR REPLACE INTO handed VALUES (?, ?)", int(entry.id), to)
+
+
+def receive_handed(db: Database, consumer: str) -> list[Entry]:
+    """What was handed over to this consumer, and is still its own."""
+    rows = db.execute(
+        """SELECT ready.* FROM handed JOIN ready ON ready.id = handed.entry AND ready.holder = handed.consumer
+           WHERE handed.consumer = ? ORDER BY ready.id""",
+        consumer,
+    )
+    db.execute("DELETE FROM handed WHERE consumer = ?", consumer)
+    return [Entry(row["partition"], str(row["id"]), row["instance"], row["deliveries"], handed=True) for row in rows]
 
 
 def steal(db: Database, consumer: str, partitions: Sequence[int], count: int, waited_ms: int) -> list[Entry]:

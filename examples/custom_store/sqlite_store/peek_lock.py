@@ -1,7 +1,7 @@
 """Peek-locks: a row is handed to one consumer at a time, and stays until it is acknowledged.
 
-A row without holder waits. Receiving sets `holder` and `leased`; whoever finds a lease that ran out may take it over;
-acknowledging deletes the row, whoever holds it. Ids only grow, so one id never means two rows.
+A row without holder waits. Receiving sets `holder` and `leased`, and counts; whoever finds a lease that ran out may
+take it over; acknowledging deletes the row, whoever holds it. Ids only grow, so one id never means two rows.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ class PeekLock(Struct, frozen=True):
         return self._hand_over(db, consumer, count, expired, *_arrays(among))
 
     def own(self, db: Database, consumer: str) -> list[Row]:
-        """All that a consumer holds."""
+        """All that a consumer holds. That it asks is no new delivery."""
+        db.execute(f"UPDATE {self.table} SET deliveries = deliveries - 1 WHERE holder = ?", consumer)
         return self._hand_over(db, consumer, -1, "holder = ?", consumer)
 
     def _hand_over(self, db: Database, consumer: str, count: int, condition: str, *values: str) -> list[Row]:
         """The rows as they were before."""
         rows = db.execute(f"SELECT * FROM {self.table} WHERE {condition} ORDER BY id LIMIT ?", *values, count)
         db.write_all(
-            f"UPDATE {self.table} SET holder = ?, leased = ? WHERE id = ?",
+            f"UPDATE {self.table} SET holder = ?, leased = ?, deliveries = deliveries + 1 WHERE id = ?",
             [(consumer, db.now, row["id"]) for row in rows],
         )
         return rows

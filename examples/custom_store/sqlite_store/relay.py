@@ -14,7 +14,7 @@ from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL, read_intake
 from redurable.core.messages import Malformed, RaiseEvent, StartExecution
 from redurable.store.port import SendOutcome
-from redurable.store.routing import Relayed, Routed
+from redurable.store.routing import Grievance, Relayed, Routed, grievance_of
 from redurable.store.unknown import Unclaimed
 
 from .admission import Undeliverable, deliver
@@ -44,36 +44,40 @@ def relay(db: Database, partition: int, count: int) -> Relayed:
 def route(db: Database, hub: str, count: int) -> Routed | None:
     """Deliver up to `count` entries of the intake. None when it is empty."""
     rows = db.execute("SELECT * FROM intake ORDER BY id LIMIT ?", count)
-    dead, outcomes = 0, Counter[SendOutcome]()
+    dead: list[Grievance] = []
+    outcomes = Counter[SendOutcome]()
     for row in rows:
         db.execute("DELETE FROM intake WHERE id = ?", row["id"])
-        dead += not _route(db, hub, str(row["id"]), read_fields(row["fields"]), outcomes)
-    delivered = len(rows) - dead - outcomes[SendOutcome.DROPPED]
-    return Routed(delivered, dead, _unclaimed(outcomes)) if rows else None
+        grievance = _route(db, hub, str(row["id"]), read_fields(row["fields"]), outcomes)
+        if grievance is not None:
+            dead.append(grievance)
+    delivered = len(rows) - len(dead) - outcomes[SendOutcome.DROPPED]
+    return Routed(delivered, tuple(dead), _unclaimed(outcomes)) if rows else None
 
 
 def _unclaimed(outcomes: Counter[SendOutcome]) -> Unclaimed:
     return Unclaimed(outcomes[SendOutcome.KEPT], outcomes[SendOutcome.DROPPED], outcomes[SendOutcome.BURIED])
 
 
-def _route(db: Database, hub: str, entry_id: str, fields: Fields, outcomes: Counter[SendOutcome]) -> bool:
-    """Deliver one entry of the intake. False when it became a dead letter."""
+def _route(db: Database, hub: str, entry_id: str, fields: Fields, outcomes: Counter[SendOutcome]) -> Grievance | None:
+    """Deliver one entry of the intake; why it became a dead letter, if it did."""
     item = read_intake(entry_id, fields)
     if isinstance(item, Malformed):
         instance = fields.get(b"instance", b"").decode(errors="replace")
         bury(db, DeadLetter(item.reason, instance, item.fields), position=entry_id)
-        return False
+        return "malformed"
     if isinstance(item, Completion):
-        settled = settle(db, hub, item)
-        if not settled:
-            instance = item.token.instance
-            push_outbox(db, db.partition_of(instance), DeadLetter(LATE, instance, tuple(fields.items())))
-        return settled
+        if settle(db, hub, item):
+            return None
+        instance = item.token.instance
+        push_outbox(db, db.partition_of(instance), DeadLetter(LATE, instance, tuple(fields.items())))
+        return "late"
     outgoing = Outgoing(item.instance, item.message)
     failed = _deliver(db, outgoing, outcomes)
-    if failed is not None:
-        _give_up(db, outgoing, failed.reason, fields)
-    return failed is None
+    if failed is None:
+        return None
+    _give_up(db, outgoing, failed.reason, fields)
+    return "unusable" if failed.reason.startswith(UNUSABLE) else grievance_of(failed.outcome)
 
 
 def _deliver(db: Database, item: Outgoing, outcomes: Counter[SendOutcome]) -> Undeliverable | None:

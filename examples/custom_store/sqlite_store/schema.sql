@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS instances (
     announced     INTEGER,                      -- the ready entry that rings for it
     parked_until  INTEGER,
     parks         INTEGER NOT NULL DEFAULT 0,
-    quarantined   TEXT NOT NULL DEFAULT '',     -- why it is parked
+    held          INTEGER NOT NULL DEFAULT 0,   -- 1: parked until somebody redrives it
+    quarantined   TEXT,                         -- why it is parked, as JSON
     start         BLOB,                         -- the start message, until the first turn has read it
     custom_status BLOB,
     control       TEXT NOT NULL DEFAULT '',     -- the mail of the newest control message that no commit has read
@@ -63,7 +64,8 @@ CREATE TABLE IF NOT EXISTS ready (              -- peek-lock of instances that h
     instance  TEXT,
     queued    INTEGER NOT NULL,
     holder    TEXT,                             -- the consumer that has received it
-    leased    INTEGER                           -- when its lease began
+    leased    INTEGER,                          -- when its lease began
+    deliveries INTEGER NOT NULL DEFAULT 0       -- how often it was received or taken over
 ) STRICT;
 CREATE INDEX IF NOT EXISTS ready_waiting ON ready (partition, id) WHERE holder IS NULL;
 
@@ -75,6 +77,7 @@ CREATE TABLE IF NOT EXISTS tasks (              -- peek-lock of activity work
     queued    INTEGER NOT NULL,
     holder    TEXT,
     leased    INTEGER,
+    deliveries INTEGER NOT NULL DEFAULT 0,
     heartbeat BLOB                              -- the newest details that its holder left
 ) STRICT;
 CREATE INDEX IF NOT EXISTS tasks_waiting ON tasks (queue, partition, id) WHERE holder IS NULL;
@@ -143,7 +146,13 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 
 CREATE TABLE IF NOT EXISTS workers (
     consumer TEXT PRIMARY KEY,
-    seen     INTEGER NOT NULL
+    seen     INTEGER NOT NULL,
+    skills   TEXT NOT NULL                      -- what it can do, as JSON
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS handed (             -- ready entries that were handed over, and not noticed yet
+    entry    INTEGER PRIMARY KEY,
+    consumer TEXT NOT NULL
 ) STRICT;
 
 PRAGMA user_version = 2;                        -- the format of this file

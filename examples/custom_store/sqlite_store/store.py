@@ -17,10 +17,10 @@ from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
 from redurable.errors import StoreRefused
 from redurable.store.hearing import Answered, Heard
-from redurable.store.membership import Membership
+from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.membership import Membership, Skills
 from redurable.store.port import (
     CanceledCalls,
-    Change,
     Committed,
     Completed,
     DueTimer,
@@ -28,15 +28,14 @@ from redurable.store.port import (
     Lost,
     Reclaimed,
     SendOutcome,
-    Snapshot,
     StartOutcome,
     StartRequest,
     TaskDemand,
     TaskEnd,
     TaskLease,
-    Underway,
     Upcoming,
 )
+from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
@@ -118,6 +117,12 @@ class SqliteStore:
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         await self._write(leases.give_back, self.consumer, entries, tasks)
 
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        await self._write(leases.hand_over, self.consumer, entries, consumer)
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        return await self._wait(block_ms, lambda: self._write(leases.receive_handed, self.consumer))
+
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
         return await self._write(leases.renew, self.consumer, entries, tasks)
 
@@ -164,8 +169,8 @@ class SqliteStore:
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         return await self._write(upkeep.sweep, partition, cursor, count)
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
-        return await self._write(upkeep.heartbeat, self.consumer, ttl_ms)
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        return await self._write(upkeep.heartbeat, self.consumer, ttl_ms, skills)
 
     async def leave(self) -> None:
         await self._write(upkeep.leave, self.consumer)
@@ -178,6 +183,9 @@ class SqliteStore:
 
     async def prune(self, instance: str, keep: int) -> int:
         return await self._write(upkeep.prune, instance, keep)
+
+    async def redrive(self, instance: str, head: str) -> Redriven:
+        return await self._write(upkeep.redrive, instance, head)
 
     async def get(self, instance: str) -> Snapshot | None:
         return await self._read(inspect.get, instance)

@@ -15,7 +15,8 @@ from redurable.core.codec import Unreadable, decode_task
 from redurable.core.completion import Completion, is_held, is_of, sequel
 from redurable.core.tokens import Token
 from redurable.core.values import Task
-from redurable.store.port import MOST_SEARCHED, Underway
+from redurable.store.inspect import Underway
+from redurable.store.port import MOST_SEARCHED
 
 from .database import Database, Row
 from .fields import read_fields

@@ -27,13 +27,13 @@ def receive(db: Database, consumer: str, partitions: Sequence[int], count: int) 
     return read_ready(db, READY.take(db, consumer, count, partitions))
 
 
-def read_ready(db: Database, rows: Sequence[Row], again: bool = False) -> list[Entry]:
+def read_ready(db: Database, rows: Sequence[Row]) -> list[Entry]:
     """Ready entries as values; what a foreign client wrote there rings for nobody and is ended here."""
     for row in rows:
         if row["instance"] is None:
             READY.acknowledge(db, str(row["id"]))
     named = [row for row in rows if row["instance"] is not None]
-    return [Entry(row["partition"], str(row["id"]), row["instance"], again) for row in named]
+    return [Entry(row["partition"], str(row["id"]), row["instance"], row["deliveries"] + 1) for row in named]
 
 
 def checkout(db: Database, entry: Entry, known: Position | None) -> Delivery:
@@ -53,6 +53,7 @@ def checkout(db: Database, entry: Entry, known: Position | None) -> Delivery:
         parked_until=record["parked_until"] or 0,
         unread=json.decode(record["unread"], type=dict[str, int]),
         heard=record["control"],
+        held=bool(record["held"]),
     )
     try:
         base = known.length if known is not None and _is_true(db, record, known) else 0

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from redurable.store.membership import Membership
+from msgspec import json
+
+from redurable.store.membership import Membership, Skills
+from redurable.store.redriving import Redriven
 
 from .database import Database
 from .mailboxes import announce_mail, erase, find, finished, forget_expired
@@ -31,21 +34,23 @@ def sweep(db: Database, partition: int, cursor: str, count: int) -> tuple[str, i
     return rows[-1]["instance"] if len(rows) == count else "", announced
 
 
-def heartbeat(db: Database, consumer: str, ttl_ms: int) -> Membership:
-    """Say that `consumer` lives."""
-    db.execute("INSERT INTO workers VALUES (?, ?) ON CONFLICT DO UPDATE SET seen = excluded.seen", consumer, db.now)
-    alive = db.execute("SELECT consumer FROM workers WHERE seen > ? ORDER BY consumer", db.now - ttl_ms)
-    return Membership(db.now, tuple(row["consumer"] for row in alive))
+def heartbeat(db: Database, consumer: str, ttl_ms: int, skills: Skills) -> Membership:
+    """Say that `consumer` lives, and what it can do."""
+    db.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?)", consumer, db.now, json.encode(skills).decode())
+    alive = db.execute("SELECT * FROM workers WHERE seen > ? ORDER BY consumer", db.now - ttl_ms)
+    return Membership(db.now, {row["consumer"]: json.decode(row["skills"], type=Skills) for row in alive})
 
 
 def leave(db: Database, consumer: str) -> None:
     """Take `consumer` out of the membership. What it holds stays held until its lease runs out."""
     db.execute("DELETE FROM workers WHERE consumer = ?", consumer)
+    db.execute("DELETE FROM handed WHERE consumer = ?", consumer)
 
 
 def reap(db: Database, idle_ms: int) -> int:
     """Forget workers that hold nothing and were not seen for `idle_ms`, and events that nobody came to read."""
     forget_expired(db)
+    db.execute("DELETE FROM handed WHERE entry NOT IN (SELECT id FROM ready)")
     return db.count(f"DELETE FROM workers {SILENT}", db.now - idle_ms)
 
 
@@ -68,3 +73,19 @@ def prune(db: Database, instance: str, keep: int) -> int:
         db.execute("DELETE FROM executions WHERE id = ?", row["id"])
         db.execute("DELETE FROM events WHERE instance = ? AND execution = ?", instance, row["execution"])
     return len(old)
+
+
+def redrive(db: Database, instance: str, head: str) -> Redriven:
+    """End the wait of a parked instance, whoever takes a turn of it at this moment."""
+    record = find(db, instance)
+    if record is None:
+        return Redriven.MISSING
+    if finished(record):
+        return Redriven.FINISHED
+    if record["quarantined"] is None:
+        return Redriven.NOT_QUARANTINED
+    db.execute(
+        "UPDATE instances SET head = ?, parked_until = NULL, parks = 1, held = 0 WHERE instance = ?", head, instance
+    )
+    announce_mail(db, instance)
+    return Redriven.REDRIVEN

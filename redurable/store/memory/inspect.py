@@ -10,9 +10,9 @@ from redurable.core.codec import Unreadable, decode_event, decode_start
 from redurable.core.events import Event, ExecutionStarted
 from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
+from redurable.store.inspect import Change, Snapshot
 from redurable.store.memory.state import Instance, MemoryHub, Partition
 from redurable.store.memory.streams import format_id, parse_id
-from redurable.store.port import Change, Snapshot
 
 
 def get(hub: MemoryHub, instance: str) -> Snapshot | None:
@@ -47,7 +47,10 @@ def _snapshot(partition: Partition, instance: str, record: Instance) -> Snapshot
         custom_status=None if custom is None else Raw(custom),
         unread=0 if box is None else len(box),
         unread_events=record.unread,
-        quarantined=f"{quarantine.reason}: {quarantine.detail}" if quarantine else "",
+        quarantined=quarantine,
+        parks=record.parks,
+        parked_until=0 if record.held else record.parked_until or 0,
+        held=record.held,
     )
 
 

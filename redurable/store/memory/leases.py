@@ -44,7 +44,7 @@ def reclaim_entries(
     for number in partitions:
         partition = hub.partitions[number]
         claimed = partition.ready.claim(partition.clock(), consumer, lease_ms, count - len(entries))
-        entries += read_ready(partition, claimed, again=True)
+        entries += read_ready(partition, claimed)
     return tuple(entries)
 
 
@@ -75,10 +75,23 @@ def recover(hub: MemoryHub, consumer: str) -> Reclaimed:
     leases: list[TaskLease] = []
     for partition in hub.partitions:
         now = partition.clock()
-        entries += read_ready(partition, partition.ready.own(now, consumer), again=True)
+        entries += read_ready(partition, partition.ready.own(now, consumer))
         for name, queue in partition.queues.items():
             leases += read_tasks(partition, name, queue.own(now, consumer), again=True)
     return Reclaimed(tuple(entries), tuple(leases))
+
+
+def hand_over(hub: MemoryHub, consumer: str, entries: Sequence[Entry], to: str) -> None:
+    """Make entries of this consumer another's."""
+    for entry in entries:
+        partition = hub.partitions[entry.partition]
+        if partition.ready.hand_over(partition.clock(), consumer, entry.id, to):
+            hub.handed.setdefault(to, []).append(replace(entry, handed=True))
+
+
+def receive_handed(hub: MemoryHub, consumer: str) -> list[Entry]:
+    """What was handed over to this consumer."""
+    return hub.handed.pop(consumer, [])
 
 
 def steal(hub: MemoryHub, consumer: str, partitions: Sequence[int], count: int, waited_ms: int) -> list[Entry]:

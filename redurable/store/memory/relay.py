@@ -23,7 +23,7 @@ from redurable.store.memory.state import MemoryHub
 from redurable.store.memory.streams import ZERO, Fields, Stream, StreamExhausted, StreamId, parse_id
 from redurable.store.memory.tokens import settle
 from redurable.store.port import SendOutcome
-from redurable.store.routing import Relayed, Routed
+from redurable.store.routing import Grievance, Relayed, Routed, grievance_of
 from redurable.store.unknown import Unclaimed
 
 INTAKE = "in"
@@ -53,21 +53,25 @@ def relay(hub: MemoryHub, number: int, count: int) -> Relayed:
 def route(hub: MemoryHub, count: int, max_payload: int) -> Routed:
     """Deliver up to `count` entries of the intake, of at most so many bytes of payload each."""
     entries = list(hub.intake.after(ZERO, count))
-    dead, unclaimed = 0, Counter[SendOutcome]()
+    dead: list[Grievance] = []
+    unclaimed = Counter[SendOutcome]()
     for entry_id, fields in entries:
         source, item = Source(INTAKE, entry_id), read_intake(entry_id, fields, max_payload)
         if isinstance(item, Malformed):
             instance = fields.get(b"instance", b"").decode(errors="replace")
             _to_dead(hub, source, DeadLetter(item.reason, instance, item.fields))
-            dead += 1
+            dead.append("malformed")
             continue
         original, _ = brief(fields.items(), max_payload)
         if isinstance(item, Completion):
-            dead += _to_attempt(hub, source, item, original)
+            grievance = _to_attempt(hub, source, item, original)
         else:
-            dead += _to_instance(hub, source, Outgoing(item.instance, item.message), unclaimed, original)
+            grievance = _to_instance(hub, source, Outgoing(item.instance, item.message), unclaimed, original)
+        if grievance is not None:
+            dead.append(grievance)
     _delete(hub.intake, entries)
-    return Routed(len(entries) - dead - unclaimed[SendOutcome.DROPPED], dead, count_unclaimed(unclaimed))
+    delivered = len(entries) - len(dead) - unclaimed[SendOutcome.DROPPED]
+    return Routed(delivered, tuple(dead), count_unclaimed(unclaimed))
 
 
 def count_unclaimed(outcomes: Counter[SendOutcome]) -> Unclaimed:
@@ -98,34 +102,34 @@ def _to_dead(hub: MemoryHub, source: Source, letter: DeadLetter) -> None:
 
 def _to_instance(
     hub: MemoryHub, source: Source, item: Outgoing, unclaimed: Counter[SendOutcome], original: Pairs = ()
-) -> bool:
-    """Deliver one message. True when it became a dead letter; `original` are the fields that it came in, if they were
-    others than its body."""
+) -> Grievance | None:
+    """Deliver one message; why it became a dead letter, if it did. `original` are the fields that it came in, if they
+    were others than its body."""
     partition = hub.of(item.instance)
     if not _passes(partition.marks, source):
-        return False
+        return None
     try:
         outcome = deliver(hub, item)
     except StreamExhausted as error:
-        reason = f"{UNUSABLE}{error}"
+        reason, grievance = f"{UNUSABLE}{error}", "unusable"
     else:
         unclaimed[outcome if isinstance(outcome, SendOutcome) else outcome.outcome] += 1
         if isinstance(outcome, SendOutcome) or (source.name != INTAKE and _is_only_late(item, outcome)):
-            return False
-        reason = outcome.reason
+            return None
+        reason, grievance = outcome.reason, grievance_of(outcome.outcome)
     fields = original or ((INTERNAL, encode(item.message)),)
     bury(partition, DeadLetter(reason, item.instance, fields))
-    return True
+    return grievance
 
 
-def _to_attempt(hub: MemoryHub, source: Source, said: Completion, original: Pairs) -> bool:
-    """Do what is said of an attempt by token. True when it became a dead letter."""
+def _to_attempt(hub: MemoryHub, source: Source, said: Completion, original: Pairs) -> Grievance | None:
+    """Do what is said of an attempt by token; why it became a dead letter, if it did."""
     instance = said.token.instance
     partition = hub.of(instance)
     if not _passes(partition.marks, source) or settle(hub, said):
-        return False
+        return None
     bury(partition, DeadLetter(LATE, instance, original))
-    return True
+    return "late"
 
 
 def _is_only_late(item: Outgoing, outcome: Undeliverable) -> bool:

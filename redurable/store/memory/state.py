@@ -14,11 +14,13 @@ import msgspec
 from msgspec import Struct
 
 from redurable.core.codec import encode
+from redurable.core.delivery import Entry, Quarantine
 from redurable.core.foreign import INTERNAL
 from redurable.core.ids import check_hub_name, partition_of
 from redurable.core.messages import Control, Message, StartExecution
 from redurable.core.values import RuntimeStatus
 from redurable.settings import DEFAULT_PARTITIONS
+from redurable.store.membership import Skills
 from redurable.store.memory.streams import Fields, PeekLock, Stream, StreamId
 from redurable.store.unknown import UnknownInstance
 
@@ -26,6 +28,8 @@ Clock = Callable[[], int]
 """The hub's clock: milliseconds of the Unix epoch."""
 
 FORMAT = 1
+NEVER = 2**53
+"""Until then waits what waits to be redriven."""
 
 
 def real_time() -> int:
@@ -34,7 +38,8 @@ def real_time() -> int:
 
 
 class Instance(Struct):
-    """The instance hash: no payloads. `announced` is the id of its ready entry; parked while `parked_until` is set."""
+    """The instance hash: no payloads. `announced` is the id of its ready entry; parked while `parked_until` is set, and
+    `held`: until it is redriven."""
 
     name: str
     execution: str
@@ -46,17 +51,10 @@ class Instance(Struct):
     announced: str = ""
     parked_until: int | None = None
     parks: int = 0
+    held: bool = False
     control: str = ""
     """The mail of the newest control message that no commit has read."""
     unread: dict[str, int] = {}
-
-
-class Quarantine(Struct, frozen=True):
-    """Why an instance is parked, and since when."""
-
-    reason: str
-    detail: str
-    since: int
 
 
 class Mailbox(Stream):
@@ -203,7 +201,8 @@ class MemoryHub:
         self.intake = Stream()
         self.dead = Stream()
         self.marks: dict[str, StreamId] = {}
-        self.workers: dict[str, int] = {}
+        self.workers: dict[str, tuple[int, Skills]] = {}
+        self.handed: dict[str, list[Entry]] = {}
         self.unknown = UnknownInstance()
         self.served: set[str] = set()
         """Task queues that foreign workers serve."""

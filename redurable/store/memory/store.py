@@ -18,7 +18,8 @@ from redurable.core.events import Event
 from redurable.errors import StoreRefused
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.hearing import Answered, Heard
-from redurable.store.membership import Membership
+from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.membership import Membership, Skills
 from redurable.store.memory import admission, answers, inspect, leases, relay, turns, upkeep
 from redurable.store.memory.state import FORMAT, MemoryHub
 from redurable.store.memory.tasks import canceled, end_attempt, put_back, take_tasks
@@ -26,7 +27,6 @@ from redurable.store.memory.timers import fire, upcoming
 from redurable.store.memory.tokens import settle, underway
 from redurable.store.port import (
     CanceledCalls,
-    Change,
     Committed,
     Completed,
     DueTimer,
@@ -34,15 +34,14 @@ from redurable.store.port import (
     Lost,
     Reclaimed,
     SendOutcome,
-    Snapshot,
     StartOutcome,
     StartRequest,
     TaskDemand,
     TaskEnd,
     TaskLease,
-    Underway,
     Upcoming,
 )
+from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
@@ -151,6 +150,13 @@ class MemoryStore:
             for lease in tasks:
                 put_back(hub, self.consumer, lease)
 
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        async with self._step() as hub:
+            leases.hand_over(hub, self.consumer, entries, consumer)
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        return await self._block(block_ms, lambda: leases.receive_handed(self.state, self.consumer), anything=bool)
+
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
         async with self._step() as hub:
             return leases.renew(hub, self.consumer, entries, tasks)
@@ -210,9 +216,9 @@ class MemoryStore:
         async with self._step() as hub:
             return upkeep.sweep(hub, partition, cursor, count)
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
         async with self._step() as hub:
-            return upkeep.heartbeat(hub, self.consumer, ttl_ms)
+            return upkeep.heartbeat(hub, self.consumer, ttl_ms, skills)
 
     async def leave(self) -> None:
         async with self._step() as hub:
@@ -229,6 +235,10 @@ class MemoryStore:
     async def prune(self, instance: str, keep: int) -> int:
         async with self._step() as hub:
             return upkeep.prune(hub, instance, keep)
+
+    async def redrive(self, instance: str, head: str) -> Redriven:
+        async with self._step() as hub:
+            return upkeep.redrive(hub, instance, head)
 
     async def get(self, instance: str) -> Snapshot | None:
         async with self._step() as hub:

@@ -148,6 +148,10 @@ class PeekLock(Stream):
         """True while nobody has received this entry."""
         return parse_id(entry_id) > self.delivered
 
+    def deliveries(self, entry_id: str) -> int:
+        """How often this entry changed hands because its holder fell silent, the first delivery included."""
+        return self.pending[parse_id(entry_id)].deliveries
+
     def holders(self) -> dict[str, str]:
         """Who holds which entry."""
         return {format_id(entry_id): held.consumer for entry_id, held in self.pending.items()}
@@ -164,6 +168,13 @@ class PeekLock(Stream):
         self.pending[key].since = now
         return True
 
+    def hand_over(self, now: int, consumer: str, entry_id: str, to: str) -> bool:
+        """XCLAIM JUSTID for another consumer: its lease begins. False when `consumer` does not hold the entry."""
+        if not self.renew(now, consumer, entry_id):
+            return False
+        self.pending[parse_id(entry_id)].consumer = to
+        return True
+
     def claim(self, now: int, consumer: str, lease_ms: int, count: int) -> list[Item]:
         """XAUTOCLAIM: entries whose lease ran out, whoever held them, now belong to `consumer`."""
         self.consumers[consumer] = now
@@ -171,11 +182,11 @@ class PeekLock(Stream):
         return self._deliver_again(now, consumer, expired, count)
 
     def own(self, now: int, consumer: str) -> list[Item]:
-        """XREADGROUP 0: all that `consumer` holds."""
+        """All that `consumer` holds; that it asks is no new delivery."""
         mine = [entry_id for entry_id, held in sorted(self.pending.items()) if held.consumer == consumer]
-        return self._deliver_again(now, consumer, mine, len(mine))
+        return self._deliver_again(now, consumer, mine, len(mine), counts=0)
 
-    def _deliver_again(self, now: int, consumer: str, ids: list[StreamId], count: int) -> list[Item]:
+    def _deliver_again(self, now: int, consumer: str, ids: list[StreamId], count: int, counts: int = 1) -> list[Item]:
         again: list[Item] = []
         for entry_id in ids:
             if len(again) >= count:
@@ -184,7 +195,7 @@ class PeekLock(Stream):
                 del self.pending[entry_id]
                 continue
             held = self.pending[entry_id]
-            held.consumer, held.since, held.deliveries = consumer, now, held.deliveries + 1
+            held.consumer, held.since, held.deliveries = consumer, now, held.deliveries + counts
             again.append((format_id(entry_id), self.entries[entry_id]))
         return again
 

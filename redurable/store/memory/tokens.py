@@ -15,10 +15,11 @@ from redurable.core.codec import Unreadable, decode_task
 from redurable.core.completion import Completion, is_held, is_of, sequel
 from redurable.core.tokens import Token
 from redurable.core.values import Task
+from redurable.store.inspect import Underway
 from redurable.store.memory.state import MemoryHub, Partition
 from redurable.store.memory.streams import Fields, format_id, parse_id
 from redurable.store.memory.tasks import BODY, beat_key, goes_on, put_down, retry_member
-from redurable.store.port import MOST_SEARCHED, Underway
+from redurable.store.port import MOST_SEARCHED
 
 
 def settle(hub: MemoryHub, said: Completion) -> bool:

@@ -11,13 +11,23 @@ from collections.abc import Sequence
 import msgspec
 
 from redurable.core.codec import Unreadable, decode_event, decode_start, encode
-from redurable.core.delivery import DeadLetter, Delivery, Entry, Outcome, Park, Position, Receipt, TurnCommit
+from redurable.core.delivery import (
+    DeadLetter,
+    Delivery,
+    Entry,
+    Outcome,
+    Park,
+    Position,
+    Quarantine,
+    Receipt,
+    TurnCommit,
+)
 from redurable.core.foreign import read_mail
 from redurable.core.messages import Mail, StartExecution
 from redurable.core.values import RuntimeStatus
 from redurable.store.memory.admission import bury
 from redurable.store.memory.letters import outbox_fields
-from redurable.store.memory.state import Instance, MemoryHub, Partition, Quarantine, timer_member
+from redurable.store.memory.state import NEVER, Instance, MemoryHub, Partition, timer_member
 from redurable.store.memory.streams import ZERO, Fields, Item, parse_id
 from redurable.store.memory.tasks import close_call, limit_call, push_task, set_timer, tell_canceled
 from redurable.store.port import DueTimer
@@ -37,13 +47,13 @@ def receive(hub: MemoryHub, consumer: str, partitions: Sequence[int], count: int
     return entries
 
 
-def read_ready(partition: Partition, items: Sequence[Item], again: bool = False) -> list[Entry]:
+def read_ready(partition: Partition, items: Sequence[Item]) -> list[Entry]:
     """Ready entries as values; what a foreign client wrote there rings for nobody and goes to the dead letters."""
     entries: list[Entry] = []
     for entry_id, fields in items:
         instance = _instance_of(fields)
         if instance is not None:
-            entries.append(Entry(partition.number, entry_id, instance, again))
+            entries.append(Entry(partition.number, entry_id, instance, partition.ready.deliveries(entry_id)))
         else:
             partition.ready.acknowledge(entry_id)
             bury(partition, DeadLetter("a ready entry that names no instance", "", tuple(fields.items())))
@@ -77,6 +87,7 @@ def checkout(hub: MemoryHub, entry: Entry, known: Position | None, max_payload: 
         parked_until=record.parked_until or 0,
         unread=record.unread,
         heard=record.control,
+        held=record.held,
     )
     history = partition.histories.get(instance, [])
     try:
@@ -136,7 +147,7 @@ def commit(hub: MemoryHub, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
         return Receipt(Outcome.FENCED), []
     partition.ready.acknowledge(entry.id)
     if turn.park is not None:
-        return Receipt(Outcome.ACCEPTED), [_park(partition, record, turn, turn.park)]
+        return Receipt(Outcome.ACCEPTED), _park(partition, record, turn, turn.park)
     if _is_release(turn):
         _release(partition, record, turn)
         return Receipt(Outcome.ACCEPTED), []
@@ -172,23 +183,31 @@ def _ring_anew(partition: Partition, record: Instance, entry: Entry) -> None:
         partition.announce_mail(entry.instance)
 
 
-def _park(partition: Partition, record: Instance, turn: TurnCommit, park: Park) -> DueTimer:
+def _park(partition: Partition, record: Instance, turn: TurnCommit, park: Park) -> list[DueTimer]:
     now, instance = partition.clock(), turn.entry.instance
     record.head = turn.head
     record.announced = ""  # Whatever rings, the next one who may be heard must ring anew.
     record.parks += 1
     record.updated = now
-    partition.quarantines[instance] = Quarantine(park.reason, park.detail, now)
-    member, due = partition.park(instance, now + park.retry_ms)
+    before = partition.quarantines.get(instance)
+    since = before.since if before is not None else now
+    partition.quarantines[instance] = Quarantine(since, park.reason, park.detail, park.difference)
+    record.held = park.retry_ms is None
+    timers: list[DueTimer] = []
+    if park.retry_ms is None:
+        record.parked_until = NEVER
+    else:
+        member, due = partition.park(instance, now + park.retry_ms)
+        timers.append(DueTimer(due, partition.number, member))
     _ring_control(partition, record, turn)
-    return DueTimer(due, partition.number, member)
+    return timers
 
 
 def _write(partition: Partition, record: Instance, turn: TurnCommit) -> list[DueTimer]:
     now, instance = partition.clock(), turn.entry.instance
     record.head = turn.head
     record.updated = now
-    record.parked_until, record.parks, record.control = None, 0, ""
+    record.parked_until, record.parks, record.held, record.control = None, 0, False, ""
     if turn.unread is not None:
         record.unread = turn.unread
     partition.quarantines.pop(instance, None)

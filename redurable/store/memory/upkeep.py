@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from redurable.store.membership import Membership
+from redurable.store.membership import Membership, Skills
 from redurable.store.memory.state import MemoryHub
 from redurable.store.memory.streams import PeekLock
+from redurable.store.redriving import Redriven
 
 
 def sweep(hub: MemoryHub, number: int, cursor: str, count: int) -> tuple[str, int]:
@@ -23,17 +24,17 @@ def sweep(hub: MemoryHub, number: int, cursor: str, count: int) -> tuple[str, in
     return waiting[count - 1] if len(waiting) > count else "", announced
 
 
-def heartbeat(hub: MemoryHub, consumer: str, ttl_ms: int) -> Membership:
-    """Say that `consumer` lives."""
+def heartbeat(hub: MemoryHub, consumer: str, ttl_ms: int, skills: Skills) -> Membership:
+    """Say that `consumer` lives, and what it can do."""
     now = hub.clock()
-    hub.workers[consumer] = now
-    alive = sorted(name for name, seen in hub.workers.items() if now - seen < ttl_ms)
-    return Membership(now, tuple(alive))
+    hub.workers[consumer] = now, skills
+    return Membership(now, {name: can for name, (seen, can) in sorted(hub.workers.items()) if now - seen < ttl_ms})
 
 
 def leave(hub: MemoryHub, consumer: str) -> None:
     """Take `consumer` out of the membership, and out of the groups in which it holds nothing."""
     hub.workers.pop(consumer, None)
+    hub.handed.pop(consumer, None)
     for group in _groups(hub):
         if group.holds_nothing(consumer):
             group.consumers.pop(consumer, None)
@@ -42,9 +43,10 @@ def leave(hub: MemoryHub, consumer: str) -> None:
 def reap(hub: MemoryHub, idle_ms: int) -> int:
     """Remove consumers that were not seen for `idle_ms`, from every group in which they hold nothing."""
     now = hub.clock()
-    silent = {name for name, seen in hub.workers.items() if now - seen >= idle_ms}
+    silent = {name for name, (seen, _) in hub.workers.items() if now - seen >= idle_ms}
     for name in silent:
         del hub.workers[name]
+        hub.handed.pop(name, None)
     removed: set[str] = set()
     for group in _groups(hub):
         for consumer, seen in list(group.consumers.items()):
@@ -75,6 +77,22 @@ def prune(hub: MemoryHub, instance: str, keep: int) -> int:
         partition.past.pop((instance, execution), None)
     del past[1 : 1 + len(old)]
     return len(old)
+
+
+def redrive(hub: MemoryHub, instance: str, head: str) -> Redriven:
+    """End the wait of a parked instance, whoever takes a turn of it at this moment."""
+    partition = hub.of(instance)
+    record = partition.instances.get(instance)
+    if record is None:
+        return Redriven.MISSING
+    if record.status.finished:
+        return Redriven.FINISHED
+    if instance not in partition.quarantines:
+        return Redriven.NOT_QUARANTINED
+    record.head = head
+    record.parked_until, record.parks, record.held = None, 1, False
+    partition.announce_mail(instance)
+    return Redriven.REDRIVEN
 
 
 def _groups(hub: MemoryHub) -> list[PeekLock]:

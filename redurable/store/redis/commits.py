@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from redurable.core.codec import encode
-from redurable.core.delivery import Outcome, Park, Receipt, TurnCommit
+from redurable.core.delivery import Outcome, Park, Quarantine, Receipt, TurnCommit
 from redurable.core.limits import GRACE_MS, MOST_MARKS, MOST_NEWS
 from redurable.core.values import RuntimeStatus
 from redurable.store.port import Committed, DueTimer, TaskDemand, TaskLease
@@ -225,8 +225,9 @@ def _heard(item: TurnCommit) -> str:
 
 
 def _park(instance: str, park: Park) -> tuple[Argument, ...]:
-    said = _json.encode({"reason": park.reason, "detail": park.detail})
-    return "p", park.retry_ms, said[:-1] + b',"since":', "}", json_text(instance)
+    mark = _json.encode(Quarantine(0, park.reason, park.detail, park.difference))
+    wait = "" if park.retry_ms is None else park.retry_ms
+    return "p", wait, mark.removeprefix(b'{"since":0'), json_text(instance)
 
 
 def _member(item: TurnCommit, seq: int, kind: TimerKind = "t") -> str:
@@ -255,7 +256,7 @@ def _written(item: TurnCommit, now: int) -> Iterator[DueTimer]:
         limit = task.options.timeouts.schedule_to_start
         if limit:
             yield DueTimer((task.waiting_since or now) + limit, partition, call_member("s", task))
-    if item.park is not None:
+    if item.park is not None and item.park.retry_ms is not None:
         wake = now + item.park.retry_ms
         yield DueTimer(wake, partition, timer_member("u", "", wake, item.entry.instance))
 

@@ -156,7 +156,7 @@ def _delivery(
         _text(name),
         _text(execution),
         _text(announced),
-        int(parks) if parks and parks.isdigit() else 0,
+        int(parks.lstrip(b"-")) if parks and parks.lstrip(b"-").isdigit() else 0,
         unreadable,
         start,
         mails,
@@ -165,6 +165,7 @@ def _delivery(
         int(parked_until) if parked_until and parked_until.isdigit() else 0,
         unread_of(unread) if unread else _NONE,
         _text(heard) if heard else "",
+        held=bool(parks and parks.startswith(b"-")),
     )
 
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from redurable.core.codec import Unreadable, decode_event, decode_start
+from redurable.core.delivery import Quarantine
 from redurable.core.events import Event, ExecutionStarted
 from redurable.core.messages import StartExecution
 from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
-from redurable.store.port import Change, Snapshot
+from redurable.store.inspect import Change, Snapshot
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.wire import fields_of, unread_of
@@ -24,14 +25,7 @@ NOWHERE = "0-0"
 _MOST_CHANGES = 1000
 
 
-class _Quarantine(Struct):
-    """Why an instance is parked."""
-
-    reason: str = ""
-    detail: str = ""
-
-
-_quarantine = msgspec.json.Decoder(_Quarantine)
+_quarantine = msgspec.json.Decoder(Quarantine)
 
 
 async def get(lane: Lane, layout: Layout, consumer: str, instance: str) -> Snapshot | None:
@@ -45,7 +39,8 @@ async def get(lane: Lane, layout: Layout, consumer: str, instance: str) -> Snaps
 
 def _snapshot(instance: str, reply: list[Any]) -> Snapshot:
     status, name, execution, number, created, updated, slot, unread, length, oldest, newest, custom, *rest = reply
-    quarantine, events = rest
+    mark, events, until, parks = rest
+    held = (parks or b"").startswith(b"-")
     start, first = _start(slot), _event(oldest)
     origin = first if isinstance(first, ExecutionStarted) else start
     return Snapshot(
@@ -66,7 +61,10 @@ def _snapshot(instance: str, reply: list[Any]) -> Snapshot:
         custom_status=None if custom is None else Raw(custom),
         unread=unread,
         unread_events=unread_of(events),
-        quarantined=_reason(quarantine),
+        quarantined=_mark(mark, int(updated)),
+        parks=abs(int(parks or 0)),
+        parked_until=0 if held else int(until or 0),
+        held=held,
     )
 
 
@@ -93,14 +91,13 @@ def _event(body: bytes | None) -> Event | None:
         return None
 
 
-def _reason(body: bytes | None) -> str:
+def _mark(body: bytes | None, updated: int) -> Quarantine | None:
     if body is None:
-        return ""
+        return None
     try:
-        quarantine = _quarantine.decode(body)
+        return _quarantine.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        return body.decode(errors="replace")
-    return f"{quarantine.reason}: {quarantine.detail}"
+        return Quarantine(updated, "unreadable", body.decode(errors="replace"))
 
 
 async def history(

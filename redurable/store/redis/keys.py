@@ -10,8 +10,8 @@ GROUP = "w"
 """The one consumer group of every ready stream and task queue."""
 
 _TYPES = {
-    "stream": ("intake", "aside", "dead", "ready", "outbox", "feed", "cancels", "tasks", "answers", "m"),
-    "hash": ("meta", "marks", "retries", "beats", "unknown", "i"),
+    "stream": ("intake", "aside", "dead", "ready", "outbox", "feed", "cancels", "tasks", "answers", "m", "handed"),
+    "hash": ("meta", "marks", "retries", "beats", "unknown", "i", "skills"),
     "zset": ("workers", "timers", "canceled", "k"),
     "set": ("open", "queues"),
     "string": ("s", "c", "q"),
@@ -30,10 +30,10 @@ def type_of(key: str) -> str:
 class HubKeys:
     """The keys outside the partitions."""
 
-    __slots__ = ("aside", "dead", "intake", "marks", "meta", "queues", "workers")
+    __slots__ = ("_base", "aside", "dead", "intake", "marks", "meta", "queues", "skills", "workers")
 
     def __init__(self, hub: str) -> None:
-        base = f"rd:{{{hub}}}:"
+        base = self._base = f"rd:{{{hub}}}:"
         self.meta = base + "meta"  # hash: format, partitions, created
         self.intake = base + "intake"  # stream that any client may XADD to
         self.aside = base + "aside"  # stream: an intake whose ids are used up, until it is routed
@@ -41,6 +41,11 @@ class HubKeys:
         self.marks = base + "marks"  # hash: source partition -> last outbox id delivered to `dead`
         self.workers = base + "workers"  # zset: consumer -> time of its last heartbeat
         self.queues = base + "queues"  # set: task queues that foreign workers serve
+        self.skills = base + "skills"  # hash: consumer -> what it can do, as JSON
+
+    def handed(self, consumer: str) -> str:
+        """Stream: ready entries that others handed over to this consumer."""
+        return f"{self._base}handed:{consumer}"
 
 
 class PartitionKeys:
@@ -85,7 +90,8 @@ class PartitionKeys:
 
     def instance(self, instance: str) -> str:
         """Hash: status s, name n, execution x, its number k, head h, announced-by q, tip t, parked-until p, park count
-        z, newest control message y, unread events b (JSON), created c, updated u."""
+        z (less than 0: it is held, until somebody redrives it), newest control message y, unread events b (JSON),
+        created c, updated u."""
         return f"{self._base}i:{instance}"
 
     def start(self, instance: str) -> str:

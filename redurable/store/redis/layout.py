@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from redurable.core.ids import check_hub_name
 from redurable.settings import MAX_PAYLOAD_BYTES
+from redurable.store.membership import Skills
 from redurable.store.redis.keys import HubKeys, PartitionKeys
 
 
@@ -30,11 +31,11 @@ class Layout:
     """The keys of a hub with a fixed number of partitions.
 
     `queues` are the task queues that this process has read from: `recover` looks for its own pending tasks there.
-    `waiting` is what the sweep of this process remembers of partitions.
-    `max_payload` bytes may have what is read of foreign clients.
+    `waiting` is what the sweep of this process remembers of partitions, `skills` those of workers that were alive at
+    the last heartbeat. `max_payload` bytes may have what is read of foreign clients.
     """
 
-    __slots__ = ("_partitions", "hub", "max_payload", "name", "partitions", "queues", "waiting")
+    __slots__ = ("_partitions", "hub", "max_payload", "name", "partitions", "queues", "skills", "waiting")
 
     def __init__(self, hub: str, partitions: int, max_payload: int = MAX_PAYLOAD_BYTES) -> None:
         self.name = check_hub_name(hub)
@@ -43,6 +44,7 @@ class Layout:
         self.hub = HubKeys(hub)
         self.queues: set[str] = set()
         self.waiting: dict[int, Waiting] = {}
+        self.skills: dict[str, Skills] = {}
         self._partitions = tuple(PartitionKeys(hub, number) for number in range(partitions))
 
     def partition(self, number: int) -> PartitionKeys:

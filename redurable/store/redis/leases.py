@@ -90,7 +90,7 @@ async def reclaim_entries(
         return ()
     streams = [layout.partition(number).ready for number in numbers]
     raws = await lane.script("reclaim", streams, [consumer, count, lease_ms])
-    return tuple(await entries_of(lane, layout, list(zip(numbers, raws, strict=True)), again=True))
+    return tuple(await entries_of(lane, layout, list(zip(numbers, raws, strict=True))))
 
 
 async def reclaim_tasks(
@@ -129,7 +129,7 @@ async def recover(lane: Lane, layout: Layout, consumer: str) -> Reclaimed:
     numbers = range(layout.partitions)
     places = [(number, queue) for number in numbers for queue in sorted(layout.queues)]
     ready = await lane.script("recover", [layout.partition(number).ready for number in numbers], [consumer])
-    entries = await entries_of(lane, layout, list(zip(numbers, ready, strict=True)), again=True)
+    entries = await entries_of(lane, layout, list(zip(numbers, ready, strict=True)))
     if not places:
         return Reclaimed(tuple(entries))
     raws = await lane.script("recover", [layout.partition(number).queue(queue) for number, queue in places], [consumer])

@@ -25,7 +25,7 @@ from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.tokens import Saying, settle_from_intake
 from redurable.store.redis.wire import Fields, fields_of, json_text, pack_fields
-from redurable.store.routing import Relayed, Routed
+from redurable.store.routing import Grievance, Relayed, Routed
 from redurable.store.unknown import Unclaimed
 
 INTAKE: Final = "in"
@@ -36,6 +36,15 @@ _MOST_MESSAGES = 500
 _MOST_BYTES = 1_000_000
 _MOST_FIELDS = 1000
 _MOST_ARGUMENTS = 5_000
+_GRIEVANCES: Final[dict[bytes, Grievance]] = {
+    b"buried": "missing",
+    b"dead missing": "missing",
+    b"dead finished": "finished",
+    b"dead taken": "taken",
+    b"dead late": "late",
+    b"dead unusable": "unusable",
+}
+"""What becomes of messages of the intake; they are meant for no execution, so none is stale."""
 _OURS = (b"reason", b"instance", b"at", b"position", b"o")
 _KINDS = {"RaiseEvent": "e", "StartExecution": "s"} | {kind.__name__: "c" for kind in get_args(Control)}
 
@@ -98,9 +107,10 @@ async def route(lane: Lane, layout: Layout, consumer: str, count: int, block_ms:
     outcomes += [await settle_from_intake(lane, layout, saying) for saying in sayings]
     buried = await bury(lane, layout, INTAKE, burials)
     told = await intake.drop(lane, layout, batch)
-    unclaimed = _unclaimed(outcomes)
-    delivered = sum(outcome not in (b"seen", b"dead", b"dropped", b"buried") for outcome in outcomes)
-    return Routed(delivered, outcomes.count(b"dead") + unclaimed.buried + buried, unclaimed, told)
+    dead: list[Grievance] = [_GRIEVANCES[outcome] for outcome in outcomes if outcome in _GRIEVANCES]
+    delivered = sum(outcome not in (b"seen", b"dropped") for outcome in outcomes) - len(dead)
+    unread: tuple[Grievance, ...] = ("malformed",) * buried
+    return Routed(delivered, (*dead, *unread), _unclaimed(outcomes), told)
 
 
 def _unclaimed(outcomes: Sequence[bytes]) -> Unclaimed:
@@ -108,7 +118,7 @@ def _unclaimed(outcomes: Sequence[bytes]) -> Unclaimed:
 
 
 async def deliver(lane: Lane, layout: Layout, source: str, parcels: Iterable[Parcel]) -> list[bytes]:
-    """Deliver in order; return what became of each: an outcome of `send`, `seen`, or `dead`."""
+    """Deliver in order; return what became of each: an outcome of `send`, `seen`, or `dead` and why."""
     outcomes: list[bytes] = []
     ring, size = Keyring(), 0
     args: list[Argument] = [source]

@@ -14,9 +14,10 @@ from redurable.errors import StoreDamaged
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
 from redurable.store.hearing import Answered, Heard
-from redurable.store.membership import Membership
+from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.membership import Membership, Skills
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
-from redurable.store.redis import admission, cancels, hubs, leases, turns, upkeep
+from redurable.store.redis import admission, cancels, handover, hubs, leases, turns, upkeep
 from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
 from redurable.store.redis import inspect as _inspect
@@ -28,6 +29,7 @@ from redurable.store.redis import tokens as _tokens
 from redurable.store.redis.channel import ChannelFactory, channel_factory
 from redurable.store.redis.lane import BeforeConnect, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
@@ -119,6 +121,14 @@ class RedisStore:
         """Give up what was received but not begun."""
         await turns.hand_back(self.lane, self.layout, self.consumer, entries, tasks)
 
+    async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
+        """Make entries of this consumer another's."""
+        await _answer(handover.hand_over(self.lane, self.layout, self.consumer, entries, consumer))
+
+    async def receive_handed(self, block_ms: int) -> list[Entry]:
+        """Entries that others handed over to this consumer."""
+        return await _answer(handover.receive_handed(self.lane, self.layout, self.consumer, block_ms))
+
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> port.Lost:
         """Renew the leases that the caller still holds."""
         return await _answer(leases.renew(self.lane, self.layout, self.consumer, entries, tasks))
@@ -170,9 +180,9 @@ class RedisStore:
         """Announce waiting instances that have mail nobody was told of."""
         return await _answer(_sweep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count))
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
-        """Say that this consumer lives; return who does."""
-        return await _answer(upkeep.heartbeat(self.lane, self.layout, self.consumer, ttl_ms))
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        """Say that this consumer lives, and what it can do; return who does."""
+        return await _answer(upkeep.heartbeat(self.lane, self.layout, self.consumer, ttl_ms, skills))
 
     async def leave(self) -> None:
         """Take this consumer out of the membership and the consumer groups."""
@@ -190,7 +200,11 @@ class RedisStore:
         """Forget past executions of an instance."""
         return await _answer(upkeep.prune(self.lane, self.layout, self.consumer, instance, keep))
 
-    async def get(self, instance: str) -> port.Snapshot | None:
+    async def redrive(self, instance: str, head: str) -> Redriven:
+        """Let a quarantined instance be tried at once."""
+        return await _answer(upkeep.redrive(self.lane, self.layout, self.consumer, instance, head))
+
+    async def get(self, instance: str) -> Snapshot | None:
         """The instance as it is now."""
         return await _answer(_inspect.get(self.lane, self.layout, self.consumer, instance))
 
@@ -198,9 +212,7 @@ class RedisStore:
         """A page of the history of an execution."""
         return await _answer(_inspect.history(self.lane, self.layout, self.consumer, instance, execution, start, count))
 
-    async def underway(
-        self, instance: str, execution: str, calls: Sequence[tuple[int, str]]
-    ) -> list[port.Underway | None]:
+    async def underway(self, instance: str, execution: str, calls: Sequence[tuple[int, str]]) -> list[Underway | None]:
         """Of each call, what there is."""
         return await _answer(_tokens.underway(self.lane, self.layout, self.consumer, instance, execution, calls))
 
@@ -212,7 +224,7 @@ class RedisStore:
         """The id of the newest entry of the feed."""
         return await _answer(_inspect.feed_position(self.lane, self.layout, self.consumer, partition))
 
-    async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, port.Change]]:
+    async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         """Entries of these partitions' feeds after these ids."""
         return await _answer(_inspect.feed(self.lane, self.layout, self.consumer, after, block_ms))
 

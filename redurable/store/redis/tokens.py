@@ -19,7 +19,8 @@ from redurable.core.completion import LATE, Completion, is_held, is_of, sequel
 from redurable.core.tokens import Token
 from redurable.core.values import Arguments, RuntimeStatus, Task
 from redurable.errors import StoreDamaged
-from redurable.store.port import MOST_SEARCHED, Underway
+from redurable.store.inspect import Underway
+from redurable.store.port import MOST_SEARCHED
 from redurable.store.redis.keys import GROUP, PartitionKeys
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
@@ -58,9 +59,9 @@ async def settle(lane: Lane, layout: Layout, consumer: str, said: Completion) ->
 
 
 async def settle_from_intake(lane: Lane, layout: Layout, saying: Saying) -> bytes:
-    """The same for an entry of the intake, once whoever asks: `done`, `dead` (it is late), or `seen` before."""
+    """The same for an entry of the intake, once whoever asks: `done`, `dead late`, or `seen` before."""
     outcome = await _settle(lane, layout, saying.said, saying)
-    return b"dead" if outcome == b"late" else outcome
+    return b"dead late" if outcome == b"late" else outcome
 
 
 async def _settle(lane: Lane, layout: Layout, said: Completion, origin: Saying | None = None) -> bytes:

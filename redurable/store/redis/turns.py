@@ -33,10 +33,9 @@ async def receive(
     return await entries_of(lane, layout, [(numbers[at], raw) for at, raw in taken])
 
 
-async def entries_of(
-    lane: Lane, layout: Layout, taken: Sequence[tuple[int, list[Any]]], again: bool = False
-) -> list[Entry]:
-    """Raw ready entries by partition, read; foreign ones that name no instance go to the dead letters."""
+async def entries_of(lane: Lane, layout: Layout, taken: Sequence[tuple[int, list[Any]]]) -> list[Entry]:
+    """Raw ready entries by partition, read. One that was delivered before says how often. Foreign ones that name no
+    instance go to the dead letters."""
     entries: list[Entry] = []
     keys: list[str] = []
     args: list[Argument] = []
@@ -44,7 +43,7 @@ async def entries_of(
         for raw in raws:
             instance = instance_of(raw[1])
             if instance is not None:
-                entries.append(Entry(number, raw[0].decode(), instance, again))
+                entries.append(Entry(number, raw[0].decode(), instance, raw[3] if len(raw) > 3 else 1))
                 continue
             what = malformed("a ready entry that names no instance", fields_of(raw[1] or ()), layout.max_payload)
             keys += (layout.partition(number).ready, layout.partition(number).outbox)

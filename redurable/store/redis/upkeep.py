@@ -6,23 +6,46 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from redurable.store.membership import Membership
+import msgspec
+
+from redurable.store.membership import Membership, Skills
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redriving import Redriven
 
+_json = msgspec.json.Encoder()
+_skills = msgspec.json.Decoder(Skills)
 _MOST_STREAMS = 100
 _MOST_KEYS = 1000
 
 
-async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int) -> Membership:
-    """Say that `consumer` lives; return who does."""
-    now, fresh = await lane.script("heartbeat", [layout.hub.workers], [consumer, ttl_ms])
-    return Membership(int(now), tuple(sorted(_texts(fresh))))
+async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int, skills: Skills) -> Membership:
+    """Say that `consumer` lives, and what it can do; return who does. The skills of others are read once."""
+    keys = [layout.hub.workers, layout.hub.skills]
+    now, fresh = await lane.script("heartbeat", keys, [consumer, ttl_ms, _json.encode(skills)])
+    alive = sorted(_texts(fresh))
+    known = layout.skills | {consumer: skills}
+    unknown = [name for name in alive if name not in known]
+    if unknown:
+        told = await lane.call("HMGET", layout.hub.skills, *unknown)
+        known |= {name: read for name, body in zip(unknown, told, strict=True) if (read := _read_skills(body))}
+    layout.skills = {name: known[name] for name in alive if name in known}
+    return Membership(int(now), layout.skills)
+
+
+def _read_skills(body: bytes | None) -> Skills | None:
+    """None of a member that some other program made."""
+    try:
+        return _skills.decode(body or b"")
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 async def leave(lane: Lane, layout: Layout, consumer: str) -> None:
     """Take `consumer` out of the membership, and out of the groups in which it holds nothing."""
     await lane.call("ZREM", layout.hub.workers, consumer)
+    await lane.call("HDEL", layout.hub.skills, consumer)
+    await lane.call("DEL", layout.hub.handed(consumer))
     await _dismiss(lane, layout, [0, consumer])
 
 
@@ -31,7 +54,7 @@ async def reap(lane: Lane, layout: Layout, consumer: str, idle_ms: int) -> int:
 
     Groups of task queues that this process never read from are left to workers that do.
     """
-    alive = await lane.script("forget", [layout.hub.workers], [idle_ms])
+    alive = await lane.script("forget", [layout.hub.workers, layout.hub.skills], [idle_ms])
     return len(await _dismiss(lane, layout, [idle_ms, "", consumer, *alive]))
 
 
@@ -82,6 +105,14 @@ async def prune(lane: Lane, layout: Layout, consumer: str, instance: str, keep: 
         if not await lane.script("prune", [keys.executions(instance), *histories], [keep, *old]):
             return pruned  # Somebody else is at it.
         pruned += len(old)
+
+
+async def redrive(lane: Lane, layout: Layout, consumer: str, instance: str, head: str) -> Redriven:
+    """Let a quarantined instance be tried at once."""
+    keys = layout.of(instance)
+    names = [keys.ready, keys.instance(instance), keys.start(instance), keys.mailbox(instance)]
+    answer: bytes = await lane.script("redrive", names, [instance, head])
+    return Redriven(answer.decode())
 
 
 def _texts(raw: Sequence[bytes]) -> list[str]:

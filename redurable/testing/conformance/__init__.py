@@ -20,9 +20,11 @@ _TOPICS = (
     "commit_fence",
     "continue_as_new",
     "park",
+    "quarantine",
     "tasks",
     "retries",
     "leases",
+    "handover",
     "heartbeats",
     "cancels",
     "timers",
@@ -46,6 +48,7 @@ from redurable.testing.conformance.cancels import TestCancel, TestCanceledCalls
 from redurable.testing.conformance.commit_fence import TestCommit, TestRelease
 from redurable.testing.conformance.continue_as_new import TestContinueAsNew, TestPrune
 from redurable.testing.conformance.factory import StoreFactory
+from redurable.testing.conformance.handover import TestHandOver
 from redurable.testing.conformance.heartbeats import TestHeartbeats
 from redurable.testing.conformance.inspect import TestFeed, TestInspect
 from redurable.testing.conformance.intake import TestRoute
@@ -54,6 +57,7 @@ from redurable.testing.conformance.membership import TestMembership, TestReap
 from redurable.testing.conformance.outbox_relay import TestDeadLetters, TestRelay
 from redurable.testing.conformance.park import TestPark
 from redurable.testing.conformance.purge import TestPurge
+from redurable.testing.conformance.quarantine import TestDeliveries, TestQuarantine
 from redurable.testing.conformance.receive_checkout import TestCheckout, TestReceive
 from redurable.testing.conformance.retries import TestRetries
 from redurable.testing.conformance.sweep import TestSweep
@@ -75,8 +79,10 @@ __all__ = [
     "TestComplete",
     "TestContinueAsNew",
     "TestDeadLetters",
+    "TestDeliveries",
     "TestFeed",
     "TestHandBack",
+    "TestHandOver",
     "TestHeartbeats",
     "TestInspect",
     "TestKeptEvents",
@@ -84,6 +90,7 @@ __all__ = [
     "TestPark",
     "TestPrune",
     "TestPurge",
+    "TestQuarantine",
     "TestReap",
     "TestReceive",
     "TestReceiveTasks",

@@ -32,7 +32,7 @@ class TestInspect:
         assert (snapshot.status, snapshot.start) == (RuntimeStatus.PENDING, start)
         assert (snapshot.parent, snapshot.tags, snapshot.memo) == (parent, tags, memo)
         assert (snapshot.first, snapshot.last, snapshot.length, snapshot.unread) == (None, None, 0, 1)
-        assert (snapshot.custom_status, snapshot.quarantined) == (None, "")
+        assert (snapshot.custom_status, snapshot.quarantined) == (None, None)
         assert snapshot.created_at == snapshot.updated_at
         assert abs(snapshot.created_at - (await store.upcoming([0], 0, 1)).now) < 60_000
 

@@ -6,7 +6,7 @@ import pytest
 
 from redurable.core.messages import Suspend
 from redurable.core.values import RuntimeStatus
-from redurable.store.routing import Routed
+from redurable.store.routing import Grievance, Routed
 from redurable.store.unknown import Unclaimed
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import EVENT, EXHAUSTED, StoreFactory
@@ -18,7 +18,7 @@ class TestRoute:
         await store_factory.xadd_intake({b"start": b"Demo", b"instance": b"one", b"input": b'{"n":1}', b"id": b"s-1"})
         await store_factory.xadd_intake({b"event": b"Go", b"instance": b"one", b"data": b"true", b"id": b"e-1"})
         await store_factory.xadd_intake({b"suspend": b"audit", b"instance": b"one"})
-        assert await store.route(10, 0) == Routed(3, 0)
+        assert await store.route(10, 0) == Routed(3)
         assert await store.route(10, 0) == Routed()
         delivery = await scenes.take(store)
         assert (delivery.status, delivery.name, delivery.execution) == (RuntimeStatus.PENDING, "Demo", "s-1")
@@ -45,7 +45,7 @@ class TestRoute:
     async def test_an_event_without_id_gets_one(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         entry_id = await store_factory.xadd_intake({b"event": b"Go", b"instance": b"one"})
-        assert await store.route(10, 0) == Routed(1, 0, Unclaimed(kept=1))
+        assert await store.route(10, 0) == Routed(1, (), Unclaimed(kept=1))
         assert scenes.said(await scenes.begin(store)) == [scenes.event(id=f"intake:{entry_id}")]
 
     async def test_waits_for_the_first_entry(self, store_factory: StoreFactory) -> None:
@@ -54,7 +54,7 @@ class TestRoute:
         routed, _ = await scenes.together(
             lambda: store.route(10, 5_000), lambda: store_factory.xadd_intake({b"event": b"Go", b"instance": b"one"})
         )
-        assert routed == Routed(1, 0)
+        assert routed == Routed(1)
         assert len((await scenes.take(store)).mails) == 1
 
     async def test_does_not_wait_for_ever(self, store_factory: StoreFactory) -> None:
@@ -62,28 +62,28 @@ class TestRoute:
         assert await scenes.together(lambda: store.route(10, 20)) == [Routed()]
 
     @pytest.mark.parametrize(
-        ("fields", "words"),
+        ("fields", "words", "grievance"),
         [
-            ({b"event": b"Go"}, b"instance"),
-            ({b"instance": b"one", b"hello": b"world"}, b"hello"),
-            ({b"instance": b"one", b"event": b"Go", b"data": b"{not json"}, b"JSON"),
-            ({b"instance": b"one", b"event": b"\xff\xfe"}, b"UTF-8"),
-            ({b"instance": b"\x00", b"event": b"Go"}, b"instance id"),
-            ({b"instance": b"nobody", b"terminate": b""}, b"no such instance"),
-            ({b"instance": b"over", b"event": b"Go"}, b"finished"),
-            ({b"instance": b"one", b"start": b"Demo", b"id": b"x9"}, b"exists"),
+            ({b"event": b"Go"}, b"instance", "malformed"),
+            ({b"instance": b"one", b"hello": b"world"}, b"hello", "malformed"),
+            ({b"instance": b"one", b"event": b"Go", b"data": b"{not json"}, b"JSON", "malformed"),
+            ({b"instance": b"one", b"event": b"\xff\xfe"}, b"UTF-8", "malformed"),
+            ({b"instance": b"\x00", b"event": b"Go"}, b"instance id", "malformed"),
+            ({b"instance": b"nobody", b"terminate": b""}, b"no such instance", "missing"),
+            ({b"instance": b"over", b"event": b"Go"}, b"finished", "finished"),
+            ({b"instance": b"one", b"start": b"Demo", b"id": b"x9"}, b"exists", "taken"),
         ],
         ids=["no-instance", "no-kind", "data", "encoding", "instance", "missing", "finished", "taken"],
     )
     async def test_what_nobody_can_read_is_a_dead_letter(
-        self, store_factory: StoreFactory, fields: dict[bytes, bytes], words: bytes
+        self, store_factory: StoreFactory, fields: dict[bytes, bytes], words: bytes, grievance: Grievance
     ) -> None:
         store = await store_factory.store("w1")
         await scenes.running(store)
         await scenes.finished(store, "over")
         await store_factory.xadd_intake(fields)
         await store_factory.xadd_intake({b"event": b"Good", b"instance": b"one"})
-        assert await store.route(10, 0) == Routed(1, 1)
+        assert await store.route(10, 0) == Routed(1, (grievance,))
         await scenes.drain(store)
         (letter,) = await store_factory.dead_letters()
         assert words in letter[b"reason"]
@@ -95,7 +95,7 @@ class TestRoute:
         store = await store_factory.store("w1")
         for _ in range(2):
             await store_factory.xadd_intake({b"start": b"Demo", b"instance": b"one", b"id": b"s-1"})
-        assert await store.route(10, 0) == Routed(2, 0)
+        assert await store.route(10, 0) == Routed(2)
         await scenes.drain(store)
         assert await store_factory.dead_letters() == []
         assert (await scenes.take(store)).execution == "s-1"
@@ -107,7 +107,7 @@ class TestRoute:
         await store_factory.xadd_mailbox("one", EVENT, EXHAUSTED)
         for instance in (b"one", b"two"):
             await store_factory.xadd_intake({b"event": b"Go", b"instance": instance})
-        assert await store.route(10, 0) == Routed(1, 1)
+        assert await store.route(10, 0) == Routed(1, ("unusable",))
         await scenes.drain(store)
         (letter,) = await store_factory.dead_letters()
         assert (letter[b"instance"], letter[b"event"]) == (b"one", b"Go")

@@ -75,7 +75,7 @@ class TestRecover:
         await before.receive_tasks(scenes.demand(), 0)
         held = await before.recover()
         assert [(e.id, e.partition, e.instance, e.again) for e in held.entries] == [
-            (entry.id, entry.partition, "one", True)
+            (entry.id, entry.partition, "one", False)
         ]
         assert [(t.id, t.queue, t.task, t.again) for t in held.tasks] == [(lease.id, "default", lease.task, True)]
 

@@ -22,7 +22,11 @@ class TestPark:
         assert await scenes.receive(store) == []
         snapshot = await store.get("one")
         assert snapshot is not None
-        assert "no worker knows Demo" in snapshot.quarantined
+        mark = snapshot.quarantined
+        assert mark is not None
+        assert (mark.reason, mark.detail) == ("unknown orchestrator", "no worker knows Demo")
+        assert (snapshot.parks, snapshot.held) == (1, False)
+        assert snapshot.parked_until == mark.since + HOUR_MS
         assert (snapshot.unread, snapshot.start) == (1, scenes.message())
         assert (await store.recover()).entries == ()
 
@@ -109,7 +113,7 @@ class TestPark:
         assert await scenes.receive(store) == []
         snapshot = await store.get("one")
         assert snapshot is not None
-        assert (snapshot.unread, snapshot.start, snapshot.quarantined) == (3, scenes.message(), "")
+        assert (snapshot.unread, snapshot.start, snapshot.quarantined) == (3, scenes.message(), None)
         await scenes.running(store, "two")
         await scenes.send(store, "two", scenes.event())
         assert (await scenes.take(store)).parked_until == 0
@@ -121,7 +125,7 @@ class TestPark:
         await scenes.accept(store, scenes.turn(await scenes.take(store), "h2", scenes.raised()))
         snapshot = await store.get("one")
         assert snapshot is not None
-        assert snapshot.quarantined == ""
+        assert snapshot.quarantined is None
         await scenes.send(store, "one", scenes.event())
         assert (await scenes.take(store)).parks == 0
 
@@ -151,7 +155,7 @@ class TestPark:
         assert await scenes.outcome(store, _parked(delivery, "h2")) is Outcome.FENCED
         snapshot = await store.get("one")
         assert snapshot is not None
-        assert snapshot.quarantined == ""
+        assert snapshot.quarantined is None
 
 
 def _parked(delivery: Delivery, head: str, retry_ms: int = HOUR_MS) -> TurnCommit:

@@ -21,7 +21,7 @@ class TestUnknownInstance:
         await store.set_unknown(UnknownInstance("drop"))
         assert await scenes.send(other, "one", scenes.event()) == [SendOutcome.DROPPED]
         await _raise_from_intake(store_factory, "one")
-        assert await other.route(10, 0) == Routed(0, 0, Unclaimed(dropped=1))
+        assert await other.route(10, 0) == Routed(0, (), Unclaimed(dropped=1))
         assert await _relay(other, "one") == Relayed(1, Unclaimed(dropped=1))
         await scenes.drain(store)
         assert await store_factory.dead_letters() == []
@@ -32,7 +32,7 @@ class TestUnknownInstance:
         await store.set_unknown(UnknownInstance("dead-letter"))
         assert await scenes.send(other, "one", scenes.event("Sent")) == [SendOutcome.BURIED]
         await _raise_from_intake(store_factory, "one")
-        assert await other.route(10, 0) == Routed(0, 1, Unclaimed(buried=1))
+        assert await other.route(10, 0) == Routed(0, ("missing",), Unclaimed(buried=1))
         assert await _relay(other, "one") == Relayed(1, Unclaimed(buried=1))
         await scenes.drain(store)
         letters = await store_factory.dead_letters()
@@ -49,7 +49,7 @@ class TestUnknownInstance:
         await store.set_unknown(UnknownInstance(most=2))
         assert await scenes.send(store, "two", *[scenes.event()] * 3) == [SendOutcome.KEPT] * 2 + [SendOutcome.BURIED]
         await _raise_from_intake(store_factory, "two")
-        assert await store.route(10, 0) == Routed(0, 1, Unclaimed(buried=1))
+        assert await store.route(10, 0) == Routed(0, ("missing",), Unclaimed(buried=1))
         await scenes.drain(store)
         letters = await store_factory.dead_letters()
         assert [letter[b"instance"] for letter in letters].count(b"two") == 2
@@ -62,7 +62,7 @@ class TestUnknownInstance:
             await store.set_unknown(rule)
             assert await scenes.send(store, "one", Terminate()) == [SendOutcome.MISSING]
             await store_factory.xadd_intake({b"terminate": b"", b"instance": b"one"})
-            assert await store.route(10, 0) == Routed(0, 1)
+            assert await store.route(10, 0) == Routed(0, ("missing",))
 
     async def test_a_rule_is_for_what_comes_after_it(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
@@ -82,7 +82,7 @@ class TestKeptEvents:
             assert await scenes.send(store, "one", event, event) == [SendOutcome.KEPT] * 2
         for _ in range(3):
             await store_factory.xadd_intake({b"event": b"A", b"instance": b"one", b"id": b"a-1"})
-        assert await store.route(10, 0) == Routed(3, 0, Unclaimed(kept=3))
+        assert await store.route(10, 0) == Routed(3, (), Unclaimed(kept=3))
         assert await scenes.send(store, "two", scenes.event("A", id="a-1")) == [SendOutcome.KEPT]
         assert _names(await scenes.begin(store)) == ["A", "B"]
         # Its history knows the id from now on: the turn that reads a repetition drops it.

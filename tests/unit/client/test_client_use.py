@@ -115,7 +115,7 @@ async def test_status(bench: Bench, client: Client) -> None:
         None,
         {"t": "1"},
         {"Other": 1},
-        "",
+        None,
     )
     assert status.created_at.utcoffset() == timedelta(0)
     assert status.created_at < status.last_updated_at

@@ -18,8 +18,9 @@ from redurable import (
 )
 from redurable.client import changes, link
 from redurable.core.events import EventRaised, ExecutionStarted
+from redurable.store.inspect import Snapshot
 from redurable.store.memory import MemoryStore
-from redurable.store.port import Snapshot, StartOutcome, StartRequest
+from redurable.store.port import StartOutcome, StartRequest
 from tests.unit.client.bench import Bench, Order, Receipt, process, rounds
 
 

@@ -20,18 +20,10 @@ from redurable.core.values import Arguments
 from redurable.errors import StoreUnavailable
 from redurable.facts import Fact
 from redurable.settings import WorkerSettings
+from redurable.store.inspect import Snapshot
 from redurable.store.memory import MemoryStore
 from redurable.store.memory.state import MemoryHub
-from redurable.store.port import (
-    Committed,
-    Completed,
-    Lost,
-    Snapshot,
-    StartRequest,
-    TaskDemand,
-    TaskEnd,
-    TaskLease,
-)
+from redurable.store.port import Committed, Completed, Lost, StartRequest, TaskDemand, TaskEnd, TaskLease
 from redurable.worker import Worker
 
 T = TypeVar("T")

@@ -212,7 +212,8 @@ async def test_an_unknown_activity_goes_back_until_a_worker_knows_it(caplog: pyt
         await stage.until(lambda: len(partition.retries) == 2)
     assert [msgspec.json.decode(body, type=Task).attempt for body in partition.retries.values()] == [1, 1]
     assert all(990 <= due - now < 3_000 for due in partition.timers.values())
-    assert caplog.text.count("no activity 'foreign' is registered here") == 1
+    assert caplog.text.count("no worker registers the activity 'foreign'") == 1
+    assert {fact.outcome for fact in stage.told(ActivityAttempted)} == {"unknown"}
     assert messages(stage) == []
 
 

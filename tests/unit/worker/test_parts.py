@@ -11,14 +11,16 @@ from redurable.core.delivery import Entry, Position
 from redurable.core.turn import Known
 from redurable.errors import CallerError, RegistrationError
 from redurable.facts import CacheEvicted, Fact, Facts
+from redurable.store.membership import Skills
 from redurable.store.port import TaskDemand
 from redurable.worker.cache import ReplayCache
 from redurable.worker.code import Code
+from redurable.worker.crew import TASKS, TURNS, Crew, takers_of_turns
 from redurable.worker.holdings import Holdings
-from redurable.worker.ownership import NO_TURNS, Ownership, new_worker_id, owner
+from redurable.worker.ownership import Ownership, new_worker_id, owner, ranked
 from redurable.worker.slots import Slots
 from redurable.worker.worker import Worker
-from tests.unit.worker.stage import FaultyStore, Stage, settings
+from tests.unit.worker.stage import settings
 
 
 class _Replay(Known):
@@ -114,24 +116,49 @@ def test_every_slice_has_one_owner_and_only_the_slices_of_who_leaves_move() -> N
 
 
 async def test_ownership_is_shared_among_the_workers_that_take_turns() -> None:
-    workers = ["a", "b", f"c{NO_TURNS}"]
-    shares = {name: Ownership(name, 16) for name in workers}
+    crew = {
+        "a": Skills((TURNS,), ("one",)),
+        "b": Skills((TASKS, TURNS), ("one", "two")),
+        "c": Skills((TASKS,), ("one",)),
+        "d": Skills((TASKS, TURNS), (), ("work",)),
+    }
+    assert takers_of_turns(crew) == ["a", "b"]
+    assert takers_of_turns({"c": crew["c"], "d": crew["d"]}) == ["d"]
+    shares = {name: Ownership(name, 16) for name in crew}
     for share in shares.values():
-        assert share.assign(workers)
-        assert not share.assign(list(reversed(workers)))
+        assert share.assign(takers_of_turns(crew))
+        assert not share.assign(["b", "a"])
     assert sorted(shares["a"].mine + shares["b"].mine) == list(range(16))
     assert shares["a"].others == shares["b"].mine
     assert [share.intake for share in shares.values()].count(True) == 1
-    assert (shares[f"c{NO_TURNS}"].mine, shares[f"c{NO_TURNS}"].intake) == ((), False)
+    assert (shares["c"].mine, shares["c"].intake) == ((), False)
     shares["a"].give_up()
     assert shares["a"].mine == ()
     assert not shares["a"].intake
 
 
+async def test_a_crew_knows_who_can_take_what() -> None:
+    crew = Crew("a")
+    assert not crew.others
+    skills = {
+        "a": Skills((TURNS, TASKS), ("one",), ("work",), ("default",)),
+        "b": Skills((TURNS,), ("one", "two"), ("work",), ()),
+        "c": Skills((TURNS, TASKS), ("two",), ("work", "rest"), ("vip",)),
+    }
+    crew.update({"a": skills["a"]})
+    assert not crew.others
+    crew.update(skills)
+    assert crew.others
+    assert crew.takers("one", 3) == ["b"]
+    assert crew.takers("two", 3) == ranked("3", ["b", "c"])
+    assert crew.takers("three", 3) == []
+    assert crew.runs("rest", "vip")
+    assert not crew.runs("rest", "default")
+    assert not crew.runs("work", "default")
+
+
 def test_the_names_of_workers() -> None:
-    assert new_worker_id(takes_turns=True) != new_worker_id(takes_turns=True)
-    assert not new_worker_id(takes_turns=True).endswith(NO_TURNS)
-    assert new_worker_id(takes_turns=False).endswith(NO_TURNS)
+    assert new_worker_id() != new_worker_id()
 
 
 def test_slots_never_ask_for_more_than_there_is_room_for() -> None:
@@ -196,8 +223,6 @@ def test_a_worker_says_what_is_wrong_with_its_arguments() -> None:
         Worker(app, roles={"everything"})
     with pytest.raises(CallerError, match="task_queues='vip' is one text"):
         Worker(app, task_queues="vip")
-    with pytest.raises(CallerError, match="says that a worker takes no turns"):
-        Worker.from_store(app, FaultyStore(Stage().hub, "w"), roles={"activities"})
 
 
 async def test_a_worker_that_is_not_open_does_not_run() -> None:

@@ -16,7 +16,7 @@ from redurable.core.delivery import Entry
 from redurable.core.events import ActivityCompleted
 from redurable.errors import StoreUnavailable
 from redurable.facts import ActivityAttempted, InstancesStarted
-from redurable.store.membership import Membership
+from redurable.store.membership import Membership, Skills
 from redurable.store.port import TaskLease
 from tests.unit.worker.stage import FaultyStore, Stage, running, settings
 
@@ -167,10 +167,10 @@ class Silent(FaultyStore):
             raise StoreUnavailable("no answer")
         await super().leave()
 
-    async def heartbeat(self, ttl_ms: int) -> Membership:
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
         if self.silent:
             raise StoreUnavailable("no answer")
-        return await super().heartbeat(ttl_ms)
+        return await super().heartbeat(ttl_ms, skills)
 
 
 async def test_a_worker_stops_even_when_the_store_does_not_answer(
@@ -208,5 +208,6 @@ async def test_cancelling_run_ends_it_without_a_trace_of_its_tasks() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+    assert stage.hub.workers == {}
     assert scene.cancelled == 2
     assert asyncio.all_tasks() == before

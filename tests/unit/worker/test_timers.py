@@ -15,6 +15,7 @@ from redurable.store.memory.state import MemoryHub, timer_member
 from redurable.store.port import DueTimer, Fired, Upcoming
 from redurable.worker.clock import StoreClock
 from redurable.worker.common import Common
+from redurable.worker.crew import Crew
 from redurable.worker.holdings import Holdings
 from redurable.worker.ownership import Ownership
 from redurable.worker.patience import PatientStore
@@ -60,7 +61,7 @@ class Scene:
         if owned:
             ownership.assign(["w1"])
         store = PatientStore(self.store, chosen, self.facts)
-        common = Common(store, chosen, self.facts, StoreClock(), ownership, Holdings(), Reception())
+        common = Common(store, chosen, self.facts, StoreClock(), ownership, Holdings(), Reception(), Crew("w1"))
         common.clock.sync(self.hub.clock())
         self.timers = Timers(common)
 

@@ -15,7 +15,7 @@ from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
 from redurable.core.events import ActivityCompleted, EventRaised, ExecutionStarted
 from redurable.core.turn import Turn, TurnInput, take_turn
 from redurable.errors import StoreUnavailable
-from redurable.facts import CacheEvicted, InstancesStarted, TurnParked, TurnsTaken
+from redurable.facts import CacheEvicted, InstancesStarted, QuarantineEnded, TurnParked, TurnsTaken
 from redurable.store.memory import MemoryStore
 from redurable.store.port import Committed, Completed, TaskDemand, TaskEnd
 from tests.unit.worker.stage import FaultyStore, Stage, settings
@@ -121,11 +121,20 @@ async def test_code_that_is_unknown_parks_until_a_worker_knows_it(caplog: pytest
     quick = settings(park_min_ms=60)
     async with stage.working(App("stage"), settings=quick):
         parked = await stage.until_seen("one", lambda seen: bool(seen.quarantined))
-    assert "unknown orchestrator" in parked.quarantined
-    assert "instance one is parked: unknown orchestrator" in caplog.text
+        await stage.until_seen("one", lambda seen: seen.parks > 2)
+    assert parked.quarantined is not None
+    assert parked.quarantined.reason == "unknown orchestrator"
+    assert caplog.text.count("instance one is quarantined and tried again, later and later: unknown") == 1
+    assert [fact.first for fact in stage.told(TurnParked)][:3] == [True, False, False]
     assert {fact.instance for fact in stage.told(TurnParked)} == {"one"}
+    caplog.set_level("INFO")
     async with stage.working(app, "w2", settings=quick):
         assert await stage.result() == [7]
+    assert "instance one goes on: it is quarantined no more" in caplog.text
+    assert stage.told(QuarantineEnded) == [QuarantineEnded(("collect",))]
+    ended = await stage.store.get("one")
+    assert ended is not None
+    assert (ended.quarantined, ended.parks) == (None, 0)
 
 
 async def test_an_engine_that_raises_parks_one_instance_and_not_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,8 +150,9 @@ async def test_an_engine_that_raises_parks_one_instance_and_not_the_worker(monke
     async with stage.working(app):
         assert await stage.result("two") == []
         parked = await stage.until_seen("one", lambda seen: bool(seen.quarantined))
-    assert "a bug of the engine" in parked.quarantined
-    assert "engine error" in parked.quarantined
+    assert parked.quarantined is not None
+    assert "a bug of the engine" in parked.quarantined.detail
+    assert parked.quarantined.reason == "engine error"
 
 
 class MovesOn(Watching):

@@ -205,16 +205,18 @@ def test_a_task_of_a_call_that_must_be_closed_is_not_begun() -> None:
 
 
 def test_what_nobody_here_knows_goes_back_and_goes_on_waiting() -> None:
-    end, outcome = put_back(lease(), NOW)
-    assert (outcome, again(end), end.delay_ms) == ("error", lease().task, 10_000)
+    end, outcome = put_back(lease(), NOW, elsewhere=False)
+    assert (outcome, again(end), end.delay_ms) == ("unknown", lease().task, 10_000)
+    assert put_back(lease(), NOW, elsewhere=True)[0].delay_ms == 1_000
+    assert put_back(lease(), lease().task.scheduled_at, elsewhere=True)[0].delay_ms == 20
     held = lease(schedule_to_start=20_000)
-    end, _ = put_back(held, NOW + 4_000)
+    end, _ = put_back(held, NOW + 4_000, elsewhere=False)
     assert end.delay_ms == 6_005
-    waiting = again(put_back(held, NOW)[0])
+    waiting = again(put_back(held, NOW, elsewhere=False)[0])
     assert (waiting.waiting_since, waiting.attempt) == (SCHEDULED + 5, 1)
     later = replace(held, task=waiting, queued_at=NOW)
-    assert again(put_back(later, NOW + 5_000)[0]).waiting_since == SCHEDULED + 5
-    end, outcome = put_back(later, SCHEDULED + 20_005)
+    assert again(put_back(later, NOW + 5_000, elsewhere=False)[0]).waiting_since == SCHEDULED + 5
+    end, outcome = put_back(later, SCHEDULED + 20_005, elsewhere=False)
     assert (outcome, failed(end).failure.type) == ("timeout", "ScheduleToStartTimeout")
 
 

@@ -2,6 +2,7 @@
 -- row: head, announced, status, tip, parks, parked until, mail left in the mailbox, newest control message. Returns why it
 -- failed, or nil.
 local apply = {}
+local NEVER = '9007199254740992' -- until then waits what waits to be redriven
 
 -- A new ready entry when there is mail; '' when not, or when the stream takes none (then the sweeper tries again).
 local function ring(a, mail)
@@ -21,13 +22,18 @@ function apply.r(a, k, row)
 end
 
 function apply.p(a, k, row)
-  local wake = string.format('%.0f', clock + ARGV[a + 8])
-  local timers = KEYS[ARGV[a + 2] + 1]
-  local added = try('ZADD', timers, wake, '["u","",' .. wake .. ',' .. ARGV[a + 11] .. ']')
-  if type(added) == 'table' then return failed(timers, added) end
-  call('SET', KEYS[k + 4], ARGV[a + 9] .. clock .. ARGV[a + 10])
-  local flag = ring(a, called(row, ARGV[a + 12]))
-  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', flag, 'p', wake, 'z', (row[5] or 0) + 1, 'u', clock)
+  local held, parks = ARGV[a + 8] == '', math.abs(tonumber(row[5]) or 0) + 1
+  local wake = held and NEVER or string.format('%.0f', clock + ARGV[a + 8])
+  if not held then
+    local timers = KEYS[ARGV[a + 2] + 1]
+    local added = try('ZADD', timers, wake, '["u","",' .. wake .. ',' .. ARGV[a + 10] .. ']')
+    if type(added) == 'table' then return failed(timers, added) end
+  end
+  local before = try('GET', KEYS[k + 4])
+  local since = type(before) == 'string' and string.match(before, '^{"since":(%d+)') or clock
+  call('SET', KEYS[k + 4], '{"since":' .. since .. ARGV[a + 9])
+  local flag = ring(a, called(row, ARGV[a + 11]))
+  call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', flag, 'p', wake, 'z', held and -parks or parks, 'u', clock)
 end
 
 local function push(history, first, last)
@@ -90,12 +96,9 @@ function apply.n(a, k, row)
     return take_back(made, why)
   end
   local after, begun, mail = ARGV[a + 8], ARGV[a + 9] == '1', row[7]
-  if after ~= '' and not mail then
-    if begun then call('DEL', KEYS[k + 2], KEYS[k + 1]) else call('DEL', KEYS[k + 2]) end
-  else
-    if after ~= '' then call('XTRIM', KEYS[k + 2], 'MINID', after) end
-    if begun then call('DEL', KEYS[k + 1]) end
-  end
+  local all = after ~= '' and not mail
+  if after ~= '' and mail then call('XTRIM', KEYS[k + 2], 'MINID', after) end
+  if all and begun then call('DEL', KEYS[k + 2], KEYS[k + 1]) elseif all or begun then call('DEL', KEYS[k + (all and 2 or 1)]) end
   if not begun and not mail and row[4] == '' then mail = call('EXISTS', KEYS[k + 1]) == 1 end
   local tip = events > 0 and ARGV[a + 5] or row[4]
   if past then
@@ -105,11 +108,9 @@ function apply.n(a, k, row)
   local flag = row[2]
   if flag == '' or flag == ARGV[a + 3] then flag = ring(a, mail) end
   local status = ARGV[a + 10] ~= '' and ARGV[a + 10] or row[3]
-  if ARGV[a + 11] == '' then
-    call('HSET', KEYS[k], 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status)
-  else
-    call('HSET', KEYS[k], 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status, 'b', ARGV[a + 11])
-  end
+  local set = { 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status }
+  if ARGV[a + 11] ~= '' then set[11], set[12] = 'b', ARGV[a + 11] end
+  call('HSET', KEYS[k], unpack(set))
   if row[5] or row[6] or row[8] then
     call('HDEL', KEYS[k], 'p', 'z', 'y')
     call('DEL', KEYS[k + 4])

@@ -11,8 +11,8 @@
 --     '' = same), E, E events, T, T x (index of queue, task), W, W x (position of the task, index of retries, then member to queue as in _wait),
 --     O, O x (command, index of key, N, N arguments), index of executions (0 = no next execution; the past history follows
 --     it), old execution, execution, number, name, start message;
---   kind p (park): ms until the retry, quarantine text before and after the time, instance as JSON, newest control message
---     that the turn knew (* = ring for none);   kind r (release): the same message.
+--   kind p (park): ms until the retry ('' = it is held), quarantine text after the time, instance as JSON, newest control
+--     message that the turn knew (* = ring for none);   kind r (release): the same message.
 -- Returns: the server's time in ms, per item 1 accepted, 2 already applied, 3 no such instance, 0 fenced, or which
 --   key failed and why; last what _take returns.
 --@include _now

@@ -7,8 +7,8 @@
 --   execution, body, name, number, refused parent ('' = nobody), refusal, packed fields, wake, instance as JSON (all from
 --   name on but the packed fields belong to a start; of an event, name is its id; packed fields are the original ones, ''
 --   when the body is all that there was).
--- Returns: per message sent | kept | dropped | buried | missing | finished | stale | seen, or `dead` for what became a dead
---   letter although its instance exists, or is no event.
+-- Returns: per message sent | kept | dropped | buried | missing | finished | stale | seen; for what became a dead letter
+--   although its instance exists, or is no event, `dead` and why: missing | finished | stale | taken | unusable.
 --@include _now
 --@include _announce
 --@include _append
@@ -40,9 +40,9 @@ end
 -- intake has no other way to learn of it.
 local function grievance(outcome, kind)
   local what = kind == 's' and 'the instance cannot be started: ' or 'mailbox is unusable: '
-  if string.sub(outcome, 1, 1) == '!' then return what .. string.sub(outcome, 2) end
+  if string.sub(outcome, 1, 1) == '!' then return what .. string.sub(outcome, 2), 'unusable' end
   local late = outcome == 'stale' or (outcome ~= 'taken' and kind ~= 'e')
-  if source == 'in' or not late then return REASON[outcome] end
+  if source == 'in' or not late then return REASON[outcome], outcome end
 end
 
 local out, marks = {}, {}
@@ -56,12 +56,13 @@ for a = 2, #ARGV, STRIDE do
     if string.find(outcome, '^!') and not string.find(outcome, 'WRONGTYPE') and not string.find(outcome, 'exhausted') then
       return redis.error_reply(string.sub(outcome, 2))
     end
-    local reason = why or grievance(outcome, ARGV[a + 4])
+    local reason, word = why, nil
+    if not why then reason, word = grievance(outcome, ARGV[a + 4]) end
     if reason then
       local field, value = 'o', ARGV[a + 11]
       if value == '' then field, value = 'm', ARGV[a + 6] end
       redis.call('XADD', KEYS[r + 2], '*', 'dead', reason, 'i', ARGV[a + 3], field, value)
-      outcome = why and outcome or 'dead'
+      outcome = why and outcome or 'dead ' .. word
     end
     redis.call('HSET', mark, source, id)
     marks[mark] = id

@@ -1,17 +1,17 @@
 -- Purpose: read all that a consumer holds; a reply that never arrived leaves entries with it that it does not know of.
--- Invariant: nothing changes hands. Entries that a foreign client deleted from the stream are acknowledged.
+-- Invariant: nothing changes hands, and no delivery is counted: the consumer lives. Entries that a foreign client deleted
+--   from the stream are forgotten.
 -- KEYS: streams (ready streams, task queues).
 -- ARGV: consumer.
--- Returns: per stream a list of entries.
+-- Returns: per stream a list of entries, each with its id, its fields, who holds it, and how often it was delivered.
 
-local out = {}
+local out, MOST = {}, 1000000
 for n, stream in ipairs(KEYS) do
-  local reply = redis.pcall('XREADGROUP', 'GROUP', 'w', ARGV[1], 'STREAMS', stream, '0')
+  local held = redis.pcall('XPENDING', stream, 'w', '-', '+', MOST, ARGV[1]) -- an error: there is no such stream or group yet
   local entries = {}
-  if reply and not reply.err and reply[1] then -- an error: there is no such stream or group yet
-    for _, entry in ipairs(reply[1][2]) do
-      if entry[2] then entries[#entries + 1] = entry else redis.call('XACK', stream, 'w', entry[1]) end
-    end
+  for _, lease in ipairs(held) do
+    local got = redis.call('XCLAIM', stream, 'w', ARGV[1], 0, lease[1], 'RETRYCOUNT', lease[4])[1]
+    if got then entries[#entries + 1] = { got[1], got[2], lease[2], lease[4] } end
   end
   out[n] = entries
 end
