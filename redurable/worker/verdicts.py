@@ -6,6 +6,7 @@ Values only; nothing here waits. A verdict is a `TaskEnd` and the outcome of the
 
 from __future__ import annotations
 
+from binascii import crc32
 from math import ceil
 from typing import TypeAlias
 
@@ -164,6 +165,9 @@ def put_back(lease: TaskLease, now: float, elsewhere: bool) -> Verdict:
     task = lease.task
     least, most = (ELSEWHERE_MIN_MS, ELSEWHERE_MAX_MS) if elsewhere else (UNKNOWN_MIN_MS, UNKNOWN_MAX_MS)
     delay = min(max(round(now - task.scheduled_at), least), most)
+    if elsewhere:
+        # Between half of it and all: in step with the workers' polls, a task would come to the same one for ever.
+        delay -= crc32(f"{task.idempotency_key}:{now}".encode()) % (delay // 2 + 1)
     limit = task.options.timeouts.schedule_to_start
     if limit:
         # Nobody has begun it, so it goes on waiting; and it is back when its time is over, so that this is seen.

@@ -72,7 +72,7 @@ async def test_a_killer_is_quarantined_its_neighbours_are_not_and_a_redrive_make
 
     shown = await _command(plant, "status", "killer")
     assert "after `redurable redrive killer`" in await _said(plant, "status", "killer")
-    assert (shown["runtime_status"], shown["unread_events"]) == ("Pending", 1)
+    assert (shown["runtime_status"], shown["unread_mail"]) == ("Pending", 1)
     plant.open_gate("antidote")
     assert await _command(plant, "redrive", "killer") == {"instance_id": "killer", "done": "redriven"}
     assert await plant.client.get_handle("killer", result_type=str).result(timeout=20) == "it is harmless"
