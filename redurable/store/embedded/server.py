@@ -7,6 +7,7 @@ that reconnects starts it again on the same data.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import anyio
@@ -86,11 +87,16 @@ class EmbeddedServer:
     async def _ask(self) -> bytes:
         """What the server answers to PING; nothing when there is none."""
         try:
-            with anyio.fail_after(ANSWER_SECONDS):
-                async with await anyio.connect_unix(self._places.socket) as stream:
-                    await stream.send(b"PING\r\n")
-                    return await stream.receive(64)
-        except (OSError, anyio.EndOfStream, anyio.BrokenResourceError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                # Not anyio's: while the server's queue of connections is full, cancelling its attempt to connect can
+                # leave an error in the loop.
+                reader, writer = await asyncio.open_unix_connection(self._places.socket)
+                try:
+                    writer.write(b"PING\r\n")
+                    return await reader.read(64)
+                finally:
+                    writer.close()
+        except OSError:
             return b""
 
 
