@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -79,8 +79,10 @@ class Replay:
         """How many bytes of payloads user code has been given and has made so far."""
         return self.size + self.scope.made
 
-    def catch_up(self, events: Iterable[Event]) -> None:
+    def catch_up(self, events: Sequence[Event]) -> None:
         """Feed what the history holds beyond this point. Raises `NondeterminismError` when the code disagrees."""
+        if not events:
+            return
         self.scope.replaying = True
         issued: list[Issued] = []
         expected: list[DecisionEvent] = []

@@ -74,11 +74,14 @@ class LiveScope:
     def begin_step(self, at: int) -> None:
         """The next input event is about to be fed; `at` is its time."""
         self.seen += 1
-        self.clock = max(self.clock, at)
+        if at > self.clock:
+            self.clock = at
         self.issued = []
         self._made_before = self.made
-        self._fresh_timers.clear()
-        self._fresh_calls.clear()
+        if self._fresh_timers:
+            self._fresh_timers.clear()
+        if self._fresh_calls:
+            self._fresh_calls.clear()
         self.loop.advance(self.clock)
 
     # -- for running code

@@ -172,7 +172,7 @@ class Draft:
             events=tuple(self.events),
             status=self.state.status if self.events else None,
             tasks=tuple(self.tasks.values()),
-            timers=tuple(Timer(seq, due) for seq, due in self.timers.items()),
+            timers=tuple([Timer(seq, due) for seq, due in self.timers.items()]) if self.timers else (),
             canceled_timers=tuple(self.canceled_timers),
             closed_calls=tuple(self.closed_calls),
             canceled_calls=tuple(self.canceled_calls),

@@ -119,22 +119,30 @@ class State:
         """Apply the next event of the history."""
         self.length += 1
         self.size += event_size(event)
-        self.long = self.long or event.long
-        self.clock = max(self.clock, event.at)
+        if event.long:
+            self.long = True
+        if event.at > self.clock:
+            self.clock = event.at
         if event.commit:
             self.tip = event.commit
         match event:
             case ActivityScheduled() | TimerCreated() | SubOrchestrationScheduled():
                 self.next_seq = event.seq + 1
                 self.open[event.seq] = event
+            case (
+                ActivityCompleted()
+                | ActivityFailed()
+                | TimerFired()
+                | TimerCanceled()
+                | SubOrchestrationCompleted()
+                | SubOrchestrationFailed()
+                | SubOrchestrationCancelRequested()
+            ):
+                self.open.pop(event.seq, None)
             case OrchestrationScheduled() | EventSent():
                 self.next_seq = event.seq + 1
             case ActivityCancelRequested() | ActivityCanceled():
                 self._apply_cancel(event)
-            case ActivityCompleted() | ActivityFailed() | TimerFired() | TimerCanceled():
-                self.open.pop(event.seq, None)
-            case SubOrchestrationCompleted() | SubOrchestrationFailed() | SubOrchestrationCancelRequested():
-                self.open.pop(event.seq, None)
             case EventRaised() | ExecutionCancelRequested():
                 if event.id:
                     self.event_ids[event.id] = None
