@@ -14,7 +14,7 @@ it starts is taken, the attempt that it completes is over, the mailbox takes not
 
 
 class Routed(Struct, frozen=True):
-    """How many intake entries were delivered (or kept for their instance), and why others went to the dead letters.
+    """How many intake entries were delivered (or kept for their instance), and why others are dead letters, sorted.
     `unclaimed` counts events for instances that do not exist; those that were buried are among the `dead`, too. `told`:
     what others did to the intake itself."""
 

@@ -59,7 +59,7 @@ async def test_what_the_intake_cannot_deliver_is_told_with_its_position(store: R
         {"start": "Order", "instance": "o-1", "id": "s-9"},
     ]
     positions = [foreign.xadd(intake, fields) for fields in sent]
-    assert await store.route(100, 0) == Routed(0, ("missing", "finished", "taken", "malformed", "malformed"))
+    assert await store.route(100, 0) == Routed(0, ("finished", "malformed", "malformed", "missing", "taken"))
     await relay_all(store)
     found = {letter.pop(b"reason"): letter for letter in await letters(store)}
     assert {reason.split(b":")[0]: set(letter) for reason, letter in found.items()} == {
@@ -151,7 +151,7 @@ async def test_what_is_too_large_is_a_dead_letter_that_is_not(
     foreign.xadd(store.layout.hub.intake, {"start": "Order", "instance": "o-2", "input": over})
     foreign.xadd(store.layout.hub.intake, {"event": "E", "instance": "o-1", "data": at_limit, "more": over})
     foreign.xadd(store.layout.hub.intake, {"terminate": "", "instance": "o-3", "more": over})
-    assert await small.route(100, 0) == Routed(1, ("missing", "malformed", "malformed"))
+    assert await small.route(100, 0) == Routed(1, ("malformed", "malformed", "missing"))
     assert [len(message.data) for message in await mails(store, "o-1") if isinstance(message, RaiseEvent)] == [limit]
     assert await store.get("o-2") is None
 

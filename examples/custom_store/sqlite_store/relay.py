@@ -52,7 +52,7 @@ def route(db: Database, hub: str, count: int) -> Routed | None:
         if grievance is not None:
             dead.append(grievance)
     delivered = len(rows) - len(dead) - outcomes[SendOutcome.DROPPED]
-    return Routed(delivered, tuple(dead), _unclaimed(outcomes)) if rows else None
+    return Routed(delivered, tuple(sorted(dead)), _unclaimed(outcomes)) if rows else None
 
 
 def _unclaimed(outcomes: Counter[SendOutcome]) -> Unclaimed:

@@ -71,7 +71,7 @@ def route(hub: MemoryHub, count: int, max_payload: int) -> Routed:
             dead.append(grievance)
     _delete(hub.intake, entries)
     delivered = len(entries) - len(dead) - unclaimed[SendOutcome.DROPPED]
-    return Routed(delivered, tuple(dead), count_unclaimed(unclaimed))
+    return Routed(delivered, tuple(sorted(dead)), count_unclaimed(unclaimed))
 
 
 def count_unclaimed(outcomes: Counter[SendOutcome]) -> Unclaimed:

@@ -110,7 +110,7 @@ async def route(lane: Lane, layout: Layout, consumer: str, count: int, block_ms:
     dead: list[Grievance] = [_GRIEVANCES[outcome] for outcome in outcomes if outcome in _GRIEVANCES]
     delivered = sum(outcome not in (b"seen", b"dropped") for outcome in outcomes) - len(dead)
     unread: tuple[Grievance, ...] = ("malformed",) * buried
-    return Routed(delivered, (*dead, *unread), _unclaimed(outcomes), told)
+    return Routed(delivered, tuple(sorted((*dead, *unread))), _unclaimed(outcomes), told)
 
 
 def _unclaimed(outcomes: Sequence[bytes]) -> Unclaimed:
