@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_PARTITIONS = 16
@@ -102,3 +102,15 @@ class MetricsSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
 
     metrics_host: str = Field(default="0.0.0.0", description="Address of the interface that the metrics are served on.")
+
+
+class RedisSettings(BaseSettings):
+    """How to log in to a server whose address does not say it. What the address says counts more."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
+
+    redis_username: str = Field(default="", description="The user of the server's ACL; empty: its default user.")
+    redis_password: SecretStr = Field(default=SecretStr(""), description="The user's password, as it is.")
+    redis_ca_file: str = Field(
+        default="", description="With `rediss://`: the file of the certificate authority; empty: the system's."
+    )

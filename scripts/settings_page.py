@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
@@ -75,7 +76,8 @@ def _section(found: type[BaseSettings]) -> str:
 
 def _row(name: str, field: FieldInfo, variable: str) -> str:
     unit = unit_of(field)
-    shown = f"`{field.default}`{_easier(field.default, unit)}"
+    default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    shown = f"`{default}`{_easier(default, unit)}" if default != "" else "none"
     return f"| `{name}` | `{variable.upper()}` | {unit.name if unit else 'text'} | {shown} | {field.description} |"
 
 
