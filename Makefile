@@ -23,7 +23,7 @@ help:
 demo: $(VENV)/.embedded.stamp
 	@$(VENV)/bin/python -m redurable demo
 
-test: $(VENV)/.test.stamp
+test: $(VENV)/.test.stamp $(VENV)/.helm.stamp
 	$(PYTEST) -n auto --maxprocesses 8 --dist loadgroup -m "not slow" $(ARGS)
 
 check: $(VENV)/.test.stamp
@@ -35,6 +35,8 @@ check: $(VENV)/.test.stamp
 
 docs: $(VENV)/.test.stamp
 	$(VENV)/bin/python scripts/settings_page.py
+	$(VENV)/bin/python scripts/chart_readme.py
+	$(VENV)/bin/python scripts/chart_files.py
 
 bench: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
@@ -42,6 +44,11 @@ bench: $(VENV)/.test.stamp
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find redurable tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# helm and kubectl, for the tests of the chart.
+$(VENV)/.helm.stamp: scripts/fetch_helm.py $(VENV)/.test.stamp
+	@$(VENV)/bin/python scripts/fetch_helm.py $(VENV)
+	@touch $@
 
 # One environment for all targets; a stamp for each set of extras that was installed into it.
 $(VENV)/.%.stamp: pyproject.toml scripts/install
