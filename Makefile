@@ -10,11 +10,12 @@ PYTEST := $(VENV)/bin/python -m pytest
 EXPLICIT_PYTHON := $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench clean
+.PHONY: help demo test test-cluster check docs bench clean
 
 help:
 	@echo "make demo    install what is needed into $(VENV) and show orchestrations surviving crashes"
 	@echo "make test    run the tests (not those marked slow; ARGS=... goes to pytest)"
+	@echo "make test-cluster    the chart on a real API server (needs Go and etcd; builds the server once)"
 	@echo "make check   formatting, lint, types, import rules and the other rules of the architecture"
 	@echo "make docs    write the pages that are made from the code: docs/settings.md"
 	@echo "make bench   run the benchmarks (ONLY=hello_sequence,chain_500 runs a choice)"
@@ -25,6 +26,10 @@ demo: $(VENV)/.embedded.stamp
 
 test: $(VENV)/.test.stamp $(VENV)/.helm.stamp
 	$(PYTEST) -n auto --maxprocesses 8 --dist loadgroup -m "not slow" $(ARGS)
+
+test-cluster: $(VENV)/.helm.stamp
+	sh scripts/build_apiserver $(VENV)
+	$(PYTEST) -m slow tests/cluster $(ARGS)
 
 check: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m ruff format --check .

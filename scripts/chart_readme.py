@@ -1,7 +1,7 @@
 """Writes deploy/helm/redurable/README.md from the chart's values.yaml: `make docs`. A test keeps it current.
 
-Every value has a comment `# -- …` above it. That comment is the value's description, and its key the row; a comment on a
-map describes the whole map, and its keys, if they have comments of their own, get rows too.
+Every value has a comment `# -- …` above it, its description. A comment on a map describes all of it; keys of it that
+have comments of their own get rows, too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import yaml
 
@@ -76,7 +76,7 @@ def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """The paths of all values that are no maps, or empty ones."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            yield from leaves(value, f"{prefix}{key}.")
+            yield from leaves(cast("dict[str, Any]", value), f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}"
 
