@@ -5,7 +5,7 @@
 {{- $pool := . -}}
 {{- $words := list -}}
 {{- range $pool.roles }}{{ $words = append $words (printf "role=%s" .) }}{{ end -}}
-{{- range $pool.taskQueues }}{{ $words = append $words (printf "queue=%s" .) }}{{ end -}}
+{{- range $pool.taskQueues }}{{ $words = append $words (printf "taskQueue=%s" (urlquery .)) }}{{ end -}}
 {{- if $words }}?{{ join "&" $words }}{{ end -}}
 {{- end -}}
 
@@ -16,7 +16,7 @@
   metadata:
     url: {{ printf "http://%s-api.%s.svc:%d/scaler%s" (include "redurable.fullname" $root) $root.Release.Namespace (int $root.Values.api.service.port) (include "redurable.scalerQuery" (index . 2)) | quote }}
     format: json
-    valueLocation: value
+    valueLocation: "@this"
     targetValue: {{ $keda.targetPerPod | quote }}
     activationTargetValue: {{ $keda.activationTarget | quote }}
     authMode: apiKey
