@@ -176,10 +176,19 @@ class _Batch:
             yield "SET", ring.shared(keys.custom_status(instance)), (bytes(item.custom_status),)
         ended = RuntimeStatus.CONTINUED_AS_NEW if item.next else item.status
         if ended is not None and (item.next or ended.finished):
-            fields = ("i", instance, "x", item.execution, "s", ended)
-            yield "XADD", ring.shared(keys.feed), ("MAXLEN", "~", _FEED_LENGTH, "*", *fields)
-            if item.next is None:
-                yield "SREM", ring.shared(keys.open), (instance,)
+            yield from self._tell_ended(keys, item, ended)
+
+    def _tell_ended(
+        self, keys: PartitionKeys, item: TurnCommit, ended: RuntimeStatus
+    ) -> Iterator[tuple[str, int, Sequence[Argument]]]:
+        """An execution has ended; its instance too, or it goes on, perhaps after it had finished."""
+        ring, instance = self._ring, item.entry.instance
+        fields = ("i", instance, "x", item.execution, "s", ended)
+        yield "XADD", ring.shared(keys.feed), ("MAXLEN", "~", _FEED_LENGTH, "*", *fields)
+        if item.next is None:
+            yield "SREM", ring.shared(keys.open), (instance,)
+        elif item.next.rewound is not None:
+            yield "SADD", ring.shared(keys.open), (instance,)
 
     def _tell_canceled(self, keys: PartitionKeys, item: TurnCommit) -> Iterator[tuple[str, int, Sequence[Argument]]]:
         """News for the workers that run these calls, and marks for those that renew the leases of their tasks."""
@@ -197,7 +206,9 @@ class _Batch:
         instance = item.entry.instance
         executions = self._ring.own(keys.executions(instance), keys.past(instance, item.execution))
         following = item.next
-        return executions, item.execution, following.execution, following.number, following.name, encode(following)
+        start = following.execution, following.number, following.name, encode(following)
+        kept = (0, "") if item.kept is None else (item.kept.count, encode(item.kept.first))
+        return executions, item.execution, *start, *kept
 
     async def run(self, lane: Lane, consumer: str, demand: TaskDemand) -> Committed:
         """One script call."""

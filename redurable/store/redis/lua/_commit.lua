@@ -1,4 +1,4 @@
--- apply[kind](a, k, row): the writes of an accepted item (needs _wait, call, try, failed, clock; layout: commit.lua).
+-- apply[kind](a, k, row): the writes of an accepted item (needs _wait, _succeed, call, try, failed, clock; layout: commit.lua).
 -- row: head, announced, status, tip, parks, parked until, mail left in the mailbox, newest control message. Returns why it
 -- failed, or nil.
 local apply = {}
@@ -45,12 +45,6 @@ end
 
 local function waiting(at)
   return { ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], clock }
-end
-
-local function succeed(k, at)
-  call('RENAME', KEYS[k + 3], KEYS[ARGV[at] + 1])
-  call('SET', KEYS[k + 1], ARGV[at + 5])
-  call('HSET', KEYS[k], 'x', ARGV[at + 2], 'k', ARGV[at + 3], 'n', ARGV[at + 4])
 end
 
 -- made: index of stream and id, one after the other.

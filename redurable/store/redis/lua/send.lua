@@ -1,7 +1,7 @@
 -- Purpose: append messages to mailboxes and announce their instances; start children.
 -- Invariant: in order; each message all or nothing; one that a mailbox does not take fails alone.
 -- KEYS: per partition (once) ready, open, outbox, timers, unknown; per message hash, start, mailbox, executions, kept.
--- ARGV: per message: size (without itself), index of ready, index of hash, instance, kind (e, c, m as in _append; s =
+-- ARGV: per message: size (without itself), index of ready, index of hash, instance, kind (e, c, r, m as in _append; s =
 --   start), execution, body; of an event also: its id ('' = none); of a start also: name, number, refused parent ('' =
 --   nobody), refusal, wake, instance as JSON.
 -- Returns: per message sent, kept, dropped, buried, missing, finished, stale, or '!' and the server's words.
