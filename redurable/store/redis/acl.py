@@ -35,26 +35,32 @@ _SCRIPTS: Final = ("eval", "evalsha")
 _READ_SCRIPTS: Final = ("eval_ro", "evalsha_ro")
 
 _WORKER: Final = (
-    *("exists", "hget", "hlen", "hmget", "info", "lrange", "rpush", "scard", "smembers", "sscan", "time", "unlink"),
+    *(
+        "exists",
+        "hget",
+        "hlen",
+        "hmget",
+        "info",
+        "lrange",
+        "rpush",
+        "sadd",
+        "scard",
+        "smembers",
+        "sscan",
+        "time",
+        "unlink",
+    ),
     *("xack", "xadd", "xdel", "xpending", "xrange", "xread", "xreadgroup", "xrevrange", "zadd", "zrem"),
     "zremrangebyrank",
 )
 """What workers say outside of scripts, or hand to `commit.lua` as commands."""
 
 _CLIENT: Final = (
-    "hget",
-    "hlen",
-    "hmget",
-    "info",
-    "lrange",
-    "time",
-    "unlink",
-    "xrange",
-    "xpending",
-    "xread",
-    "xrevrange",
+    *("hdel", "hget", "hlen", "hmget", "info", "lrange", "sadd", "srem", "time", "unlink"),
+    *("xadd", "xrange", "xpending", "xread", "xrevrange", "zadd", "zrem", "zremrangebyrank"),
 )
-_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "open", "groups", "settle", "underway")
+"""What clients say outside of scripts, or hand to `commit.lua` as commands when they rewind or reset an instance."""
+_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "open", "groups", "settle", "underway", "commit")
 
 _MONITOR: Final = (
     *("exists", "get", "hget", "hgetall", "hlen", "hmget", "info", "lindex", "llen", "lrange", "pttl", "scard"),
