@@ -191,8 +191,14 @@ def _to_kept_children(change: _Change) -> Iterator[Outgoing]:
             heir=change.execution,
             reason=change.reason,
         )
-        yield Outgoing(made.instance, _start_of(change, made, heir))
+        yield Outgoing(made.instance, _start_of(change, made, heir), (instance, _to_nobody(change, seq)))
         yield Outgoing(made.instance, asked)
+
+
+def _to_nobody(change: _Change, seq: int) -> SubOrchestrationFailure:
+    """What is said of a start that finds an instance: to an execution that is over, so nobody hears it."""
+    failure = Failure(TAKEN, "it is asked to go on")
+    return SubOrchestrationFailure(execution=change.whole.execution, seq=seq, failure=failure)
 
 
 def _start_of(change: _Change, made: SubOrchestrationScheduled, parent: Parent) -> StartExecution:
