@@ -37,7 +37,7 @@ _READ_SCRIPTS: Final = ("eval_ro", "evalsha_ro")
 _WORKER: Final = (
     *("exists", "hget", "hlen", "hmget", "info", "lrange", "rpush", "scard", "smembers", "sscan", "time", "unlink"),
     *("xack", "xadd", "xdel", "xpending", "xrange", "xread", "xreadgroup", "xrevrange", "zadd", "zrem"),
-    "zremrangebyrank",
+    *("zrangebyscore", "zremrangebyrank", "zscan"),
 )
 """What workers say outside of scripts, or hand to `commit.lua` as commands."""
 
@@ -54,7 +54,7 @@ _CLIENT: Final = (
     "xread",
     "xrevrange",
 )
-_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "open", "groups", "settle", "underway")
+_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "disown", "open", "groups", "settle", "underway")
 
 _MONITOR: Final = (
     *("exists", "get", "hget", "hgetall", "hlen", "hmget", "info", "lindex", "llen", "lrange", "pttl", "scard"),
