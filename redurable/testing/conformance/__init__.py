@@ -36,7 +36,9 @@ _TOPICS = (
     "sweep",
     "membership",
     "inspect",
+    "queries",
     "purge",
+    "retention",
     "bad_entries",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "scenes")))
@@ -58,7 +60,9 @@ from redurable.testing.conformance.outbox_relay import TestDeadLetters, TestRela
 from redurable.testing.conformance.park import TestPark
 from redurable.testing.conformance.purge import TestPurge
 from redurable.testing.conformance.quarantine import TestDeliveries, TestQuarantine
+from redurable.testing.conformance.queries import TestCounts, TestQuery
 from redurable.testing.conformance.receive_checkout import TestCheckout, TestReceive
+from redurable.testing.conformance.retention import TestExpired, TestFamilies
 from redurable.testing.conformance.retries import TestRetries
 from redurable.testing.conformance.sweep import TestSweep
 from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
@@ -78,8 +82,11 @@ __all__ = [
     "TestCommit",
     "TestComplete",
     "TestContinueAsNew",
+    "TestCounts",
     "TestDeadLetters",
     "TestDeliveries",
+    "TestExpired",
+    "TestFamilies",
     "TestFeed",
     "TestHandBack",
     "TestHandOver",
@@ -91,6 +98,7 @@ __all__ = [
     "TestPrune",
     "TestPurge",
     "TestQuarantine",
+    "TestQuery",
     "TestReap",
     "TestReceive",
     "TestReceiveTasks",
