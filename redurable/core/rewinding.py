@@ -128,6 +128,7 @@ def _commit(change: _Change) -> TurnCommit:
         expected=delivery.head,
         head=change.head,
         execution=delivery.execution,
+        name=delivery.name,
         start_consumed=delivery.start is not None,
         events=(ended,) if live else (),
         status=RuntimeStatus.RUNNING,

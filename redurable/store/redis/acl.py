@@ -51,7 +51,7 @@ _WORKER: Final = (
         "unlink",
     ),
     *("xack", "xadd", "xdel", "xpending", "xrange", "xread", "xreadgroup", "xrevrange", "zadd", "zrem"),
-    "zremrangebyrank",
+    *("zrangebyscore", "zremrangebyrank", "zscan"),
 )
 """What workers say outside of scripts, or hand to `commit.lua` as commands."""
 
@@ -60,7 +60,7 @@ _CLIENT: Final = (
     *("xadd", "xrange", "xpending", "xread", "xrevrange", "zadd", "zrem", "zremrangebyrank"),
 )
 """What clients say outside of scripts, or hand to `commit.lua` as commands when they rewind or reset an instance."""
-_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "open", "groups", "settle", "underway", "commit")
+_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "disown", "open", "groups", "settle", "underway", "commit")
 
 _MONITOR: Final = (
     *("exists", "get", "hget", "hgetall", "hlen", "hmget", "info", "lindex", "llen", "lrange", "pttl", "scard"),

@@ -37,7 +37,9 @@ _TOPICS = (
     "sweep",
     "membership",
     "inspect",
+    "queries",
     "purge",
+    "retention",
     "bad_entries",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "scenes")))
@@ -59,7 +61,9 @@ from redurable.testing.conformance.outbox_relay import TestDeadLetters, TestRela
 from redurable.testing.conformance.park import TestPark
 from redurable.testing.conformance.purge import TestPurge
 from redurable.testing.conformance.quarantine import TestDeliveries, TestQuarantine
+from redurable.testing.conformance.queries import TestCounts, TestQuery
 from redurable.testing.conformance.receive_checkout import TestCheckout, TestReceive
+from redurable.testing.conformance.retention import TestExpired, TestFamilies
 from redurable.testing.conformance.retries import TestRetries
 from redurable.testing.conformance.rewinds import TestRewind, TestRewindOfChildren
 from redurable.testing.conformance.sweep import TestSweep
@@ -80,8 +84,11 @@ __all__ = [
     "TestCommit",
     "TestComplete",
     "TestContinueAsNew",
+    "TestCounts",
     "TestDeadLetters",
     "TestDeliveries",
+    "TestExpired",
+    "TestFamilies",
     "TestFeed",
     "TestHandBack",
     "TestHandOver",
@@ -93,6 +100,7 @@ __all__ = [
     "TestPrune",
     "TestPurge",
     "TestQuarantine",
+    "TestQuery",
     "TestReap",
     "TestReceive",
     "TestReceiveTasks",
