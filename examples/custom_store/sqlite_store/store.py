@@ -16,6 +16,7 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCom
 from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
 from redurable.errors import StoreRefused
+from redurable.facts import StoreSampled
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
@@ -208,6 +209,10 @@ class SqliteStore:
 
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         return await self._read(depths.depths, queues)
+
+    def sample(self) -> StoreSampled:
+        """There are no connections."""
+        return StoreSampled()
 
     def mailbox_key(self, instance: str) -> str:
         """What other programs insert into: the rows of this instance in the table `mailbox`."""

@@ -16,6 +16,7 @@ from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
 from redurable.core.events import Event
 from redurable.errors import StoreRefused
+from redurable.facts import StoreSampled
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
@@ -267,6 +268,10 @@ class MemoryStore:
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         async with self._step() as hub:
             return depths.depths(hub, queues)
+
+    def sample(self) -> StoreSampled:
+        """There are no connections."""
+        return StoreSampled()
 
     def mailbox_key(self, instance: str) -> str:
         """The name that the mailbox would have on a server."""

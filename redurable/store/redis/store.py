@@ -11,6 +11,7 @@ from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCommit
 from redurable.core.events import Event
 from redurable.errors import StoreDamaged
+from redurable.facts import StoreSampled
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
 from redurable.store.depths import Depths
@@ -233,6 +234,10 @@ class RedisStore:
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         """How much work lies where."""
         return await _answer(_depths.depths(self.lane, self.layout, self.consumer, queues))
+
+    def sample(self) -> StoreSampled:
+        """What the connections did since the last call."""
+        return self.lane.sample()
 
     def mailbox_key(self, instance: str) -> str:
         """The name of the stream that is the instance's mailbox."""
