@@ -47,12 +47,12 @@ class TextFormatter(logging.Formatter):
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line, in ASCII: `timestamp` (UTC), `level`, `logger`, `message`; the `constants`, for example
-    hub and worker; `instance_id`, `execution`, `orchestrator` or `activity`, `attempt`, `trace_id` and `span_id` where
-    the handler has a `RunFilter`; what was logged as `extra`; `exception` and `stack`."""
+    hub and worker (they may be filled in later); `instance_id`, `execution`, `orchestrator` or `activity`, `attempt`,
+    `trace_id` and `span_id` where the handler has a `RunFilter`; what was logged as `extra`; `exception`, `stack`."""
 
-    def __init__(self, **constants: str) -> None:
+    def __init__(self, constants: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self._constants = constants
+        self._constants: Mapping[str, str] = {} if constants is None else constants
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -77,11 +77,13 @@ class JsonFormatter(logging.Formatter):
         return _line_of(fields)
 
 
-def log_to_stderr(level: int | str = logging.INFO, style: str = "text", **constants: str) -> None:
+def log_to_stderr(
+    level: int | str = logging.INFO, style: str = "text", constants: Mapping[str, str] | None = None
+) -> None:
     """Send all log lines of this process to stderr, unless something else has set up logging before. `style`: text, or
     json with these `constants` in every line."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(**constants) if style == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter(constants) if style == "json" else TextFormatter())
     handler.addFilter(RunFilter())
     logging.basicConfig(level=level, handlers=[handler])
 
@@ -143,8 +145,12 @@ def _line_of(fields: Mapping[str, Any]) -> str:
     try:
         line = json.dumps(fields, default=_shown, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        line = json.dumps({name: value if isinstance(value, str) else _shown(value) for name, value in fields.items()})
+        line = json.dumps({name: _plain(value) for name, value in fields.items()})
     return line.replace("\x7f", "\\u007f")
+
+
+def _plain(value: object) -> str | int | None:
+    return value if isinstance(value, str | int | None) else _shown(value)
 
 
 def _shown(value: object) -> str:

@@ -18,6 +18,11 @@ from redurable.worker.reception import Reception
 log = logging.getLogger("redurable.worker")
 
 
+def about(instance: str) -> dict[str, str]:
+    """What a log line about an instance says beside its text."""
+    return {"instance_id": instance}
+
+
 @dataclass(frozen=True, slots=True)
 class Common:
     """The store, what this worker owns and holds, whether it takes on more, and who works beside it, who carries

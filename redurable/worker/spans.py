@@ -92,7 +92,7 @@ def _unwatched(ended: Ended, trace: Trace, now: float) -> Span:
         traceparent=trace.traceparent,
         tracestate=trace.tracestate,
         begun=told.begun,
-        ended=now,
+        ended=_last_ms(ended.end, now),
         outcome=ended.outcome,
         failure=_told(failure_of_end(ended.end)),
         fields=told.fields,
@@ -104,6 +104,11 @@ def failure_of_end(end: TaskEnd) -> Failure | None:
     if isinstance(end.message, ActivityFailure):
         return end.message.failure
     return end.retry.log[-1].failure if end.retry is not None and end.retry.log else None
+
+
+def _last_ms(end: TaskEnd, now: float) -> float:
+    """When the attempt was over: the next one may have begun since."""
+    return end.retry.log[-1].ended if end.retry is not None and end.retry.log else now
 
 
 def _moments(events: Iterable[Event], own: Trace, base: dict[str, str | int]) -> Iterator[Span]:
