@@ -113,4 +113,6 @@ class TelemetrySettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", description="The least important log lines that are written."
     )
-    tracing: bool = Field(default=False, description="Make OpenTelemetry spans; the `OTEL_…` variables say how.")
+    tracing: Annotated[bool, Unit("yes or no")] = Field(
+        default=False, description="Make OpenTelemetry spans; the `OTEL_…` variables say how."
+    )

@@ -43,6 +43,9 @@ class FakeWorker:
         self.tracing: Any = None
         FakeWorker.made.append(self)
 
+    def instrument(self) -> None:
+        self.tracing = "on"
+
     async def __aenter__(self) -> Self:
         if FakeWorker.opening is not None:
             raise FakeWorker.opening
@@ -102,7 +105,7 @@ def test_a_store_that_refuses_is_one_line_and_exit_code_1(monkeypatch: pytest.Mo
 
 def test_tracing_is_switched_on_by_the_line_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "exporting", nullcontext)
-    monkeypatch.setattr(tracing, "instrument", lambda worker: setattr(worker, "tracing", "on"))
+    monkeypatch.setattr(tracing, "instrument", FakeWorker.instrument)
     call()
     call("--tracing")
     monkeypatch.setenv("REDURABLE_TRACING", "1")

@@ -83,11 +83,14 @@ def test_what_is_missing_is_told_with_what_to_do(world: Global, monkeypatch: pyt
     with pytest.raises(MissingExtra, match="pip install opentelemetry-exporter-otlp-proto-http"), module.exporting():
         pass
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "telepathy")
-    with pytest.raises(CallerError, match=r"'telepathy': no installed package has it; there are .*console"):
-        module._exporter("telepathy")
+    unknown = r"'telepathy': no installed package has it; there are .*console"
+    with pytest.raises(CallerError, match=unknown), module.exporting():
+        pass
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "smoke")
-    with pytest.raises(CallerError, match="choose one of grpc, http/protobuf"):
-        module._otlp()
+    with pytest.raises(CallerError, match="choose one of grpc, http/protobuf"), module.exporting():
+        pass
+    assert isinstance(world.provider, trace.ProxyTracerProvider), "nothing was set up"
 
 
 @pytest.mark.parametrize(
