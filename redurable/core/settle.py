@@ -98,7 +98,7 @@ class Draft:
         self.custom_status: Raw | None = None
         self.next: StartExecution | None = None
         self.unread: dict[str, int] | None = None
-        self._trail = Trail.of(state.started)
+        self.trail = Trail.of(state.started)
 
     def record(self, event: InputEvent) -> InputEvent:
         """An input event was admitted; return it as it is written: it says when the history has become long."""
@@ -111,7 +111,7 @@ class Draft:
         if isinstance(event, ExecutionTerminated):
             self._end(_report_failure(Failure(TERMINATED, event.reason)))
         elif isinstance(event, ExecutionStarted):
-            self._trail = Trail.of(event)
+            self.trail = Trail.of(event)
             if event.deadline:
                 self.timers[DEADLINE] = event.deadline
         return event
@@ -139,8 +139,8 @@ class Draft:
         # Its children hear of what they were told to end.
         kept = [sent for sent in self.outbox if isinstance(sent.message, Cancel)]
         self.tasks, self.outbox, self.next, self.custom_status = {}, kept, None, None
-        if self._trail is not None:
-            self._trail.forget()
+        if self.trail is not None:
+            self.trail.forget()
         self.dead, self.consumed, self.unread = [], "", None
         self._fail(Failure("HistoryLimitExceeded", text), state.clock)
 
@@ -166,7 +166,7 @@ class Draft:
 
     def over(self) -> tuple[Over, ...]:
         """The timers and children that were over with this turn, if the execution belongs to a trace."""
-        return () if self._trail is None else tuple(self._trail.over(self.state.open if self.state.ended else {}))
+        return () if self.trail is None else tuple(self.trail.over(self.state.open if self.state.ended else {}))
 
     def commit(self) -> TurnCommit:
         """The turn's commit; its last event carries the head, so that a cached position can be recognised."""
@@ -197,8 +197,8 @@ class Draft:
 
     def _append(self, event: Event) -> None:
         self.events.append(event)
-        if self._trail is not None:
-            self._trail.note(event, self.state.open)
+        if self.trail is not None:
+            self.trail.note(event, self.state.open)
         self.state.apply(event)
 
     def _decide(self, command: Command, unread: Callable[[], tuple[KeptEvent, ...]]) -> DecisionEvent:
@@ -237,7 +237,7 @@ class Draft:
             call=command.call,
             options=options,
             scheduled_at=at,
-            trace=self._trail.trace if self._trail else None,
+            trace=self.trail.trace if self.trail else None,
         )
         return ActivityScheduled(
             at=at,
@@ -249,7 +249,7 @@ class Draft:
         )
 
     def _send(self, command: SendEvent, at: int, seq: int) -> DecisionEvent:
-        trace = self._trail.call(seq) if self._trail else None
+        trace = self.trail.call(seq) if self.trail else None
         message = RaiseEvent(name=command.name, data=command.data, id=f"{self.state.execution}:{seq}", trace=trace)
         self.outbox.append(Outgoing(command.instance, message))
         return EventSent(at=at, seq=seq, instance=command.instance, name=command.name, data=command.data)
@@ -323,7 +323,7 @@ class Draft:
             memo=child.memo,
             not_before=at + child.delay if child.delay else 0,
             execution_timeout=child.execution_timeout,
-            trace=self._trail.call(seq) if self._trail else None,
+            trace=self.trail.call(seq) if self.trail else None,
         )
 
     def _conclude(

@@ -70,10 +70,16 @@ class OpenTelemetry:
         """Make the spans of what is over."""
         if isinstance(fact, SpansEnded):
             for span in fact.spans:
-                self._make(span)
+                with _harmless("a span cannot be made"):
+                    self._make(span)
 
     def begin(self, name: str, execution: str) -> Trace | None:
         """The first span of a trace is that of the execution; the sampler is asked now."""
+        with _harmless("a trace cannot begin"):
+            return self._begin(name, execution)
+        return None
+
+    def _begin(self, name: str, execution: str) -> Trace | None:
         tracer = self._tracer()
         if tracer is not self._found:
             return None
@@ -99,7 +105,8 @@ class OpenTelemetry:
     def attempt(self, attempted: Attempted) -> AttemptSpan:
         """As a consumer, below the span of its orchestration."""
         above = _context_of(attempted.trace.traceparent, attempted.trace.tracestate)
-        with _ids(above, attempted.span):
+        span: trace.Span = NonRecordingSpan(above or trace.INVALID_SPAN_CONTEXT)
+        with _harmless("a span cannot be made"), _ids(above, attempted.span):
             span = self._tracer().start_span(
                 f"activity:{attempted.name}",
                 _below(above),
@@ -111,10 +118,17 @@ class OpenTelemetry:
 
     @contextmanager
     def _producing(self, kind: str, name: str, fields: dict[str, str | int]) -> Generator[Trace | None]:
-        attributes = self._attributes(kind, name, fields)
-        with self._tracer().start_as_current_span(f"{kind}:{name}", kind=_KINDS[kind], attributes=attributes) as span:
-            made = span.get_span_context()
-            yield _trace_of(made) if made.is_valid else None
+        span: trace.Span = NonRecordingSpan(trace.get_current_span().get_span_context())
+        with _harmless("a span cannot be made"):
+            attributes = self._attributes(kind, name, fields)
+            span = self._tracer().start_span(f"{kind}:{name}", kind=_KINDS[kind], attributes=attributes)
+        made = span.get_span_context()
+        try:
+            with trace.use_span(span):
+                yield _trace_of(made) if made.is_valid else None
+        finally:
+            with _harmless("a span cannot be ended"):
+                span.end()
 
     def _make(self, told: Span) -> None:
         above = _context_of(told.traceparent, told.tracestate)
@@ -171,15 +185,17 @@ class AttemptSpan:
     ) -> None:
         context.detach(self._token)
         if isinstance(error, Exception):
-            self._recorded = True
-            self._span.record_exception(error)
+            with _harmless("an error cannot be recorded"):
+                self._span.record_exception(error)
+                self._recorded = True
 
     def end(self, outcome: str, failure: Failure | None, seconds: float) -> None:
         """It is over since `seconds` after it began."""
         ended = self._begun + seconds * 1000
         told = None if failure is None else (failure.type, failure.message, failure.stack)
-        _conclude(self._span, outcome, told, ended, self._recorded)
-        self._span.end(_ns(ended))
+        with _harmless("a span cannot be ended"):
+            _conclude(self._span, outcome, told, ended, self._recorded)
+            self._span.end(_ns(ended))
 
 
 class _ChosenIds:
@@ -202,6 +218,15 @@ class _ChosenIds:
 
 _RANDOM = 2
 """The flag of a traceparent whose trace id is random."""
+
+
+@contextmanager
+def _harmless(what: str) -> Generator[None]:
+    """Samplers and processors are other people's code; no work fails for want of a span."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s", what)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from redurable.store.port import Completed
 from redurable.worker.common import Common
 from redurable.worker.ends import Ended, Ends
 from redurable.worker.holdings import task_key
-from redurable.worker.reports import report_attempts
+from redurable.worker.spans import end_attempts
 from redurable.worker.timers import Timers
 from redurable.worker.turns import Pipeline
 
@@ -69,7 +69,7 @@ class Completions:
         if self._common.facts.listening:
             for ended, accepted in zip(batch, completed.accepted, strict=True):
                 self._common.facts.announce(_attempted(ended, accepted))
-            report_attempts(self._common.facts, batch, completed.accepted, self._common.clock.now())
+            end_attempts(self._common.facts, batch, completed.accepted, self._common.clock.now())
 
 
 def _attempted(ended: Ended, accepted: bool) -> ActivityAttempted:

@@ -15,12 +15,10 @@ from redurable.facts import (
     InstancesFinished,
     InstancesStarted,
     QuarantineEnded,
-    SpansEnded,
     TurnParked,
     TurnsTaken,
 )
-from redurable.worker.ends import Ended
-from redurable.worker.spans import ended_spans, spans_of
+from redurable.worker.spans import tell_turns
 from redurable.worker.turn_thread import Taken
 
 _APPLIED = (Outcome.ACCEPTED, Outcome.ALREADY_APPLIED)
@@ -37,9 +35,7 @@ def report_turns(facts: Facts, turns: Sequence[Taken], receipts: Sequence[Receip
     if healed:
         facts.announce(QuarantineEnded(healed))
     applied = [taken for taken, receipt in zip(turns, receipts, strict=True) if receipt.outcome in _APPLIED]
-    spans = tuple(span for taken in applied for span in spans_of(taken))
-    if spans:
-        facts.announce(SpansEnded(spans))
+    tell_turns(facts, applied)
     names = tuple(taken.turn.name for taken in applied for event in taken.turn.commit.events if _starts(event))
     if names:
         facts.announce(InstancesStarted(names))
@@ -54,13 +50,6 @@ def report_turns(facts: Facts, turns: Sequence[Taken], receipts: Sequence[Receip
 def _trace_ids(turns: Sequence[Taken]) -> tuple[str, ...]:
     traces = [taken.turn.started.trace if taken.turn.started is not None else None for taken in turns]
     return tuple("" if trace is None else trace.trace_id for trace in traces) if any(traces) else ()
-
-
-def report_attempts(facts: Facts, batch: Sequence[Ended], accepted: Sequence[bool], now: float) -> None:
-    """End the spans of attempts whose outcomes were handed in."""
-    spans = tuple(ended_spans(batch, accepted, now))
-    if spans:
-        facts.announce(SpansEnded(spans))
 
 
 def _result(taken: Taken, receipt: Receipt) -> str:

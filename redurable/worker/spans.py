@@ -26,7 +26,7 @@ from redurable.core.messages import ActivityFailure
 from redurable.core.traces import Attempted, below, span_id
 from redurable.core.trail import Over
 from redurable.core.values import Failure, RuntimeStatus, Trace
-from redurable.facts import Span
+from redurable.facts import Facts, Span, SpansEnded
 from redurable.store.port import TaskEnd, TaskLease
 from redurable.worker.ends import Ended
 from redurable.worker.turn_thread import Taken
@@ -35,8 +35,29 @@ UNWATCHED = ("crashed", "timeout")
 """Outcomes of attempts that ended without their worker, or without ever having begun."""
 
 
-def spans_of(taken: Taken) -> Iterator[Span]:
-    """What was over with this committed turn."""
+def tell_turns(facts: Facts, committed: Iterable[Taken]) -> None:
+    """Announce what was over with these turns."""
+    spans = tuple(span for taken in committed for span in _spans_of(taken))
+    if spans:
+        facts.announce(SpansEnded(spans))
+
+
+def end_attempts(facts: Facts, batch: Iterable[Ended], accepted: Iterable[bool], now: float) -> None:
+    """End the spans of these attempts as they were accepted; announce those that had none here. What was not accepted
+    is told of by who did what was."""
+    spans: list[Span] = []
+    for ended, counts in zip(batch, accepted, strict=True):
+        if not counts:
+            continue
+        if ended.span is not None:
+            ended.span.end(ended.outcome, _failure_of(ended.end), ended.seconds)
+        elif ended.end.lease.task.trace is not None and ended.outcome in UNWATCHED:
+            spans.append(_unwatched(ended, ended.end.lease.task.trace, now))
+    if spans:
+        facts.announce(SpansEnded(tuple(spans)))
+
+
+def _spans_of(taken: Taken) -> Iterator[Span]:
     started, commit = taken.turn.started, taken.turn.commit
     if started is None or started.trace is None or not commit.events:
         return
@@ -51,7 +72,7 @@ def spans_of(taken: Taken) -> Iterator[Span]:
         yield _execution(started, started.trace, base, commit.events[-1], status)
 
 
-def attempt_span(lease: TaskLease) -> str:
+def _span_of_attempt(lease: TaskLease) -> str:
     """The id of the span of the attempt that this lease is for; whoever tells of it, it has this one."""
     return span_id(lease.task.idempotency_key, lease.task.attempt, lease.id)
 
@@ -67,19 +88,7 @@ def attempted(lease: TaskLease, trace: Trace, worker: str, now: float) -> Attemp
         "task_queue": lease.queue,
         "worker": worker,
     }
-    return Attempted(trace, attempt_span(lease), now, task.name, fields)
-
-
-def ended_spans(batch: Iterable[Ended], accepted: Iterable[bool], now: float) -> Iterator[Span]:
-    """End the spans of these attempts as they were accepted; tell of those that had none here. What was not accepted is
-    told of by who did what was."""
-    for ended, counts in zip(batch, accepted, strict=True):
-        if not counts:
-            continue
-        if ended.span is not None:
-            ended.span.end(ended.outcome, failure_of_end(ended.end), ended.seconds)
-        elif ended.end.lease.task.trace is not None and ended.outcome in UNWATCHED:
-            yield _unwatched(ended, ended.end.lease.task.trace, now)
+    return Attempted(trace, _span_of_attempt(lease), now, task.name, fields)
 
 
 def _unwatched(ended: Ended, trace: Trace, now: float) -> Span:
@@ -94,12 +103,12 @@ def _unwatched(ended: Ended, trace: Trace, now: float) -> Span:
         begun=told.begun,
         ended=_last_ms(ended.end, now),
         outcome=ended.outcome,
-        failure=_told(failure_of_end(ended.end)),
+        failure=_told(_failure_of(ended.end)),
         fields=told.fields,
     )
 
 
-def failure_of_end(end: TaskEnd) -> Failure | None:
+def _failure_of(end: TaskEnd) -> Failure | None:
     """What went wrong in the attempt, if anything did."""
     if isinstance(end.message, ActivityFailure):
         return end.message.failure

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler, TraceIdRatioBased
 
 from redurable import ActivityContext, App, CallerError, Client, OrchestrationContext, RetryPolicy
 from redurable.core.delivery import Outcome, Receipt, TurnCommit
 from redurable.core.events import ExecutionStarted
 from redurable.core.messages import RaiseEvent
 from redurable.core.values import Trace
+from redurable.errors import InstanceAlreadyExists
 from redurable.facts import ActivityAttempted, SpansEnded, TurnsTaken
 from redurable.store.memory.state import MemoryHub
 from redurable.store.port import Committed, TaskDemand
@@ -345,3 +346,37 @@ async def test_bad_contexts_harm_nothing(scene: Scene) -> None:
 def test_nothing_to_instrument() -> None:
     with pytest.raises(CallerError, match="pass clients and workers"):
         instrument()
+
+
+class Unsound(Sampler):
+    """A sampler with a defect."""
+
+    def should_sample(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("a defect")
+
+    def get_description(self) -> str:
+        return "unsound"
+
+
+async def test_a_defect_of_the_tracing_harms_no_work(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(Exported(Unsound()))
+    client = await scene.open("w1")
+    _, own, _ = await (await client.start(hello, "Ada", instance_id="one")).result(timeout=10)
+    await client.raise_event("two", "Go")
+    await scene.send("one", RaiseEvent(name="Go"))
+    await scene.close()
+    assert (own, scene.exported.spans) == ("", [])
+    assert {record.getMessage() for record in caplog.records if record.name == "redurable.tracing"} == {
+        "a span cannot be made",
+        "a trace cannot begin",
+    }
+
+
+async def test_errors_of_the_client_are_in_its_span(scene: Scene) -> None:
+    client = await scene.open()
+    await client.start(hello, "Ada", instance_id="one")
+    with pytest.raises(InstanceAlreadyExists):
+        await client.start(hello, "Ada", instance_id="one")
+    first, second = scene.exported.named("create_orchestration:hello")
+    assert (first.failed, second.failed) == (False, True)
+    assert second.said[0]["attributes"]["exception.type"].endswith("InstanceAlreadyExists")
