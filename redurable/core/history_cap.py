@@ -53,6 +53,13 @@ class HistoryCap(Struct, frozen=True):
         """True when a history is too long."""
         return events > self.events or size > self.size
 
+    def warning(self, name: str, events: int, size: int) -> str:
+        """What is said of a history that has become long."""
+        return (
+            f"{name}: the history has {events:,} events and about {size:,} bytes, a fifth of max_history_events "
+            f"({self.events:,}) or max_history_bytes ({self.size:,}): call ctx.continue_as_new() soon"
+        )
+
 
 DEFAULT_CAP = HistoryCap()
 

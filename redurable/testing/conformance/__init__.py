@@ -31,12 +31,14 @@ _TOPICS = (
     "timers",
     "timeouts",
     "tokens",
+    "traces",
     "outbox_relay",
     "intake",
     "unclaimed",
     "sweep",
     "membership",
     "inspect",
+    "depths",
     "queries",
     "purge",
     "retention",
@@ -50,6 +52,7 @@ from redurable.testing.conformance.bad_entries import TestBadEntries
 from redurable.testing.conformance.cancels import TestCancel, TestCanceledCalls
 from redurable.testing.conformance.commit_fence import TestCommit, TestRelease
 from redurable.testing.conformance.continue_as_new import TestContinueAsNew, TestPrune
+from redurable.testing.conformance.depths import TestDepths
 from redurable.testing.conformance.factory import StoreFactory
 from redurable.testing.conformance.handover import TestHandOver
 from redurable.testing.conformance.heartbeats import TestHeartbeats
@@ -71,6 +74,7 @@ from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
 from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
 from redurable.testing.conformance.timers import TestTimers
 from redurable.testing.conformance.tokens import TestTokens, TestUnderway
+from redurable.testing.conformance.traces import TestTraces
 from redurable.testing.conformance.unclaimed import TestKeptEvents, TestUnknownInstance, TestUnreadEvents
 
 __all__ = [
@@ -87,6 +91,7 @@ __all__ = [
     "TestCounts",
     "TestDeadLetters",
     "TestDeliveries",
+    "TestDepths",
     "TestExpired",
     "TestFamilies",
     "TestFeed",
@@ -120,6 +125,7 @@ __all__ = [
     "TestSweep",
     "TestTimers",
     "TestTokens",
+    "TestTraces",
     "TestUnderway",
     "TestUnknownInstance",
     "TestUnreadEvents",
