@@ -35,7 +35,22 @@ _SCRIPTS: Final = ("eval", "evalsha")
 _READ_SCRIPTS: Final = ("eval_ro", "evalsha_ro")
 
 _WORKER: Final = (
-    *("exists", "hget", "hlen", "hmget", "info", "lrange", "rpush", "scard", "smembers", "sscan", "time", "unlink"),
+    *(
+        "client|tracking",
+        "exists",
+        "hello",
+        "hget",
+        "hlen",
+        "hmget",
+        "info",
+        "lrange",
+        "rpush",
+        "scard",
+        "smembers",
+        "sscan",
+        "time",
+        "unlink",
+    ),
     *("xack", "xadd", "xdel", "xpending", "xrange", "xread", "xreadgroup", "xrevrange", "zadd", "zrem"),
     "zremrangebyrank",
 )
