@@ -139,6 +139,13 @@ async def test_mail_is_found_though_the_connection_that_would_tell_was_lost(
     await _all_found(store, names[1])
 
 
+async def test_a_store_that_is_opened_again_begins_anew(crowd: tuple[RedisStore, list[str]], foreign: Lane) -> None:
+    store, _ = crowd
+    await store.close()
+    await store.open()
+    assert [await _commands(foreign, store) for _ in range(3)] == [(0, 6), (0, 0), (0, 0)]
+
+
 async def test_mail_is_found_though_the_server_forgets_what_was_asked(
     crowd: tuple[RedisStore, list[str]], program: Any
 ) -> None:

@@ -56,14 +56,20 @@ class Tracking:
     async def _open(self) -> Channel:
         channel = await self._connect()
         self._forget()
-        self._works, self._news = True, channel.news
+        try:
+            self._works, self._news = await self._set_up(channel), channel.news
+        except BaseException:
+            await channel.close()
+            raise
+        return channel
+
+    async def _set_up(self, channel: Channel) -> bool:
         for command in _SET_UP:
             answer = await channel.exchange(pack(command), _SET_UP_S)
             if isinstance(answer, Exception):
-                self._works = False
                 self._report(command, answer)
-                break
-        return channel
+                return False
+        return True
 
     def _forget(self) -> None:
         self.epoch += 1
