@@ -31,9 +31,11 @@ class InstancesPurged(Struct, frozen=True):
 
 
 class TurnsTaken(Struct, frozen=True):
-    """(name, result: ok | fenced | parked | failed | handed, seconds) of each turn of a batch."""
+    """(name, result: ok | fenced | parked | failed | handed, seconds) of each turn of a batch, and the ids of their
+    traces in the same order (empty: none of them belongs to one)."""
 
     turns: tuple[tuple[str, str, float], ...]
+    trace_ids: tuple[str, ...] = ()
 
 
 class TurnParked(Struct, frozen=True):
@@ -56,12 +58,13 @@ class QuarantineEnded(Struct, frozen=True):
 class ActivityAttempted(Struct, frozen=True):
     """An attempt ended, or was canceled; outcome: ok | error | timeout | crashed | non_retryable | canceled | lost |
     later (its function has: it is completed by token) | unknown (no code for it here). `seconds` is 0 for an attempt
-    that did not run here."""
+    that did not run here. `trace_id`: 32 hexadecimal digits, empty when it belongs to no trace."""
 
     name: str
     outcome: str
     seconds: float
     retried: bool
+    trace_id: str = ""
 
 
 class TaskStarted(Struct, frozen=True):
@@ -133,6 +136,34 @@ class CacheEvicted(Struct, frozen=True):
     count: int
 
 
+class Span(Struct, frozen=True, kw_only=True):
+    """A stretch of traced work that is over; times in milliseconds of the Unix epoch, by the store's clock.
+
+    `kind`: orchestration | sub_orchestration | create_orchestration | orchestration_event | activity | timer | event |
+    suspended | resumed. `id`: 16 hexadecimal digits (empty: any id will do). It belongs below the span that
+    `traceparent` names, or is that span itself: then it is the first of its trace. `failure`: type, message, stack.
+    `link`: the traceparent of a span that it follows from.
+    """
+
+    kind: str
+    name: str
+    id: str
+    traceparent: str
+    tracestate: str
+    begun: float
+    ended: float
+    outcome: str = ""
+    failure: tuple[str, str, str] | None = None
+    link: str = ""
+    fields: dict[str, str | int] = {}
+
+
+class SpansEnded(Struct, frozen=True):
+    """Told of once, when what ended them is in the store; only where a start carried a trace context."""
+
+    spans: tuple[Span, ...]
+
+
 Fact = (
     InstancesStarted
     | InstancesFinished
@@ -151,6 +182,7 @@ Fact = (
     | InstancesSwept
     | StoreFaulted
     | CacheEvicted
+    | SpansEnded
 )
 
 

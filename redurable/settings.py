@@ -120,3 +120,17 @@ class MetricsSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
 
     metrics_host: str = Field(default="0.0.0.0", description="Address of the interface that the metrics are served on.")
+
+
+class TelemetrySettings(BaseSettings):
+    """What `redurable worker` tells of itself beside its metrics."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
+
+    log_format: Literal["text", "json"] = Field(default="text", description="How log lines look; json: an object each.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", description="The least important log lines that are written."
+    )
+    tracing: Annotated[bool, Unit("yes or no")] = Field(
+        default=False, description="Make OpenTelemetry spans; the `OTEL_…` variables say how."
+    )

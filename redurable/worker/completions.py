@@ -15,6 +15,7 @@ from redurable.store.port import Completed
 from redurable.worker.common import Common
 from redurable.worker.ends import Ended, Ends
 from redurable.worker.holdings import task_key
+from redurable.worker.spans import end_attempts
 from redurable.worker.timers import Timers
 from redurable.worker.turns import Pipeline
 
@@ -68,9 +69,11 @@ class Completions:
         if self._common.facts.listening:
             for ended, accepted in zip(batch, completed.accepted, strict=True):
                 self._common.facts.announce(_attempted(ended, accepted))
+            end_attempts(self._common.facts, batch, completed.accepted, self._common.clock.now())
 
 
 def _attempted(ended: Ended, accepted: bool) -> ActivityAttempted:
     outcome = ended.outcome if accepted else "lost"
     retried = ended.end.retry is not None and ended.outcome != "later"
-    return ActivityAttempted(ended.end.lease.task.name, outcome, ended.seconds, retried)
+    task = ended.end.lease.task
+    return ActivityAttempted(task.name, outcome, ended.seconds, retried, task.trace.trace_id if task.trace else "")

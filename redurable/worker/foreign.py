@@ -16,8 +16,10 @@ from redurable.facts import ActivityAttempted, DeadLettered, LeasesReclaimed, Me
 from redurable.store.hearing import Heard
 from redurable.store.port import TaskDemand, TaskLease
 from redurable.worker.common import Common
+from redurable.worker.ends import Ended
 from redurable.worker.holdings import task_key
 from redurable.worker.role import keep_polling
+from redurable.worker.spans import end_attempts
 from redurable.worker.timers import Timers
 from redurable.worker.verdicts import Verdict, answered, fell_silent
 
@@ -100,3 +102,5 @@ class Foreign:
             for (end, outcome), accepted in zip(verdicts, completed.accepted, strict=True):
                 name, retried = end.lease.task.name, end.retry is not None
                 self._common.facts.announce(ActivityAttempted(name, outcome if accepted else "lost", 0.0, retried))
+            batch = [Ended(end, outcome, 0.0) for end, outcome in verdicts]
+            end_attempts(self._common.facts, batch, completed.accepted, self._common.clock.now())

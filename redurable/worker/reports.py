@@ -18,6 +18,7 @@ from redurable.facts import (
     TurnParked,
     TurnsTaken,
 )
+from redurable.worker.spans import tell_turns
 from redurable.worker.turn_thread import Taken
 
 _APPLIED = (Outcome.ACCEPTED, Outcome.ALREADY_APPLIED)
@@ -26,12 +27,15 @@ _APPLIED = (Outcome.ACCEPTED, Outcome.ALREADY_APPLIED)
 def report_turns(facts: Facts, turns: Sequence[Taken], receipts: Sequence[Receipt]) -> None:
     """Announce what these turns were and what they made true."""
     results = [(taken, _result(taken, receipt)) for taken, receipt in zip(turns, receipts, strict=True)]
-    facts.announce(TurnsTaken(tuple((taken.turn.name, result, taken.seconds) for taken, result in results)))
+    facts.announce(
+        TurnsTaken(tuple((taken.turn.name, result, taken.seconds) for taken, result in results), _trace_ids(turns))
+    )
     _report_parked(facts, [taken for taken, result in results if result == "parked"])
     healed = tuple(taken.turn.name for taken, result in results if result == "ok" and taken.heals)
     if healed:
         facts.announce(QuarantineEnded(healed))
     applied = [taken for taken, receipt in zip(turns, receipts, strict=True) if receipt.outcome in _APPLIED]
+    tell_turns(facts, applied)
     names = tuple(taken.turn.name for taken in applied for event in taken.turn.commit.events if _starts(event))
     if names:
         facts.announce(InstancesStarted(names))
@@ -41,6 +45,11 @@ def report_turns(facts: Facts, turns: Sequence[Taken], receipts: Sequence[Receip
     dead = Counter(letter.reason for taken in applied for letter in taken.turn.commit.dead)
     for reason, count in dead.items():
         facts.announce(DeadLettered("finished" if reason.endswith("finished") else "malformed", count))
+
+
+def _trace_ids(turns: Sequence[Taken]) -> tuple[str, ...]:
+    traces = [taken.turn.started.trace if taken.turn.started is not None else None for taken in turns]
+    return tuple("" if trace is None else trace.trace_id for trace in traces) if any(traces) else ()
 
 
 def _result(taken: Taken, receipt: Receipt) -> str:
