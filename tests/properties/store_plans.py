@@ -148,7 +148,7 @@ def turn(plan: Plan, delivery: Delivery, head: str) -> TurnCommit:
     if plan.kind == "again":
         # Tags and parents stay, the name may change.
         origin = delivery.start or next((e for e in delivery.events if isinstance(e, ExecutionStarted)), None)
-        kept = {"tags": origin.tags, "parent": origin.parent} if origin else {}
+        kept: dict[str, Any] = {"tags": origin.tags, "parent": origin.parent} if origin else {}
         following = StartExecution(name=plan.renamed, execution=plan.next + "'", number=2, **kept)
         return scenes.turn(delivery, head, ExecutionContinuedAsNew(at=2, next="n"), next=following, **fields)
     return scenes.turn(delivery, head, scenes.raised(head), **fields)
