@@ -69,8 +69,8 @@ class Client(Queries):
     embedded server. While the store does not answer, every call is repeated, under the same ids, for `timeout`
     seconds; then it raises `StoreUnavailable`. Until a worker or a start has created the hub, all calls but `start`
     raise `HubNotFound`. Payloads have at most `max_payload_bytes` of JSON; None: the environment variable
-    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `facts` tells subscribers of events for instances that do not exist;
-    `tracing` is set by `redurable.telemetry.tracing.instrument`.
+    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `facts` tells subscribers of events for instances that do not exist, and of
+    instances that it purged; `tracing` is set by `redurable.telemetry.tracing.instrument`.
     """
 
     def __init__(

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from redurable.core.events import Event
 from redurable.core.values import RuntimeStatus, Task
+from redurable.facts import StoreSampled
+from redurable.store.depths import Depths
 from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.snapshots import Snapshot
 
@@ -69,6 +71,16 @@ class Inspect(Protocol):
 
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         """Entries of these partitions' feeds after these ids, waiting up to `block_ms`."""
+        ...
+
+    async def depths(self, queues: Sequence[str] = ()) -> Depths:
+        """How much work lies where: in these task queues, and in all that workers say they serve. The cost does not
+        grow with the number of instances."""
+        ...
+
+    def sample(self) -> StoreSampled:
+        """What the connections of this store did since the last call; the first one begins to count, and before it
+        nothing is counted. A store without connections has nothing to say."""
         ...
 
     def mailbox_key(self, instance: str) -> str:

@@ -13,6 +13,7 @@ from redurable.worker.crew import Crew
 from redurable.worker.holdings import Holdings
 from redurable.worker.ownership import Ownership
 from redurable.worker.patience import PatientStore
+from redurable.worker.polls import Polls
 from redurable.worker.reception import Reception
 
 log = logging.getLogger("redurable.worker")
@@ -25,8 +26,8 @@ def about(instance: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """The store, what this worker owns and holds, whether it takes on more, and who works beside it, who carries
-    traces (None: nobody)."""
+    """The store, what this worker owns and holds, whether it takes on more, who works beside it, whether its loops go
+    on, and who carries traces (None: nobody)."""
 
     store: PatientStore
     settings: WorkerSettings
@@ -36,4 +37,5 @@ class Common:
     holdings: Holdings
     reception: Reception
     crew: Crew
+    polls: Polls
     tracing: Tracing | None = None

@@ -15,6 +15,7 @@ from redurable.core.answers import AnswerKind
 from redurable.facts import ActivityAttempted, DeadLettered, LeasesReclaimed, MessagesRelayed
 from redurable.store.hearing import Heard
 from redurable.store.port import TaskDemand, TaskLease
+from redurable.worker.attempt_reports import report_attempts
 from redurable.worker.common import Common
 from redurable.worker.ends import Ended
 from redurable.worker.holdings import task_key
@@ -99,8 +100,6 @@ class Foreign:
             self._common.holdings.let_go(task_key(end.lease))
         self._timers.add(completed.timers)
         if self._common.facts.listening:
-            for (end, outcome), accepted in zip(verdicts, completed.accepted, strict=True):
-                name, retried = end.lease.task.name, end.retry is not None
-                self._common.facts.announce(ActivityAttempted(name, outcome if accepted else "lost", 0.0, retried))
-            batch = [Ended(end, outcome, 0.0) for end, outcome in verdicts]
-            end_attempts(self._common.facts, batch, completed.accepted, self._common.clock.now())
+            ended = [Ended(end, outcome, 0.0) for end, outcome in verdicts]
+            report_attempts(self._common.facts, ended, completed.accepted)
+            end_attempts(self._common.facts, ended, completed.accepted, self._common.clock.now())

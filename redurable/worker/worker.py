@@ -18,6 +18,7 @@ from typing import Literal, Self, cast, get_args
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from redurable.authoring.app import App
 from redurable.core.ids import check_name
@@ -50,14 +51,17 @@ from redurable.worker.membership import Membership
 from redurable.worker.outbox import Outbox
 from redurable.worker.ownership import Ownership, new_worker_id
 from redurable.worker.patience import PatientStore, open_patiently
+from redurable.worker.polls import Polls
 from redurable.worker.reception import Reception
 from redurable.worker.retention import Retention
 from redurable.worker.role import Role
 from redurable.worker.slots import Slots
+from redurable.worker.survey import Survey
 from redurable.worker.sweeper import Sweeper
 from redurable.worker.timers import Timers
 from redurable.worker.turn_thread import TurnThread
 from redurable.worker.turns import Pipeline
+from redurable.worker.vitals import Vitals
 
 WorkerRole = Literal["orchestrations", "activities"]
 ROLES = frozenset(get_args(WorkerRole))
@@ -193,6 +197,7 @@ class Worker:
             holdings=Holdings(),
             reception=Reception(),
             crew=Crew(self.id),
+            polls=Polls(),
             tracing=self.tracing,
         )
         thread = TurnThread(self._code, self.settings, self.tracing)
@@ -247,7 +252,7 @@ class Worker:
 
     def _compose(self, common: Common, thread: TurnThread, cache: ReplayCache) -> tuple[Parts, list[Role]]:
         turns, tasks = TURNS in self.roles, TASKS in self.roles
-        skills = self._code.skills(self.roles, self._queues)
+        skills = replace(self._code.skills(self.roles, self._queues), surveys=self.facts.hub)
         membership, timers, outbox, ends = Membership(common, skills), Timers(common), Outbox(common), Ends()
         retention = Retention(common)
         slots = Slots(self._queues, self.settings)
@@ -255,7 +260,8 @@ class Worker:
         pipeline = (
             Pipeline(common, thread, cache, Commits(common, timers, outbox, retention, activities)) if turns else None
         )
-        roles: list[Role] = [membership, Janitor(common), timers]
+        roles: list[Role] = [membership, Janitor(common), timers, Survey(common, self._code.queues(None))]
+        roles += [Vitals(common, slots if tasks else None, pipeline, cache)]
         roles += [Renewal(common, activities), Reclaiming(common, pipeline, activities)]
         if pipeline is not None:
             roles += [Lane(common, pipeline, number) for number in range(self.settings.lanes)]

@@ -37,6 +37,7 @@ _TOPICS = (
     "sweep",
     "membership",
     "inspect",
+    "depths",
     "queries",
     "purge",
     "retention",
@@ -50,6 +51,7 @@ from redurable.testing.conformance.bad_entries import TestBadEntries
 from redurable.testing.conformance.cancels import TestCancel, TestCanceledCalls
 from redurable.testing.conformance.commit_fence import TestCommit, TestRelease
 from redurable.testing.conformance.continue_as_new import TestContinueAsNew, TestPrune
+from redurable.testing.conformance.depths import TestDepths
 from redurable.testing.conformance.factory import StoreFactory
 from redurable.testing.conformance.handover import TestHandOver
 from redurable.testing.conformance.heartbeats import TestHeartbeats
@@ -87,6 +89,7 @@ __all__ = [
     "TestCounts",
     "TestDeadLetters",
     "TestDeliveries",
+    "TestDepths",
     "TestExpired",
     "TestFamilies",
     "TestFeed",

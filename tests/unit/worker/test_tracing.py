@@ -271,7 +271,7 @@ async def test_without_tracing_nothing_is_added(scene: Scene) -> None:
     assert history[0].trace is None
     assert scene.told(SpansEnded) == []
     assert {fact.trace_id for fact in scene.told(ActivityAttempted)} == {""}
-    assert all(fact.trace_ids == () for fact in scene.told(TurnsTaken))
+    assert {turn.trace_id for fact in scene.told(TurnsTaken) for turn in fact.turns} == {""}
 
 
 async def test_facts_know_the_trace(scene: Scene) -> None:
@@ -280,7 +280,7 @@ async def test_facts_know_the_trace(scene: Scene) -> None:
     await scene.until_exported("orchestration:hello")
     number = scene.exported.one("orchestration:hello").trace
     assert {fact.trace_id for fact in scene.told(ActivityAttempted)} == {number}
-    assert {number} == {found for fact in scene.told(TurnsTaken) for found in fact.trace_ids}
+    assert {number} == {turn.trace_id for fact in scene.told(TurnsTaken) for turn in fact.turns}
 
 
 async def test_a_worker_that_makes_no_spans_hands_the_context_on(scene: Scene) -> None:
@@ -317,7 +317,7 @@ async def test_turns_that_are_taken_again_make_no_second_span(scene: Scene) -> N
     await handle.result(timeout=10)
     await (await client.start(retries, 1)).result(timeout=10)
     await scene.until_exported("orchestration:gives_up", "orchestration:waits", "orchestration:retries")
-    assert {result for fact in scene.told(TurnsTaken) for _, result, _ in fact.turns} == {"ok", "fenced"}
+    assert {turn.result for fact in scene.told(TurnsTaken) for turn in fact.turns} == {"ok", "fenced"}
     assert Counter(span.name for span in scene.exported.spans) == {
         "create_orchestration:gives_up": 1,
         "orchestration:gives_up": 1,
