@@ -11,6 +11,8 @@ from redurable.core.delivery import Quarantine
 from redurable.core.events import Event
 from redurable.core.messages import StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
+from redurable.facts import StoreSampled
+from redurable.store.depths import Depths
 
 
 class Underway(Struct, frozen=True):
@@ -85,6 +87,16 @@ class Inspect(Protocol):
 
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         """Entries of these partitions' feeds after these ids, waiting up to `block_ms`."""
+        ...
+
+    async def depths(self, queues: Sequence[str] = ()) -> Depths:
+        """How much work lies where: in these task queues, and in all that workers say they serve. The cost does not
+        grow with the number of instances."""
+        ...
+
+    def sample(self) -> StoreSampled:
+        """What the connections of this store did since the last call; the first one begins to count, and before it
+        nothing is counted. A store without connections has nothing to say."""
         ...
 
     def mailbox_key(self, instance: str) -> str:

@@ -41,6 +41,16 @@ def load(name: str) -> Script:
     return Script(sha1(text.encode(), usedforsecurity=False).hexdigest(), text, _READS in source)
 
 
+def name_of(sha: str) -> str:
+    """The script with this address, or "eval" for a text of its own."""
+    return _by_sha().get(sha, "eval")
+
+
+@cache
+def _by_sha() -> dict[str, str]:
+    return {load(name).sha: name for name in names()}
+
+
 def names() -> list[str]:
     """All scripts, without the fragments."""
     found = (entry.name for entry in _folder().iterdir())
