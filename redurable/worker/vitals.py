@@ -34,8 +34,8 @@ class Vitals:
             if not self._common.facts.listening:
                 await anyio.sleep(TICKS * TICK_SECONDS)
                 continue
+            self._common.facts.announce(self._common.store.sample())  # The first one begins to count.
             self._common.facts.announce(self._sample(tuple([await _tick() for _ in range(TICKS)])))
-            self._common.facts.announce(self._common.store.sample())
 
     def _sample(self, lags: tuple[float, ...]) -> WorkerSampled:
         common, settings = self._common, self._common.settings

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
+from redis.exceptions import NoScriptError
+
 from redurable.errors import StoreDamaged, StoreFull, StoreRefused, StoreUnavailable
 from redurable.facts import StoreSampled
 from redurable.store.redis.scripts import name_of
@@ -41,7 +43,10 @@ class Meter:
             self._calls.append((_op(command), time.perf_counter() - begin))
 
     def note_error(self, command: Sequence[str | bytes | int], error: Exception, kind: str = "") -> None:
-        """A command failed; `kind` says how, where the error itself does not."""
+        """A command failed; `kind` says how, where the error itself does not. That the server does not know a script
+        yet is no failure."""
+        if isinstance(error, NoScriptError):
+            return
         known = kind or next((word for found, word in _KINDS if isinstance(error, found)), "other")
         self._errors.append((_op(command), known))
         if isinstance(error, StoreUnavailable):

@@ -41,14 +41,15 @@ def load(name: str) -> Script:
     return Script(sha1(text.encode(), usedforsecurity=False).hexdigest(), text, _READS in source)
 
 
-def name_of(sha: str) -> str:
-    """The script with this address, or "eval" for a text of its own."""
-    return _by_sha().get(sha, "eval")
+def name_of(address: str) -> str:
+    """The script with this address, or with this text; "eval" for one that is not ours."""
+    return _by_address().get(address, "eval")
 
 
 @cache
-def _by_sha() -> dict[str, str]:
-    return {load(name).sha: name for name in names()}
+def _by_address() -> dict[str, str]:
+    scripts = {name: load(name) for name in names()}
+    return {address: name for name, script in scripts.items() for address in (script.sha, script.text)}
 
 
 def names() -> list[str]:
