@@ -7,9 +7,11 @@ from prometheus.case import Case, fires, histogram, of, silent
 ORDER = {"type": "order"}
 
 
-def _quarantines(begun: str, ended: str) -> dict[str, str]:
-    return of("quarantines_total", begun, **ORDER, reason="nondeterminism") | of(
-        "quarantines_ended_total", ended, **ORDER
+def _quarantines(begun: str, ended: str, parted: str = "0x60") -> dict[str, str]:
+    return (
+        of("quarantines_total", begun, **ORDER, reason="nondeterminism")
+        | of("quarantines_ended_total", ended, **ORDER)
+        | of("nondeterminism_errors_total", parted, **ORDER)
     )
 
 
@@ -26,18 +28,14 @@ def _cap(below: str, turns: str) -> dict[str, str]:
 INSTANCE_CASES: tuple[Case, ...] = (
     fires("RedurableQuarantine", "one instance, and nobody repairs it", _quarantines("0x20 1x40", "0x60"), **ORDER),
     silent("RedurableQuarantine", "all is well", _quarantines("0x60", "0x60")),
-    silent("RedurableQuarantine", "a deploy, and a roll-back that heals it", _quarantines("0x40 5x20", "0x50 5x10")),
-    fires(
-        "RedurableNondeterminism",
-        "it is tried again and again",
-        of("nondeterminism_errors_total", "0x20 0+1x40", **ORDER),
-        **ORDER,
-    ),
+    silent("RedurableQuarantine", "somebody repairs it within ten minutes", _quarantines("0x40 5x20", "0x50 5x10")),
+    silent("RedurableQuarantine", "the other alert has it", _quarantines("0x20 1x40", "0x60", "0x20 1x40")),
+    fires("RedurableNondeterminism", "a bad deploy", _quarantines("0x20 7x40", "0x60", "0x20 7x40"), **ORDER),
+    silent("RedurableNondeterminism", "quarantined for another reason", _quarantines("0x20 1x40", "0x60", "0x60")),
     silent(
         "RedurableNondeterminism",
-        "a rolling deploy: ten minutes of two codes",
-        of("nondeterminism_errors_total", "0x40 0+1x10 10x10", **ORDER),
-        at="55m",
+        "a bad deploy that is rolled back within ten minutes",
+        _quarantines("0x40 7x20", "0x50 7x10", "0x40 7x20"),
     ),
     fires("RedurableFailureRatioHigh", "one in five", _ends("0+1x60", "0+4x60"), **ORDER),
     silent("RedurableFailureRatioHigh", "one in fifty", _ends("0+1x60", "0+49x60")),
@@ -48,10 +46,12 @@ INSTANCE_CASES: tuple[Case, ...] = (
     fires(
         "RedurablePayloadRejected",
         "again and again",
-        of("payload_rejected_total", "0+1x60", reason="too_large"),
-        reason="too_large",
+        of("payload_rejected_total", "0+1x60", reason="invalid_payload"),
+        reason="invalid_payload",
     ),
     silent(
-        "RedurablePayloadRejected", "once, an hour ago", of("payload_rejected_total", "0x10 1x50", reason="too_large")
+        "RedurablePayloadRejected",
+        "once, an hour ago",
+        of("payload_rejected_total", "0x10 1x50", reason="invalid_payload"),
     ),
 )

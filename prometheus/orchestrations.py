@@ -6,14 +6,18 @@ from prometheus.model import Alert, Group
 from prometheus.recordings import FAILED_RATIO
 
 CAP = "redurable_history_cap_ratio"
+QUARANTINED = (
+    "(sum by (hub, type) (increase(redurable_quarantines_total[6h]))\n"
+    "  - sum by (hub, type) (increase(redurable_quarantines_ended_total[6h])))"
+)
+PARTED = "sum by (hub, type) (increase(redurable_nondeterminism_errors_total[6h])) > 0"
 
 ORCHESTRATIONS = Group(
     "redurable.orchestrations",
     (
         Alert(
             "RedurableQuarantine",
-            "(sum by (hub, type) (increase(redurable_quarantines_total[6h]))\n"
-            "  - sum by (hub, type) (increase(redurable_quarantines_ended_total[6h]))) > 0.5",
+            f"{QUARANTINED} > 0.5\n  unless on (hub, type) {PARTED}",
             "15m",
             "critical",
             "Instances of {{ $labels.type }} in hub {{ $labels.hub }} are quarantined",
@@ -23,12 +27,12 @@ ORCHESTRATIONS = Group(
         ),
         Alert(
             "RedurableNondeterminism",
-            "sum by (hub, type) (increase(redurable_nondeterminism_errors_total[15m])) > 0",
+            f"{QUARANTINED} > 0.5\n  and on (hub, type) {PARTED}",
             "15m",
             "critical",
             "The code of {{ $labels.type }} in hub {{ $labels.hub }} disagrees with histories",
-            "{{ $value | humanize }} turns in 15 minutes came to another decision than their history. Mostly a deploy "
-            "that running instances do not survive.",
+            "{{ $value | humanize }} more instances were quarantined than went on, in six hours: their code came to "
+            "other decisions than their histories. Mostly a deploy that running instances do not survive.",
             "redurable-orchestrators",
         ),
         Alert(

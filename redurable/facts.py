@@ -38,7 +38,8 @@ class InstancesPurged(Struct, frozen=True):
 class TurnTaken(Struct, frozen=True):
     """One turn; result: ok | fenced | parked | failed | handed. `replay`: cached (the replay was in memory), replayed
     (the turn began with the whole history) or begun (there was none). `events`: how long the history is now, 0 where
-    the turn wrote nothing. `waited`: seconds that the ready entry had lain there; less than 0: not known."""
+    the turn wrote nothing. `waited`: seconds that the ready entry had lain there; less than 0: not known. `filled`: the
+    fraction of its cap that the history has reached, 0 for an execution that ended."""
 
     name: str
     instance: str
@@ -47,6 +48,7 @@ class TurnTaken(Struct, frozen=True):
     replay: str = "begun"
     events: int = 0
     waited: float = -1.0
+    filled: float = 0.0
 
 
 class TurnsTaken(Struct, frozen=True):

@@ -60,7 +60,8 @@ def told(taken: Taken, result: str) -> TurnTaken:
     if delivery.base or delivery.events:
         replay = "cached" if taken.started and delivery.base else "replayed"
     events = delivery.base + len(delivery.events) + written if written and result == "ok" else 0
-    return TurnTaken(taken.turn.name, delivery.entry.instance, result, taken.seconds, replay, events, _waited(taken))
+    name, instance = taken.turn.name, delivery.entry.instance
+    return TurnTaken(name, instance, result, taken.seconds, replay, events, _waited(taken), taken.filled)
 
 
 def _waited(taken: Taken) -> float:

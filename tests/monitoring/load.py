@@ -25,7 +25,7 @@ SETTINGS = SHORT_LEASES | {
     "max_deliveries": 2,
     "park_min_ms": 100,
     "park_max_ms": 500,
-    "cache_instances": 20,
+    "cache_instances": 5,
     "max_history_events": 40,
     "max_payload_bytes": 100_000,
 }
@@ -67,9 +67,9 @@ class Load:
             for fault in (
                 self.dead_letters,
                 self.lost_connections,
+                self.bad_deploy,
                 self.refused_payload,
                 self.long_history,
-                self.bad_deploy,
                 self.late_timers,
                 self.fenced_commit,
             ):
@@ -99,7 +99,7 @@ class Load:
 
     async def long_history(self) -> None:
         """A history near its cap."""
-        await _ended(await self.client.start("greet_all", [f"guest {number}" for number in range(9)]))
+        await _ended(await self.client.start("greet_all", [f"guest {number}" for number in range(17)]))
 
     async def bad_deploy(self) -> None:
         """Poison and nondeterminism. An instance ends every worker that takes it, until it is quarantined; the workers

@@ -89,9 +89,10 @@ def test_it_has_cases_in_which_it_fires_and_in_which_it_does_not(alert: Alert) -
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: getattr(rule, "name", getattr(rule, "record", "")))
 def test_a_rule_asks_for_metrics_that_exist(rule: Alert | Recording) -> None:
-    known = {*exposed(), *RECORDED, "up"}
     for metric in selected(rule.expr):
-        assert metric.metric in known
+        assert metric.metric in {*exposed(), *RECORDED, "up"}
+        if metric.metric in exposed():
+            assert set(metric.labels) <= exposed()[metric.metric].labels
         if OF_THE_HUB.match(metric.metric):
             around = [word for word in metric.inside if " by " in word]
             assert around[-1].startswith(("max by (hub", "min by (hub")), f"{metric.metric} is said by one for all"
