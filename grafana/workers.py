@@ -240,12 +240,15 @@ POLLS = Row(
         ),
         Panel(
             "Leases lost",
-            "Leases taken over from silent workers, and operations on leases that came too late. A crash shows here; "
-            "what goes on is flapping.",
+            "Leases taken over from silent workers, and hand-overs and takeovers that came too late. A crash shows "
+            "here; what goes on is flapping.",
             "ops",
             (
                 Query(rate("redurable_leases_reclaimed_total", "kind", WORKER), "reclaimed: {{kind}}"),
-                Query(rate("redurable_lease_operations_total", "op", f'{WORKER}, result="lost"'), "{{op}} lost"),
+                Query(
+                    rate("redurable_lease_operations_total", "op", f'{WORKER}, result="lost", op!="renew"'),
+                    "{{op}} lost",
+                ),
             ),
         ),
     ),

@@ -22,6 +22,7 @@ from grafana.drawing.svg import (
     curve,
     fitted,
     line,
+    mixed,
     rectangle,
     text,
 )
@@ -91,7 +92,7 @@ def draw_stat(shown: Shown, box: Box) -> Iterator[str]:
         yield curve(course, color)
     words = written(values[-1], shown.panel.unit, shown.panel.decimals)
     size = int(min(30, box.width * 0.92 / (len(words) * CHARACTER)))
-    yield text(box.x + box.width / 2, box.y + box.height / 2 + 8, words, size, color, "middle", bold=True)
+    yield text(box.x + box.width / 2, box.y + box.height / 2, words, size, color, "middle", bold=True)
 
 
 def draw_lines(shown: Shown, box: Box) -> Iterator[str]:
@@ -100,7 +101,7 @@ def draw_lines(shown: Shown, box: Box) -> Iterator[str]:
     box = box.inset(0, 0, 0, SMALL * 1.5 * LEGEND_ROWS + 4)
     summed = _stacked(lines) if shown.panel.stacked else [(found, ()) for found in lines]
     highest = max((value for found, _ in summed for _, value in found.points), default=0.0)
-    marks = ticks(max(highest, 1e-3) * 1.02, max(int(box.height / 40), 2))
+    marks = ticks(max(highest, 1e-3) * 1.02, max(int(box.height / 40), 2), shown.panel.unit)
     if shown.panel.top is not None:
         marks = ticks(shown.panel.top, 4)
     labels = [written(mark, shown.panel.unit) for mark in marks]
@@ -146,12 +147,12 @@ def draw_heat(shown: Shown, box: Box) -> Iterator[str]:
     for place, (label, cells) in enumerate(zip(labels, counts, strict=True)):
         y = plot.y + plot.height - (place + 1) * height
         yield text(plot.x - 6, y + height / 2 + 4, label, SMALL, FAINT, "end")
-        width = plot.width / 100
+        width = plot.width / max(len(cells), 2)
         for at, count in cells.items():
             if count > 0:
                 heat = 0.15 + 0.85 * math.sqrt(count / most)
                 cell = Box(plot.x + plot.width * _part(at, shown) - width, y + 0.5, width, height - 1)
-                yield f'<g opacity="{heat:.2f}">{rectangle(cell, "#ff9830")}</g>'
+                yield rectangle(cell, mixed(heat))
 
 
 def draw_table(shown: Shown, box: Box) -> Iterator[str]:
@@ -183,9 +184,8 @@ def _line(shown: Shown, plot: Box, top: float, found: Named, below: Sequence[flo
         runs[-1].append((at, value, under))
     for run in runs:
         above = [_place(shown, plot, top, at, value) for at, value, _ in run]
-        yield area(
-            above, [_place(shown, plot, top, at, under) for at, _, under in run], found.color, 0.4 if below else 0.07
-        )
+        if below:
+            yield area(above, [_place(shown, plot, top, at, under) for at, _, under in run], found.color, 0.5)
         yield curve(above, found.color)
 
 
@@ -250,7 +250,7 @@ def _legends(lines: Sequence[Named], box: Box) -> Iterator[str]:
 def _legend(template: str, labels: Mapping[str, str]) -> str:
     if not template:
         return " ".join(value for name, value in labels.items() if name != "__name__") or "value"
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), template).strip()
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), template).strip() or "all"
 
 
 def _bound(name: str) -> str:

@@ -26,8 +26,11 @@ def written(value: float, unit: str, decimals: int | None = None) -> str:
             return _scaled(value, COUNTS, "", decimals)
 
 
-def ticks(top: float, count: int) -> list[float]:
-    """Round numbers from 0 up to at least `top`, about so many."""
+def ticks(top: float, count: int, unit: str = "") -> list[float]:
+    """Round numbers from 0 up to at least `top`, about so many; round in KiB or MiB where bytes are meant."""
+    if unit == "bytes":
+        size = next(entry[0] for entry in reversed(SIZES) if top >= entry[0] or entry[0] == 1.0)
+        return [mark * size for mark in ticks(top / size, count)]
     rough = top / count
     power = 10 ** math.floor(math.log10(rough))
     step = next(found for found in (power * factor for factor in STEPS) if found >= rough * 0.999)

@@ -32,6 +32,12 @@ class Box(Struct, frozen=True):
         return Box(self.x + left, self.y + top, self.width - left - right, self.height - top - bottom)
 
 
+def mixed(heat: float) -> str:
+    """The colour of a cell of a heat map: the more of 1, the brighter."""
+    cold, hot = (24, 27, 31), (255, 152, 48)
+    return "#" + "".join(f"{round(low + (high - low) * heat):02x}" for low, high in zip(cold, hot, strict=True))
+
+
 def text(
     x: float, y: float, words: str, size: int = 11, color: str = INK, anchor: str = "start", bold: bool = False
 ) -> str:

@@ -21,6 +21,8 @@ log = logging.getLogger("redurable.metrics")
 CLIENT_SECONDS = 10.0
 """A client that is silent for so long is hung up on."""
 POLL_SECONDS = 0.1
+SMALL = 1_000
+"""Answers of up to so many bytes are not worth to be compressed."""
 
 Answer = tuple[int, str, bytes]
 
@@ -35,11 +37,11 @@ class Exporter:
     def __init__(
         self, registry: CollectorRegistry, port: int, host: str | None = None, health: Health | None = None
     ) -> None:
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
         self._thread: Thread | None = None
         host = MetricsSettings().metrics_host if host is None else host
         try:
-            self._server = _Server((host, port), _handler(registry, health))
+            self._server = _Server((host, port), registry, health)
         except OSError as error:
             log.warning("no metrics: cannot listen on %s:%d (%s); choose another --metrics-port", host, port, error)
             return
@@ -67,45 +69,48 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def __init__(self, address: tuple[str, int], registry: CollectorRegistry, health: Health | None) -> None:
+        self.registry = registry
+        self.probes: dict[str, Callable[[], Verdict]] = {}
+        if health is not None:
+            self.probes = {"/livez": health.live, "/readyz": health.ready}
+        super().__init__(address, _Handler)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up amid an answer is no news."""
         log.debug("a client of the metrics went wrong", exc_info=True)
 
 
-def _handler(registry: CollectorRegistry, health: Health | None) -> type[BaseHTTPRequestHandler]:
-    probes: dict[str, Callable[[], Verdict]] = {}
-    if health is not None:
-        probes = {"/livez": health.live, "/readyz": health.ready}
+class _Handler(BaseHTTPRequestHandler):
+    timeout = CLIENT_SECONDS
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    class Handler(BaseHTTPRequestHandler):
-        timeout = CLIENT_SECONDS
+    def do_GET(self) -> None:
+        status, kind, body = self._answer(urlsplit(self.path).path)
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        if len(body) > SMALL and "gzip" in self.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body, compresslevel=1)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
-        def do_GET(self) -> None:
-            status, kind, body = self._answer(urlsplit(self.path).path)
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            if len(body) > 1_000 and "gzip" in self.headers.get("Accept-Encoding", ""):
-                body = gzip.compress(body, compresslevel=1)
-                self.send_header("Content-Encoding", "gzip")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+    do_HEAD = do_GET  # noqa: N815
 
-        do_HEAD = do_GET  # noqa: N815
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Scrapes and probes come every few seconds."""
 
-        def _answer(self, path: str) -> Answer:
-            if path == "/metrics":
-                encode, kind = choose_encoder(self.headers.get("Accept", ""))
-                return 200, kind, encode(registry)
-            if path in probes:
-                return _told(probes[path]())
-            return 404, "text/plain; charset=utf-8", f"here are {', '.join(['/metrics', *probes])}\n".encode()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Scrapes and probes come every few seconds."""
-
-    return Handler
+    def _answer(self, path: str) -> Answer:
+        server = self.server
+        if path == "/metrics":
+            encode, kind = choose_encoder(self.headers.get("Accept", ""))
+            return 200, kind, encode(server.registry)
+        if path in server.probes:
+            return _told(server.probes[path]())
+        known = ", ".join(["/metrics", *server.probes])
+        return 404, "text/plain; charset=utf-8", f"here are {known}\n".encode()
 
 
 def _told(verdict: Verdict) -> Answer:

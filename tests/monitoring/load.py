@@ -26,6 +26,7 @@ SETTINGS = SHORT_LEASES | {
     "park_min_ms": 100,
     "park_max_ms": 500,
     "cache_instances": 5,
+    "survey_every_ms": 500,
     "max_history_events": 40,
     "max_payload_bytes": 100_000,
 }
@@ -46,7 +47,6 @@ class Load:
         self.plant = plant
         self.ports = ports
         self.workers: list[WorkerProcess] = []
-        self._number = 0
 
     @property
     def client(self) -> Client:
@@ -58,12 +58,13 @@ class Load:
         for worker in self.workers:
             await worker.ready()
 
-    async def run(self, number: int = 0) -> None:
-        """The gallery all the time, and one fault after the other; for the time of that number, from 0."""
-        self._number = number
+    async def run(self, calm: float = 0) -> None:
+        """The gallery all the time, and one fault after the other; for `calm` seconds before and after nothing bad
+        happens."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._work_on, self._play_the_gallery)
             group.start_soon(self._work_on, self._keep_a_shelf)
+            await anyio.sleep(calm)
             for fault in (
                 self.dead_letters,
                 self.lost_connections,
@@ -74,6 +75,7 @@ class Load:
                 self.fenced_commit,
             ):
                 await fault()
+            await anyio.sleep(calm)
             group.cancel_scope.cancel()
 
     async def dead_letters(self) -> None:
@@ -104,8 +106,8 @@ class Load:
     async def bad_deploy(self) -> None:
         """Poison and nondeterminism. An instance ends every worker that takes it, until it is quarantined; the workers
         that take their place find others whose histories their code disagrees with. A repair heals all."""
-        fickle = [f"fickle-{self._number}-{number}" for number in range(5)]
-        bomb = f"bomb-{self._number}"
+        fickle = [f"fickle-{number}" for number in range(5)]
+        bomb = "bomb"
         handles = [await self.client.start("fickle", instance_id=instance) for instance in fickle]
         for instance in fickle:
             await until(lambda instance=instance: self._waits(instance), "it waits", PATIENCE_S)

@@ -18,7 +18,7 @@ from tests.docs.markdown import ROOT
 from tests.monitoring.proof import Proof, proven
 
 FOLDER = ROOT / "grafana" / "pictures"
-ROUNDS = 3
+CALM_S = 40
 
 
 async def main() -> None:
@@ -27,7 +27,7 @@ async def main() -> None:
     if program is None:
         sys.exit("pictures are made of what a real Prometheus has seen: apt-get install prometheus")
     with tempfile.TemporaryDirectory() as directory:
-        async with proven(program, "shop", Path(directory), ROUNDS) as proof:
+        async with proven(program, "shop", Path(directory), CALM_S) as proof:
             for dashboard in DASHBOARDS:
                 shown = {(panel.title, panel.text): await _shown(proof, panel) for panel in dashboard.panels}
                 (FOLDER / f"{dashboard.uid}.svg").write_text(picture(dashboard, shown))

@@ -51,8 +51,8 @@ class Proof(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def proven(program: str, hub: str, directory: Path, rounds: int = 1) -> AsyncGenerator[Proof, None]:
-    """`program` is Prometheus; the faults happen so many times."""
+async def proven(program: str, hub: str, directory: Path, calm: float = 0) -> AsyncGenerator[Proof, None]:
+    """`program` is Prometheus; the faults happen once, amid so many seconds in which nothing bad does."""
     ports = (free_port(), free_port())
     prometheus = PrometheusServer(program, directory, free_port(), ports)
     try:
@@ -62,8 +62,7 @@ async def proven(program: str, hub: str, directory: Path, rounds: int = 1) -> As
                 await load.begin()
                 await prometheus.ready()
                 start = time.time()
-                for number in range(rounds):
-                    await load.run(number)
+                await load.run(calm)
                 await anyio.sleep(LAST_SCRAPES_S)
                 yield Proof(load, prometheus, start, time.time())
     finally:

@@ -14,7 +14,6 @@ from redurable.telemetry.metrics.board import (
     Label,
     Metric,
     counter,
-    exemplar,
     histogram,
 )
 
@@ -68,7 +67,7 @@ class Activities:
     def _on_attempt(self, fact: facts.ActivityAttempted) -> None:
         self._attempts.add(1, fact.name, fact.outcome)
         if fact.seconds:  # What did not run here has no duration.
-            self._ran.observe(fact.seconds, fact.name, exemplar=exemplar(fact.instance))
+            self._ran.observe(fact.seconds, fact.name, of=fact.instance)
         if fact.retried:
             self._retries.add(1, fact.name)
         if fact.error:
@@ -80,4 +79,4 @@ class Activities:
     def _on_turns(self, fact: facts.TurnsTaken) -> None:
         for taken in fact.turns:
             if taken.waited >= 0:
-                self._waited.observe(taken.waited, facts.READY, "orchestrator", exemplar=exemplar(taken.instance))
+                self._waited.observe(taken.waited, facts.READY, "orchestrator", of=taken.instance)

@@ -7,12 +7,18 @@ the number of series. Instance ids and event names are never labels.
 
 from __future__ import annotations
 
+import math
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, utils
+from prometheus_client.metrics_core import Metric as Samples
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from redurable.facts import OWN_STREAMS
 
@@ -21,6 +27,8 @@ Handlers: TypeAlias = Mapping[type[Any], Callable[[Any], None]]
 
 UNKNOWN = "_unknown"
 PREFIX = "redurable_"
+
+_text: Callable[[float], str] = cast("Any", utils).floatToGoString
 
 MOST_EXEMPLAR = 128
 """The characters of an exemplar's names and values together, by the OpenMetrics format."""
@@ -87,59 +95,113 @@ def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: Label) 
     return Metric("histogram", name, text, labels, buckets)
 
 
-class Family:
-    """One metric with all its series. Every method takes the labels' values in the order of the declaration."""
+class _Values:
+    """One series: a number, or of a histogram how many values fell below each bound, and their sum."""
 
-    def __init__(self, metric: Metric, hub: str, names: Names, registry: CollectorRegistry) -> None:
+    __slots__ = ("counts", "labels", "marks", "value")
+
+    def __init__(self, labels: dict[str, str], buckets: int) -> None:
+        self.labels = labels
+        self.value = 0.0
+        self.counts = [0] * buckets
+        self.marks: dict[int, tuple[str, float, float]] = {}
+        """Bucket -> who fell into it last, with which value, and when."""
+
+
+class Family(Collector):
+    """One metric with all its series. Every method takes the labels' values in the order of the declaration.
+
+    The numbers are plain ones, and become samples when somebody asks: this costs a worker a tenth of what the library's
+    own metrics cost, which lock for every number. Only the thread of the worker's event loop may set them.
+    """
+
+    def __init__(self, metric: Metric, hub: str, names: Names) -> None:
+        self._metric = metric
         self._hub = hub
-        self._labels = metric.labels
         self._allowed = [set(label.values(names)) for label in metric.labels]
-        self._children: dict[tuple[str, ...], Any] = {}
-        labels = ("hub", *(label.name for label in metric.labels))
-        name = f"{PREFIX}{metric.name}"
-        match metric.kind:
-            case "counter":
-                self._made = Counter(name, metric.text, labels, registry=registry)
-            case "gauge":
-                self._made = Gauge(name, metric.text, labels, registry=registry)
-            case "histogram":
-                self._made = Histogram(name, metric.text, labels, registry=registry, buckets=metric.buckets)
-        if metric.kind == "counter" and not any(label.seen or label.open for label in metric.labels):
+        self._bounds = metric.buckets
+        self._series: dict[tuple[str, ...], _Values] = {}
+        begins = metric.kind == "counter" or not metric.labels
+        if begins and not any(label.seen or label.open for label in metric.labels):
             for values in product(*(label.values(names) for label in metric.labels)):
                 self._of(values)  # so that `rate` sees the first increment
 
     def add(self, amount: float, *values: str) -> None:
         """Count so much more."""
-        self._of(values).inc(amount)
+        self._of(values).value += amount
 
-    def mark(self, exemplar: Mapping[str, str] | None, *values: str) -> None:
+    def mark(self, instance: str, *values: str) -> None:
         """Count one, and remember of whom."""
-        self._of(values).inc(1, exemplar)
+        found = self._of(values)
+        found.value += 1
+        found.marks[0] = instance, 1.0, time.time()
 
     def set(self, value: float, *values: str) -> None:
         """It is this now."""
-        self._of(values).set(value)
+        self._of(values).value = value
 
-    def observe(self, value: float, *values: str, exemplar: Mapping[str, str] | None = None) -> None:
-        """One more value, and perhaps whose it is."""
-        self._of(values).observe(value, exemplar)
+    def observe(self, value: float, *values: str, of: str = "") -> None:
+        """One more value, and perhaps the instance that it is of."""
+        found = self._of(values)
+        bucket = bisect_left(self._bounds, value)
+        found.value += value
+        found.counts[bucket] += 1
+        if of:
+            found.marks[bucket] = of, value, time.time()
 
-    def _of(self, values: tuple[str, ...]) -> Any:
-        found = self._children.get(values)
+    def describe(self) -> Iterator[Samples]:
+        """What there is, without series."""
+        yield self._samples()
+
+    def collect(self) -> Iterator[Samples]:
+        """All series. Called from the thread that serves metrics."""
+        samples = self._samples()
+        for found in list(self._series.values()):
+            if self._metric.kind == "histogram":
+                self._add_histogram(samples, found)
+            else:
+                samples.add_sample(self._metric.full_name, found.labels, found.value, exemplar=_exemplar(found, 0))
+        yield samples
+
+    def _samples(self) -> Samples:
+        return Samples(f"{PREFIX}{self._metric.name}", self._metric.text, self._metric.kind)
+
+    def _add_histogram(self, samples: Samples, found: _Values) -> None:
+        name, below = self._metric.full_name, 0
+        for bucket, bound in enumerate((*self._bounds, math.inf)):
+            below += found.counts[bucket]
+            labels = found.labels | {"le": _text(bound)}
+            samples.add_sample(f"{name}_bucket", labels, below, exemplar=_exemplar(found, bucket))
+        samples.add_sample(f"{name}_count", found.labels, below)
+        samples.add_sample(f"{name}_sum", found.labels, found.value)
+
+    def _of(self, values: tuple[str, ...]) -> _Values:
+        found = self._series.get(values)
         if found is None:
-            allowed = tuple(map(self._allow, self._labels, self._allowed, values))
-            found = self._children.get(allowed)
+            allowed = tuple(map(_allow, self._metric.labels, self._allowed, values))
+            found = self._series.get(allowed)
             if found is None:
-                found = self._children[allowed] = self._made.labels(self._hub, *allowed)
+                names = (label.name for label in self._metric.labels)
+                labels = {"hub": self._hub, **dict(zip(names, allowed, strict=True))}
+                found = self._series[allowed] = _Values(labels, len(self._bounds) + 1 if self._bounds else 0)
         return found
 
-    def _allow(self, label: Label, allowed: set[str], value: str) -> str:
-        if value in allowed:
-            return value
-        if len(allowed) < label.open:
-            allowed.add(value)
-            return value
-        return label.other
+
+def _allow(label: Label, allowed: set[str], value: str) -> str:
+    if value in allowed:
+        return value
+    if len(allowed) < label.open:
+        allowed.add(value)
+        return value
+    return label.other
+
+
+def _exemplar(found: _Values, bucket: int) -> Exemplar | None:
+    """Of whom the newest value is; None where that is too long for an exemplar."""
+    instance, value, when = found.marks.get(bucket, ("", 0.0, 0.0))
+    if not instance or len("instance_id") + len(instance) > MOST_EXEMPLAR:
+        return None
+    return Exemplar({"instance_id": instance}, value, when)
 
 
 class Board:
@@ -153,10 +215,6 @@ class Board:
     def made(self, table: Sequence[Metric]) -> Iterator[Family]:
         """The metrics of a table, in its order."""
         for metric in table:
-            yield Family(metric, self.hub, self.names, self.registry)
-
-
-def exemplar(instance: str) -> dict[str, str] | None:
-    """Who an observation is about; None where that is too long for an exemplar."""
-    fits = instance and len("instance_id") + len(instance) <= MOST_EXEMPLAR
-    return {"instance_id": instance} if fits else None
+            family = Family(metric, self.hub, self.names)
+            self.registry.register(family)
+            yield family

@@ -7,7 +7,7 @@ from typing import Final
 from redurable import facts
 from redurable.core import turn
 from redurable.core.values import RuntimeStatus
-from redurable.telemetry.metrics.board import TYPE, Board, Handlers, Label, Metric, counter, exemplar, histogram
+from redurable.telemetry.metrics.board import TYPE, Board, Handlers, Label, Metric, counter, histogram
 
 TURN_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 INSTANCE_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 36_000, 86_400, 604_800)
@@ -96,7 +96,7 @@ class Instances:
     def _on_finished(self, fact: facts.InstancesFinished) -> None:
         for name, status, seconds, instance in fact.ends:
             self._finished.add(1, name, status)
-            self._lived.observe(seconds, name, exemplar=exemplar(instance))
+            self._lived.observe(seconds, name, of=instance)
 
     def _on_purged(self, fact: facts.InstancesPurged) -> None:
         for status, count in fact.purged:
@@ -107,26 +107,26 @@ class Instances:
         for taken in fact.turns:
             name = taken.name
             self._turns.add(1, name, taken.result)
-            whose = exemplar(taken.instance)
-            self._turned.observe(taken.seconds, name, exemplar=whose)
+            whose = taken.instance
+            self._turned.observe(taken.seconds, name, of=whose)
             if taken.replay == "replayed":
                 misses += 1
-                self._replayed.observe(taken.seconds, name, exemplar=whose)
+                self._replayed.observe(taken.seconds, name, of=whose)
             elif taken.replay == "cached":
                 hits += 1
             if taken.events:
-                self._events.observe(taken.events, name, exemplar=whose)
+                self._events.observe(taken.events, name, of=whose)
             if taken.filled:
-                self._filled.observe(taken.filled, name, exemplar=whose)
+                self._filled.observe(taken.filled, name, of=whose)
         self._hits.add(hits)
         self._misses.add(misses)
 
     def _on_parked(self, fact: facts.TurnParked) -> None:
         if not fact.first:
             return
-        self._parked.mark(exemplar(fact.instance), fact.name, fact.reason)
+        self._parked.mark(fact.instance, fact.name, fact.reason)
         if fact.reason == turn.NONDETERMINISM:
-            self._parted.mark(exemplar(fact.instance), fact.name)
+            self._parted.mark(fact.instance, fact.name)
 
     def _on_healed(self, fact: facts.QuarantineEnded) -> None:
         for name in fact.names:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client import CollectorRegistry
 
 from redurable import facts
 from redurable.telemetry.metrics import activities, hub, instances, messages, worker
@@ -31,8 +31,6 @@ class Metrics:
     with the label `hub`. Every metric is set by a fact; none is registered for later."""
 
     def __init__(self, hub: str, names: Names) -> None:
-        # For the whole process, because the library has no other switch: `_created` doubles the series of counters.
-        disable_created_metrics()
         self.registry = CollectorRegistry()
         board = Board(hub, names, self.registry)
         self._handlers: dict[type[Any], list[Callable[[Any], None]]] = defaultdict(list)
