@@ -34,7 +34,8 @@ def quantile(q: float, metric: str, by: str = "", where: str = HUB, over: str = 
 
 def mean(metric: str, by: str = "", where: str = HUB, over: str = RECENTLY) -> str:
     """Of a histogram: the sum of the observations through their number."""
-    return f"sum{_by(by)} (rate({metric}_sum{{{where}}}[{over}])) / (sum{_by(by)} (rate({metric}_count{{{where}}}[{over}])) > 0)"
+    each, number = (f"sum{_by(by)} (rate({metric}_{part}{{{where}}}[{over}]))" for part in ("sum", "count"))
+    return f"{each} / ({number} > 0)"
 
 
 def buckets(metric: str, where: str = HUB) -> str:

@@ -7,6 +7,7 @@ from grafana.model import Dashboard, Panel, Query, Row, bad_below, bad_from, sta
 from grafana.queries import HUB, QUEUE, RECENTLY, SHOWN, WORKER, of_hub, or_zero, quantile, rate, total
 
 LAG = "redurable_event_loop_lag_seconds"
+SILENCE = f"time() - (redurable_worker_last_poll_timestamp_seconds{{{WORKER}}} > 0)"
 HITS, MISSES = "redurable_cache_hits_total", "redurable_cache_misses_total"
 
 
@@ -67,7 +68,7 @@ TOP = Row(
             "Longest silence",
             "Seconds since the worker that polled least recently has asked the store for work.",
             "s",
-            or_zero(f"max(time() - redurable_worker_last_poll_timestamp_seconds{{{WORKER}}})"),
+            or_zero(f"max({SILENCE})"),
             steps=bad_from(60, 15),
             decimals=1,
         ),
@@ -168,7 +169,7 @@ EACH = Row(
             "Silence",
             "Seconds since each worker has asked the store for work. A blocking read takes a few.",
             "s",
-            (Query(f"time() - redurable_worker_last_poll_timestamp_seconds{{{WORKER}}}", "{{instance}}"),),
+            (Query(SILENCE, "{{instance}}"),),
             steps=bad_from(60),
         ),
         Panel(
