@@ -73,8 +73,8 @@ TOP = Row(
             decimals=1,
         ),
         stat(
-            "Delay of the event loop, p99",
-            "How much later than asked for the loop wakes. High: something blocks it; do that in a plain function.",
+            "Loop delay, p99",
+            "How much later than asked for the event loop wakes. High: something blocks it; plain functions may.",
             "s",
             or_zero(f"{quantile(0.99, LAG, where=WORKER, over=SHOWN)} >= 0"),
             steps=bad_from(0.5, 0.1),

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from grafana.drawing.numbers import ticks, written
+from grafana.drawing.numbers import moments, ticks, written
 from grafana.drawing.svg import (
     CHARACTER,
     FAINT,
@@ -222,7 +222,7 @@ def _axes(shown: Shown, plot: Box, marks: Sequence[float], labels: Sequence[str]
 
 def _times(shown: Shown, plot: Box) -> Iterator[str]:
     """Seconds since the beginning."""
-    for mark in ticks(shown.end - shown.start, 4)[:-1]:
+    for mark in moments(shown.end - shown.start, 6):
         x = plot.x + plot.width * mark / (shown.end - shown.start)
         yield line(x, plot.y, x, plot.y + plot.height, GRID)
         yield text(x, plot.y + plot.height + 13, written(mark, "s"), SMALL, FAINT, "middle")

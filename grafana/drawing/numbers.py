@@ -8,6 +8,7 @@ from collections.abc import Sequence
 SPANS = ((1e-6, "µs"), (1e-3, "ms"), (1.0, "s"), (60.0, "min"), (3600.0, "h"), (86_400.0, "d"))
 SIZES = ((1.0, "B"), (1024.0, "KiB"), (1024.0**2, "MiB"), (1024.0**3, "GiB"))
 COUNTS = ((1.0, ""), (1e3, "K"), (1e6, "M"))
+MOMENTS = (5, 10, 15, 30, 60, 120, 300, 600)
 STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -35,6 +36,12 @@ def ticks(top: float, count: int, unit: str = "") -> list[float]:
     power = 10 ** math.floor(math.log10(rough))
     step = next(found for found in (power * factor for factor in STEPS) if found >= rough * 0.999)
     return [step * number for number in range(math.ceil(top / step - 1e-9) + 1)]
+
+
+def moments(span: float, count: int) -> list[int]:
+    """Marks of a time axis of so many seconds, about so many, as a clock has them."""
+    step = next((found for found in MOMENTS if span / found <= count), MOMENTS[-1])
+    return list(range(0, int(span), step))
 
 
 def _scaled(value: float, scale: Sequence[tuple[float, str]], space: str, decimals: int | None) -> str:

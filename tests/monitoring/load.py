@@ -34,6 +34,7 @@ SETTINGS = SHORT_LEASES | {
 
 STANDSTILL_S = 2.5
 PATIENCE_S = 40
+NOT_LONG_S = 10
 TURN_ROUNDS = 10_000_000
 """About half a second of computing."""
 PAUSE_S = 0.3
@@ -180,7 +181,7 @@ class Load:
         await self.client.cancel(canceled.instance_id, "ill")
         terminated = await self.client.start("book_journey", ["flight to Oslo"])
         await self.client.terminate(terminated.instance_id, "war")
-        await asyncio.gather(*(_ended(handle) for handle in (*handles, canceled, terminated)))
+        await asyncio.gather(*(_ended(handle, NOT_LONG_S) for handle in (*handles, canceled, terminated)))
         await self.client.purge(terminated.instance_id)
 
     async def _keep_a_shelf(self) -> None:
@@ -188,7 +189,7 @@ class Load:
         for number in range(25):
             await self.client.raise_event(handle.instance_id, "Movement", -2, event_id=f"customer-{number % 24}")
         await self.client.raise_event(handle.instance_id, "Movement", 0)
-        await _ended(handle)
+        await _ended(handle, NOT_LONG_S)
 
     def _all_ended(self) -> bool:
         return all(worker.has_ended for worker in self.workers)
@@ -201,9 +202,13 @@ class Load:
         return any(type(row).__name__ == "ActivityCompleted" for row in rows)
 
 
-async def _ended(handle: Handle[Any]) -> None:
-    """Wait for the end, whatever it is."""
+async def _ended(handle: Handle[Any], most: float = 0) -> None:
+    """Wait for the end, whatever it is. `most`: do without it after so many seconds, because a fault has hit the
+    instance, too."""
     try:
-        await handle.result(timeout=PATIENCE_S)
+        await handle.result(timeout=most or PATIENCE_S)
     except OrchestrationEnded:
         return
+    except TimeoutError:
+        if not most:
+            raise

@@ -22,6 +22,7 @@ from tests.support.shops import closing
 RATE_INTERVAL_S = 10
 """Long enough for two scrapes while a worker is replaced."""
 LAST_SCRAPES_S = 3
+MOST_POINTS = 80
 
 
 class Proof(Struct, frozen=True):
@@ -46,7 +47,9 @@ class Proof(Struct, frozen=True):
         if panel.kind in ("table", "bargauge"):
             found = await self.prometheus.instant(expr, self.end)
         else:
-            found = await self.prometheus.range(expr, self.start, self.end)
+            found = await self.prometheus.range(
+                expr, self.start, self.end, max(1.0, (self.end - self.start) / MOST_POINTS)
+            )
         return [series for series in found if series.points]
 
 

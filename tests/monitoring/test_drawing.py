@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from grafana.__main__ import DASHBOARDS
 from grafana.drawing.charts import Shown
-from grafana.drawing.numbers import ticks, written
+from grafana.drawing.numbers import moments, ticks, written
 from grafana.drawing.page import CAPTION, picture
 from grafana.model import Dashboard, Panel
 
@@ -42,6 +42,10 @@ def test_ticks_are_round_and_reach_the_top() -> None:
     assert ticks(17, 4) == [0, 5, 10, 15, 20]
     assert ticks(0.9, 3) == pytest.approx([0, 0.5, 1.0])
     assert ticks(3 * 1024**2, 3, "bytes") == [0, 1024**2, 2 * 1024**2, 3 * 1024**2]
+
+
+def test_marks_of_time_are_those_of_a_clock() -> None:
+    assert moments(130, 6) == [0, 30, 60, 90, 120]
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
