@@ -181,8 +181,9 @@ class Load:
         await self.client.cancel(canceled.instance_id, "ill")
         terminated = await self.client.start("book_journey", ["flight to Oslo"])
         await self.client.terminate(terminated.instance_id, "war")
-        await asyncio.gather(*(_ended(handle, NOT_LONG_S) for handle in (*handles, canceled, terminated)))
-        await self.client.purge(terminated.instance_id)
+        await asyncio.gather(*(_ended(handle, NOT_LONG_S) for handle in (*handles, canceled)))
+        if await _ended(terminated, NOT_LONG_S):
+            await self.client.purge(terminated.instance_id)
 
     async def _keep_a_shelf(self) -> None:
         handle = await self.client.start("shelf", Stock(article="lamp", pieces=12))
@@ -202,13 +203,15 @@ class Load:
         return any(type(row).__name__ == "ActivityCompleted" for row in rows)
 
 
-async def _ended(handle: Handle[Any], most: float = 0) -> None:
-    """Wait for the end, whatever it is. `most`: do without it after so many seconds, because a fault has hit the
+async def _ended(handle: Handle[Any], most: float = 0) -> bool:
+    """Wait for the end, whatever it is. `most`: say False after so many seconds, because a fault may have hit the
     instance, too."""
     try:
         await handle.result(timeout=most or PATIENCE_S)
     except OrchestrationEnded:
-        return
+        return True
     except TimeoutError:
         if not most:
             raise
+        return False
+    return True
