@@ -254,11 +254,13 @@ class StreamSampled(Struct, frozen=True):
 
 class HubSampled(Struct, frozen=True, kw_only=True):
     """The whole hub, announced by one worker of it only (see `Facts.subscribe`). It is out of date after `valid`
-    seconds. `instances`: (name, status, count) of those that have not finished. `workers`: (role, count)."""
+    seconds. `instances`: (name, status, count) of those that have not finished, of orchestrators that some worker
+    registers; all others are named _unknown. `workers`: (role, count)."""
 
     streams: tuple[StreamSampled, ...]
     instances: tuple[tuple[str, str, int], ...]
     workers: tuple[tuple[str, int], ...]
+    quarantined: int
     dead: int
     timers: int
     due: int

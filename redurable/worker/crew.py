@@ -53,6 +53,10 @@ class Crew:
         """How many workers play each role."""
         return tuple((role, sum(role in skills.roles for skills in self._workers.values())) for role in (TURNS, TASKS))
 
+    def orchestrators(self) -> set[str]:
+        """The orchestrators that any of them registers."""
+        return {name for skills in self._workers.values() for name in skills.orchestrators}
+
     def task_queues(self) -> set[str]:
         """The task queues that any of them serves."""
         return {name for skills in self._workers.values() for name in skills.task_queues}

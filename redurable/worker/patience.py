@@ -37,6 +37,7 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
+from redurable.store.queries import Counts
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 from redurable.worker import meter
@@ -184,6 +185,9 @@ class PatientStore:
 
     async def depths(self, queues: Sequence[str]) -> Depths:
         return await self._repeat("depths", lambda: self._store.depths(queues))
+
+    async def counts(self) -> Counts:
+        return await self._repeat("counts", lambda: self._store.counts())
 
     def sample(self) -> StoreSampled:
         return self._store.sample()

@@ -111,7 +111,8 @@ async def test_a_worker_under_load_serves_what_promtool_likes(
     assert value("activity_failures_total", activity="flaky", error="ValueError") == 8
     assert value("messages_read_total", queue="default") == value("messages_acked_total", queue="default") == 16
     assert value("schedule_to_start_seconds_count", queue="_ready", kind="orchestrator") >= 24
-    assert value("instances_open", type="", status="") == 0  # Vanished with the worker.
+    assert f'redurable_instances_open{{hub="{hub}",status="Running",type="play"}}' in text
+    assert value("stream_consumers", queue="_ready") == 0  # Vanished with the worker.
     for line in ("process_cpu_seconds_total", "python_info", "redurable_stream_lag_messages"):
         assert line in text
     done = await anyio.run_process([promtool, "check", "metrics"], input=text.encode(), check=False)

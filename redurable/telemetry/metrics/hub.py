@@ -20,12 +20,16 @@ from redurable.telemetry.metrics.board import PREFIX, STREAM, TYPE, Board, Handl
 
 Series = Iterator[tuple[tuple[str, ...], float]]
 
-OPEN = tuple(status.value for status in RuntimeStatus if not status.finished and status.value != "ContinuedAsNew")
+OPEN = tuple(s.value for s in RuntimeStatus if not s.finished and s is not RuntimeStatus.CONTINUED_AS_NEW)
 
 TABLE: Final[tuple[tuple[Metric, Callable[[HubSampled], Series]], ...]] = (
     (
         gauge("instances_open", "Instances that have not finished.", TYPE, Label("status", OPEN)),
         lambda hub: (((name, status), count) for name, status, count in hub.instances),
+    ),
+    (
+        gauge("instances_quarantined", "Instances that no worker can take turns of."),
+        lambda hub: iter([((), hub.quarantined)]),
     ),
     (gauge("deadletter_messages", "Dead letters that lie there."), lambda hub: iter([((), hub.dead)])),
     (

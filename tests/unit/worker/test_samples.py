@@ -131,16 +131,22 @@ async def test_the_hub_as_it_is() -> None:
     await stage.start("wait")
     await stage.start("talk", "hello", instance="two")
     stage.hub.served.add("foreign")
+    await stage.start("nobody-knows-it", instance="three")
     async with running(watched.worker):
         assert await stage.result("two") == "HELLO"
         await until(lambda: any(dict(sample.workers)["activities"] == 1 for sample in watched.surveys()))
-        await until(lambda: watched.surveys()[-1].instances[0][2] == 1)
+        settled = {("wait", "Running", 1), ("talk", "Running", 0)}
+        await until(lambda: settled <= set(watched.surveys()[-1].instances))
+        seen = len(watched.surveys())
+        await until(lambda: len(watched.surveys()) > seen + 1)
         sample = watched.surveys()[-1]
         await until(lambda: any(isinstance(fact, WorkerSampled) for fact in watched.facts))
     streams = {stream.queue: stream for stream in sample.streams}
     assert streams.keys() == {"_ready", "default", "vip", "_unknown", "_intake", "_outbox", "_answers"}
     assert streams["vip"] == StreamSampled("vip", 0, 0, 0, 1)
     assert sample.valid == 0.06
+    assert ("_unknown", "Pending", 1) in sample.instances
+    assert {count for name, _, count in sample.instances if name == "talk"} == {0}
     worker = stage.told(WorkerSampled)[-1]
     assert worker.slots == (("activity", 5, 0), ("activity_thread", 16, 0), ("orchestrator", 3, 0))
     assert (worker.cached, worker.draining, worker.instances_held) == (1, False, 0)
