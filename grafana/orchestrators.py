@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana import variables
+from grafana import shared, variables
 from grafana.model import Dashboard, Panel, Query, Row, bad_from, stat
 from grafana.queries import HUB, SHOWN, TYPE, buckets, increase, of_hub, or_zero, quantile, rate
 
@@ -193,21 +193,7 @@ ACTIVITIES = Row(
             "ops",
             (Query(rate("redurable_activity_retries_total", "activity", ACTIVITY), "{{activity}}"),),
         ),
-        Panel(
-            "Errors",
-            "Failed attempts in the time shown, by activity and class of the error.",
-            "short",
-            (
-                Query(
-                    f"topk(20, sum by (activity, error) "
-                    f"(increase(redurable_activity_failures_total{{{ACTIVITY}}}[{SHOWN}])) > 0)",
-                    "Attempts",
-                ),
-            ),
-            kind="table",
-            columns=("activity", "error"),
-            decimals=0,
-        ),
+        shared.failures(ACTIVITY),
         Panel(
             "Size of payloads, p95",
             "Inputs, results and event data, in bytes of JSON. Large ones belong elsewhere, with a reference here.",

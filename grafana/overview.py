@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana import variables
+from grafana import shared, variables
 from grafana.model import Dashboard, Panel, Query, Row, bad_below, bad_from, stat
 from grafana.queries import HUB, QUEUE, SHOWN, TYPE, increase, mean, of_hub, only_some, or_zero, quantile, rate
 
@@ -43,13 +43,7 @@ TOP = Row(
             steps=bad_from(0.5),
             decimals=0,
         ),
-        stat(
-            "Dead letters",
-            "Messages that lie among the dead letters: nobody could use them.",
-            "short",
-            or_zero(f"sum({of_hub('redurable_deadletter_messages')})"),
-            steps=bad_from(100, 1),
-        ),
+        shared.DEAD_LETTERS,
         stat(
             "Wait for a worker, p99",
             "How long ready work waited in its queue before a worker began it. High: more workers or more slots.",
@@ -122,19 +116,8 @@ EXECUTIONS = Row(
 WORK = Row(
     "Work",
     (
-        Panel(
-            "Wait for a worker, p95 by queue",
-            "How long ready work waited before a worker began it. `_ready` is the queue of turns.",
-            "s",
-            (Query(quantile(0.95, "redurable_schedule_to_start_seconds", "queue", QUEUE), "{{queue}}"),),
-            steps=bad_from(5),
-        ),
-        Panel(
-            "Backlog by queue",
-            "Entries that no worker has received yet. What only grows needs more workers.",
-            "short",
-            (Query(of_hub("redurable_stream_lag_messages", "queue", QUEUE), "{{hub}} {{queue}}"),),
-        ),
+        shared.WAITS,
+        shared.BACKLOG,
         Panel(
             "Attempts of activities by outcome",
             "Attempts per second that ended. `error` and `timeout` are mostly tried again, `lost` lost their lease.",
@@ -142,36 +125,14 @@ WORK = Row(
             (Query(rate("redurable_activity_attempts_total", "outcome"), "{{outcome}}"),),
             stacked=True,
         ),
-        Panel(
-            "Errors of activities",
-            "Failed attempts in the time shown, the most frequent first.",
-            "short",
-            (
-                Query(
-                    f"topk(20, sum by (activity, error) "
-                    f"(increase(redurable_activity_failures_total{{{HUB}}}[{SHOWN}])) > 0)",
-                    "Attempts",
-                ),
-            ),
-            kind="table",
-            columns=("activity", "error"),
-            decimals=0,
-        ),
+        shared.failures(HUB),
         Panel(
             "Store errors by verb",
             "Calls to the store that failed and are repeated. None when all is well.",
             "ops",
             (Query(only_some("redurable_store_errors_total", "verb"), "{{verb}}"),),
         ),
-        Panel(
-            "Timers",
-            "Durable timers that wait, and those that are due and have not fired yet.",
-            "short",
-            (
-                Query(of_hub("redurable_timers_pending"), "{{hub}} pending"),
-                Query(of_hub("redurable_timers_due"), "{{hub}} due"),
-            ),
-        ),
+        shared.TIMERS,
     ),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana import variables
+from grafana import shared, variables
 from grafana.model import Dashboard, Panel, Query, Row, bad_from, stat
 from grafana.queries import (
     HUB,
@@ -57,13 +57,7 @@ TOP = Row(
             or_zero(f"sum({of_hub('redurable_timers_due')})"),
             steps=bad_from(1_000, 100),
         ),
-        stat(
-            "Dead letters",
-            "Messages that lie among the dead letters.",
-            "short",
-            or_zero(f"sum({of_hub('redurable_deadletter_messages')})"),
-            steps=bad_from(100, 1),
-        ),
+        shared.DEAD_LETTERS,
         stat(
             "Command, p99",
             "How long Redis took to answer, blocking reads left out.",
@@ -174,15 +168,7 @@ MESSAGES = Row(
 TIMERS = Row(
     "Timers",
     (
-        Panel(
-            "Pending and due",
-            "Timers that wait, and those that are due and have not fired yet.",
-            "short",
-            (
-                Query(of_hub("redurable_timers_pending"), "{{hub}} pending"),
-                Query(of_hub("redurable_timers_due"), "{{hub}} due"),
-            ),
-        ),
+        shared.TIMERS,
         Panel("Fired", "Timers per second that fired.", "ops", (Query(rate("redurable_timers_fired_total"), "fired"),)),
         Panel(
             "Lateness",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana import variables
+from grafana import shared, variables
 from grafana.model import Dashboard, Panel, Query, Row, bad_below, bad_from, stat
 from grafana.queries import HUB, QUEUE, RECENTLY, SHOWN, WORKER, of_hub, or_zero, quantile, rate, total
 
@@ -95,19 +95,8 @@ TOP = Row(
 SCALING = Row(
     "Scaling",
     (
-        Panel(
-            "Backlog by queue",
-            "Entries that no worker has received yet: what an autoscaler goes by.",
-            "short",
-            (Query(of_hub("redurable_stream_lag_messages", "queue", QUEUE), "{{hub}} {{queue}}"),),
-        ),
-        Panel(
-            "Wait for a worker, p95 by queue",
-            "How long ready work waited before a worker began it.",
-            "s",
-            (Query(quantile(0.95, "redurable_schedule_to_start_seconds", "queue", QUEUE), "{{queue}}"),),
-            steps=bad_from(5),
-        ),
+        shared.BACKLOG,
+        shared.WAITS,
         Panel(
             "Workers by role",
             "Workers that live by their heartbeat.",

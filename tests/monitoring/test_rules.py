@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from grafana.__main__ import DASHBOARDS
 from prometheus.files import CASES, FOLDER, RUNBOOK, SETS, alerts, files
 from prometheus.model import Alert, Recording
 from tests.docs.markdown import ROOT
@@ -77,6 +78,14 @@ def test_the_runbook_has_no_section_for_what_does_not_exist() -> None:
     assert sorted(sections) == sorted(alert.name for alert in ALERTS)
     named = set(re.findall(r"\bRedurable[A-Z]\w+", (ROOT / RUNBOOK).read_text()))
     assert named == set(sections)
+
+
+def test_the_panels_that_the_runbook_names_are_there() -> None:
+    named = re.findall(r'"([A-Z][^"$]+)"', re.sub(r"```.*?```", "", (ROOT / RUNBOOK).read_text(), flags=re.DOTALL))
+    titles = {panel.title for dashboard in DASHBOARDS for panel in dashboard.panels}
+    assert [name for name in named if " ".join(name.split()) not in titles] == []
+    dashboards = {dashboard.title.removeprefix("redurable / ") for dashboard in DASHBOARDS}
+    assert set(re.findall(r"\*([A-Z][\w -]+)\*[ :]", (ROOT / RUNBOOK).read_text())) <= dashboards
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=_name)
