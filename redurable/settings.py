@@ -111,3 +111,17 @@ class MetricsSettings(BaseSettings):
     ready_within_ms: Ms = Field(
         default=10_000, description="A worker that has not heard of its store for so long is not ready."
     )
+
+
+class TelemetrySettings(BaseSettings):
+    """What `redurable worker` tells of itself beside its metrics."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
+
+    log_format: Literal["text", "json"] = Field(default="text", description="How log lines look; json: an object each.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", description="The least important log lines that are written."
+    )
+    tracing: Annotated[bool, Unit("yes or no")] = Field(
+        default=False, description="Make OpenTelemetry spans; the `OTEL_…` variables say how."
+    )

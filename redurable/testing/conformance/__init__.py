@@ -30,6 +30,7 @@ _TOPICS = (
     "timers",
     "timeouts",
     "tokens",
+    "traces",
     "outbox_relay",
     "intake",
     "unclaimed",
@@ -71,6 +72,7 @@ from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
 from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
 from redurable.testing.conformance.timers import TestTimers
 from redurable.testing.conformance.tokens import TestTokens, TestUnderway
+from redurable.testing.conformance.traces import TestTraces
 from redurable.testing.conformance.unclaimed import TestKeptEvents, TestUnknownInstance, TestUnreadEvents
 
 __all__ = [
@@ -119,6 +121,7 @@ __all__ = [
     "TestSweep",
     "TestTimers",
     "TestTokens",
+    "TestTraces",
     "TestUnderway",
     "TestUnknownInstance",
     "TestUnreadEvents",
