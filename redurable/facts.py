@@ -39,7 +39,8 @@ class TurnTaken(Struct, frozen=True):
     """One turn; result: ok | fenced | parked | failed | handed. `replay`: cached (the replay was in memory), replayed
     (the turn began with the whole history) or begun (there was none). `events`: how long the history is now, 0 where
     the turn wrote nothing. `waited`: seconds that the ready entry had lain there; less than 0: not known. `trace_id`:
-    32 hexadecimal digits, empty when it belongs to no trace."""
+    32 hexadecimal digits, empty when it belongs to no trace. `filled`: the fraction of its cap that the history has
+    reached, 0 for an execution that ended."""
 
     name: str
     instance: str
@@ -49,6 +50,7 @@ class TurnTaken(Struct, frozen=True):
     events: int = 0
     waited: float = -1.0
     trace_id: str = ""
+    filled: float = 0.0
 
 
 class TurnsTaken(Struct, frozen=True):

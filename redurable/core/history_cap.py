@@ -45,6 +45,10 @@ class HistoryCap(Struct, frozen=True):
     events: int = MAX_EVENTS
     size: int = MAX_BYTES
 
+    def filled(self, events: int, size: int) -> float:
+        """Which fraction of the cap a history has reached, in events or in bytes, whichever is more."""
+        return max(events / self.events, size / self.size)
+
     def is_near(self, events: int, size: int) -> bool:
         """True from a fifth of the cap on."""
         return events >= self.events * SUGGESTED_AT or size >= self.size * SUGGESTED_AT

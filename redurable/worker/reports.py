@@ -61,8 +61,8 @@ def told(taken: Taken, result: str) -> TurnTaken:
     if delivery.base or delivery.events:
         replay = "cached" if taken.started and delivery.base else "replayed"
     events = delivery.base + len(delivery.events) + written if written and result == "ok" else 0
-    waited, trace_id = _waited(taken), _trace_id(taken)
-    return TurnTaken(taken.turn.name, delivery.entry.instance, result, taken.seconds, replay, events, waited, trace_id)
+    name, instance, waited, trace_id = taken.turn.name, delivery.entry.instance, _waited(taken), _trace_id(taken)
+    return TurnTaken(name, instance, result, taken.seconds, replay, events, waited, trace_id, taken.filled)
 
 
 def _waited(taken: Taken) -> float:

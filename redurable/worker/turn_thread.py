@@ -36,12 +36,14 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Taken(Struct, frozen=True):
-    """A turn that was taken: what of, when its execution had started (ms, 0: now), the decision, how long it took."""
+    """A turn that was taken: what of, when its execution had started (ms, 0: now), the decision, how long it took, and
+    which fraction of its cap the history of an execution that goes on has reached."""
 
     delivery: Delivery
     started: int
     turn: Turn
     seconds: float
+    filled: float = 0.0
 
     @property
     def heals(self) -> bool:
@@ -108,7 +110,10 @@ class TurnThread:
         seconds = time.perf_counter() - begin
         if known is not None:
             self._note(delivery.name, seconds)
-        return Taken(delivery, started, turn, seconds)
+        return Taken(delivery, started, turn, seconds, self._filled(turn))
+
+    def _filled(self, turn: Turn) -> float:
+        return 0.0 if turn.known is None else self._cap.filled(turn.known.state.length, turn.known.state.size)
 
 
 def _begin_trace(tracing: Tracing, delivery: Delivery) -> Delivery:

@@ -50,7 +50,7 @@ ONE_OF_EACH: Sequence[Fact] = (
     facts.InstancesPurged((("Completed", 3), ("Failed", 1))),
     facts.TurnsTaken(
         (
-            TurnTaken("process_order", "order-42", "ok", 0.002, "cached", 12, 0.5),
+            TurnTaken("process_order", "order-42", "ok", 0.002, "cached", 12, 0.5, filled=0.85),
             TurnTaken("process_order", "order-43", "fenced", 0.004, "replayed"),
         )
     ),
@@ -98,6 +98,8 @@ EXPECTED: list[tuple[str, dict[str, str], float]] = [
     ("turn_duration_seconds_count", {"type": "process_order"}, 2),
     ("replay_duration_seconds_sum", {"type": "process_order"}, 0.004),
     ("history_events_sum", {"type": "process_order"}, 12),
+    ("history_cap_ratio_bucket", {"type": "process_order", "le": "0.8"}, 0),
+    ("history_cap_ratio_bucket", {"type": "process_order", "le": "0.9"}, 1),
     ("cache_hits_total", {}, 1),
     ("cache_misses_total", {}, 1),
     ("cache_evictions_total", {"reason": "full"}, 1),

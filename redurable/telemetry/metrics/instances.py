@@ -12,6 +12,7 @@ from redurable.telemetry.metrics.board import TYPE, Board, Handlers, Label, Metr
 TURN_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 INSTANCE_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 36_000, 86_400, 604_800)
 HISTORY_BUCKETS = (10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 50_000)
+CAP_BUCKETS = (0.1, 0.2, 0.5, 0.8, 0.9, 1)
 PAYLOAD_BUCKETS = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304)
 
 FINISHED = tuple(status.value for status in RuntimeStatus if status.finished)
@@ -37,6 +38,12 @@ TABLE: Final[tuple[Metric, ...]] = (
     histogram("turn_duration_seconds", "How long turns took in code, without the store.", TURN_BUCKETS, TYPE),
     histogram("replay_duration_seconds", "How long turns took that began by replaying a history.", TURN_BUCKETS, TYPE),
     histogram("history_events", "How long histories were after a turn that wrote to them.", HISTORY_BUCKETS, TYPE),
+    histogram(
+        "history_cap_ratio",
+        "Which fraction of its cap the history of an execution that goes on had reached, in events or in bytes.",
+        CAP_BUCKETS,
+        TYPE,
+    ),
     counter("nondeterminism_errors", "Instances quarantined because their code disagrees with their history.", TYPE),
     counter("quarantines", "Instances quarantined.", TYPE, Label("reason", PARKED)),
     counter("quarantines_ended", "Quarantined instances that took a turn.", TYPE),
@@ -62,6 +69,7 @@ class Instances:
         made = board.made(TABLE)
         self._started, self._finished, self._lived, self._purged = next(made), next(made), next(made), next(made)
         self._turns, self._turned, self._replayed, self._events = next(made), next(made), next(made), next(made)
+        self._filled = next(made)
         self._parted, self._parked, self._healed = next(made), next(made), next(made)
         self._sizes, self._rejected, self._conflicts = next(made), next(made), next(made)
         self._hits, self._misses, self._evicted = made
@@ -108,6 +116,8 @@ class Instances:
                 hits += 1
             if taken.events:
                 self._events.observe(taken.events, name, of=whose, trace=trace)
+            if taken.filled:
+                self._filled.observe(taken.filled, name, of=whose, trace=trace)
         self._hits.add(hits)
         self._misses.add(misses)
 

@@ -186,6 +186,18 @@ async def test_a_delivery_that_the_cache_has_overtaken_is_checked_out_again() ->
     assert stage.held() == 0
 
 
+async def test_facts_say_how_near_its_cap_a_history_is() -> None:
+    stage = Stage()
+    await stage.start("collect", 2)
+    async with stage.working(app, settings=settings(max_history_events=8)):
+        for number in range(2):
+            await stage.raise_event("one", "Go", number)
+        assert await stage.result() == [0, 1]
+    turns = [turn for fact in stage.told(TurnsTaken) for turn in fact.turns]
+    assert [turn.filled for turn in turns[:-1]] == [turn.events / 8 for turn in turns[:-1]]
+    assert turns[-1].filled == 0
+
+
 class Unreliable(FaultyStore):
     """Loses and refuses at random, in every verb that it is asked."""
 
