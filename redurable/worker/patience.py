@@ -82,9 +82,14 @@ class PatientStore:
         return await self._look("receive_tasks", lambda: self._store.receive_tasks(demand, block_ms), [], block_ms)
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int, partitions: Sequence[int]
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int,
+        partitions: Sequence[int],
+        demand: TaskDemand | None = None,
     ) -> Completed:
-        return await self._repeat("complete", lambda: self._store.complete(ends, known, count, partitions))
+        return await self._repeat("complete", lambda: self._store.complete(ends, known, count, partitions, demand))
 
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         await self._repeat("hand_back", lambda: self._store.hand_back(entries, tasks))

@@ -60,9 +60,14 @@ class FaultyStore(RedisStore):
         return await self._call("commit", counts, super().commit, commits, demand)
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
-        return await self._call("complete", True, super().complete, ends, known, count, partitions)
+        return await self._call("complete", True, super().complete, ends, known, count, partitions, demand)
 
     async def _call(self, verb: Verb, counts: bool, call: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         fault = self._fault

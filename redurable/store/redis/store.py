@@ -20,6 +20,7 @@ from redurable.store.port import TaskDemand, TaskEnd, TaskLease
 from redurable.store.redis import admission, cancels, handover, hubs, leases, turns, upkeep
 from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
+from redurable.store.redis import ends as _ends
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import relay as _relay
 from redurable.store.redis import sweep as _sweep
@@ -108,10 +109,16 @@ class RedisStore:
         return await _answer(_tasks.receive_tasks(self.lane, self.layout, self.consumer, demand, block_ms))
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> port.Completed:
-        """End attempts; then receive ready entries in the same step."""
-        return await _answer(_tasks.complete(self.lane, self.layout, self.consumer, ends, known, count, partitions))
+        """End attempts; then receive ready entries and tasks in the same step."""
+        wanted = count, partitions, demand
+        return await _answer(_ends.complete(self.lane, self.layout, self.consumer, ends, known, *wanted))
 
     async def settle(self, said: Completion) -> bool:
         """Do what is said of an attempt by token."""
