@@ -256,9 +256,8 @@ class Store(Protocol):
         store go with an end that is accepted. In the place of the outcome its turn is made true, if there is one and
         it can be (`TurnCommit.is_ahead`); else its receipt is FENCED or FAILED, and the outcome appended.
 
-        Then receive in the same step: up to `demand` tasks of the partitions of turns, and, unless all ends had turns
-        that were made true, up to `count` ready entries of `partitions`, checked out where they belong to an instance
-        of `ends`."""
+        Then receive in the same step up to `count` ready entries of `partitions`, checked out where they belong to an
+        instance of `ends`, and up to `demand` tasks of the partitions of turns."""
         ...
 
     async def settle(self, said: Completion) -> bool:

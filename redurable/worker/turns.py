@@ -87,7 +87,9 @@ class Pipeline:
             # Of what is taken ahead and fenced, the replay is lost.
             known = {name: None if name in ahead else self.position(name) for name in names}
             mine = self._common.ownership.mine
-            count = self.free if mine and self._common.reception.open else 0
+            # Where every end has its turn, nobody is announced.
+            is_news = len(turns) < len(ends)
+            count = self.free if is_news and mine and self._common.reception.open else 0
             partitions = mine if count else ()
             try:
                 done = await self._commits.complete(ends, turns, [known[name] for name in names], count, partitions)

@@ -284,8 +284,7 @@ def _complete(
     """End attempts, then receive ready entries, checked out where they belong to an instance of the ends, and tasks."""
     ended = [end_attempt(db, end) for end in ends]
     count, partitions = receiving
-    news = not all(one.with_turn for one in ended)
-    received = turns.receive(db, consumer, partitions, count) if news else []
+    received = turns.receive(db, consumer, partitions, count)
     touched = {end.turn.entry.partition for end in ends if end.turn is not None}
     ours = [entry for entry in received if entry.instance in positions]
     return Completed(

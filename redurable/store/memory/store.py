@@ -132,8 +132,7 @@ class MemoryStore:
         positions = {(end.lease.partition, end.lease.task.instance): at for end, at in zip(ends, known, strict=True)}
         async with self._step() as hub:
             ended = [end_attempt(hub, end) for end in ends]
-            news = not all(one.with_turn for one in ended)
-            received = turns.receive(hub, self.consumer, partitions, count) if news else []
+            received = turns.receive(hub, self.consumer, partitions, count)
             ours = [entry for entry in received if (entry.partition, entry.instance) in positions]
             deliveries = tuple(
                 turns.checkout(hub, entry, positions[entry.partition, entry.instance], self.max_payload)

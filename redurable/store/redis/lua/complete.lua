@@ -63,7 +63,7 @@ local function put_down(a, r, k)
   end
 end
 
-local at, news = count * STRIDE + FIRST, false
+local at = count * STRIDE + FIRST
 for i = 1, count do
   local a = (i - 1) * STRIDE + FIRST
   mine[ARGV[a + 4]] = i
@@ -83,16 +83,13 @@ for i = 1, count do
     verdicts[#verdicts + 1] = verdict
     at = at + ARGV[at] + 1
   end
-  if verdict ~= 1 and verdict ~= 2 then
-    news = true
-    if not gone then put_down(a, r, k) end
-  end
+  if not gone and verdict ~= 1 and verdict ~= 2 then put_down(a, r, k) end
 end
 
 local streams, queues, checked, others = {}, {}, {}, {}
 for i = at, at + ARGV[4] - 1 do streams[#streams + 1] = KEYS[ARGV[i] + 0] end
 for i = at + ARGV[4], #ARGV do queues[#queues + 1] = KEYS[ARGV[i] + 0] end
-for _, got in ipairs(news and take(ARGV[2], wanted, streams) or {}) do
+for _, got in ipairs(take(ARGV[2], wanted, streams)) do
   for _, entry in ipairs(got[2]) do
     local instance = entry[2][1] == 'i' and entry[2][2]
     local i = mine[instance]
