@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 from redurable.core.messages import KeptEvent
-from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent, ParentClose, Timeouts
+from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent, ParentClose, Timeouts, Trace
 
 
 class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
@@ -22,7 +22,7 @@ class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"
 
 class ExecutionStarted(_Event, frozen=True, kw_only=True):
     """`number` counts the executions of the instance from 1; `python` is the minor version that took the first turn.
-    `deadline`: when the execution must have ended (0: whenever)."""
+    `deadline`: when the execution must have ended (0: whenever). `trace`: what its span belongs below."""
 
     name: str
     execution: str
@@ -36,6 +36,7 @@ class ExecutionStarted(_Event, frozen=True, kw_only=True):
     event_ids: tuple[str, ...] = ()
     python: str = ""
     deadline: int = 0
+    trace: Trace | None = None
 
 
 class ActivityCompleted(_Event, frozen=True, kw_only=True):
@@ -85,9 +86,12 @@ class SubOrchestrationFailed(_Event, frozen=True, kw_only=True):
 
 
 class EventRaised(_Event, frozen=True, kw_only=True):
+    """`trace`: who raised it, if that is known."""
+
     name: str
     data: Raw = NULL
     id: str = ""
+    trace: Trace | None = None
 
 
 class ExecutionSuspended(_Event, frozen=True, kw_only=True):

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import anyio
 
-from redurable.facts import ActivityAttempted
 from redurable.store.port import Completed
+from redurable.worker.attempt_reports import report_attempts
 from redurable.worker.common import Common
 from redurable.worker.ends import Ended, Ends
 from redurable.worker.holdings import task_key
+from redurable.worker.spans import end_attempts
 from redurable.worker.timers import Timers
 from redurable.worker.turns import Pipeline
 
@@ -60,11 +61,5 @@ class Completions:
         for ended in batch:
             self._common.holdings.let_go(task_key(ended.end.lease))
         if self._common.facts.listening:
-            for ended, accepted in zip(batch, completed.accepted, strict=True):
-                self._common.facts.announce(_attempted(ended, accepted))
-
-
-def _attempted(ended: Ended, accepted: bool) -> ActivityAttempted:
-    outcome = ended.outcome if accepted else "lost"
-    retried = ended.end.retry is not None and ended.outcome != "later"
-    return ActivityAttempted(ended.end.lease.task.name, outcome, ended.seconds, retried)
+            report_attempts(self._common.facts, batch, completed.accepted)
+            end_attempts(self._common.facts, batch, completed.accepted, self._common.clock.now())

@@ -15,7 +15,10 @@ from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCommit
 from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
+from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
+from redurable.facts import StoreSampled
+from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
 from redurable.store.membership import Membership, Skills
@@ -26,6 +29,7 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
+    Purged,
     Reclaimed,
     SendOutcome,
     StartOutcome,
@@ -35,11 +39,12 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
+from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
-from . import admission, answers, cancels, commits, inspect, leases, relay, tokens, turns, upkeep
+from . import admission, answers, cancels, commits, depths, inspect, leases, queries, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
 from .ends import end_attempt
 from .tasks import take_tasks
@@ -184,8 +189,17 @@ class SqliteStore:
     async def reap(self, idle_ms: int) -> int:
         return await self._write(upkeep.reap, idle_ms)
 
-    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
-        return await self._write(upkeep.purge, instance)
+    async def purge(self, instance: str, execution: str = "") -> Purged:
+        return await self._write(upkeep.purge, instance, execution)
+
+    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+        return await self._read(upkeep.expired, partition, ages, count)
+
+    async def disown(self, instance: str, parent: str) -> None:
+        await self._write(upkeep.disown, instance, parent)
+
+    async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        return "", await self._write(upkeep.mend, partition)
 
     async def prune(self, instance: str, keep: int) -> int:
         return await self._write(upkeep.prune, instance, keep)
@@ -195,6 +209,15 @@ class SqliteStore:
 
     async def get(self, instance: str) -> Snapshot | None:
         return await self._read(inspect.get, instance)
+
+    async def query(self, query: Query, limit: int, after: Place | None = None) -> Found:
+        return await self._read(queries.query, query, limit, after)
+
+    async def counts(self) -> Counts:
+        return await self._read(queries.counts)
+
+    async def children(self, instance: str) -> list[Standing]:
+        return await self._read(queries.children, instance)
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         return await self._read(inspect.history, instance, execution, start, count)
@@ -210,6 +233,13 @@ class SqliteStore:
 
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         return await self._wait(block_ms, lambda: self._read(inspect.feed, after))
+
+    async def depths(self, queues: Sequence[str] = ()) -> Depths:
+        return await self._read(depths.depths, queues)
+
+    def sample(self) -> StoreSampled:
+        """There are no connections."""
+        return StoreSampled()
 
     def mailbox_key(self, instance: str) -> str:
         """What other programs insert into: the rows of this instance in the table `mailbox`."""

@@ -146,7 +146,7 @@ async def test_a_chain_is_checked_out_once() -> None:
     assert store.checked == [None]
     assert store.turns == [True] * 20
     assert (store.calls["commit"], store.answers) == (1, ["accepted"] * 20)
-    taken = [result for fact in store.stage.told(TurnsTaken) for _, result, _ in fact.turns]
+    taken = [turn.result for fact in store.stage.told(TurnsTaken) for turn in fact.turns]
     assert taken == ["ok"] * 21
     history = await store.stage.history()
     assert len(history) == 42

@@ -24,6 +24,9 @@
 local call, try = redis.call, redis.pcall
 local clock = now()
 --@include _end
+--@include _index
+--@include _moves
+--@include _next
 --@include _commit
 --@include _ahead
 local count, wanted = tonumber(ARGV[1]), tonumber(ARGV[3])
@@ -85,6 +88,7 @@ for i = 1, count do
   end
   if not gone and verdict ~= 1 and verdict ~= 2 then put_down(a, r, k) end
 end
+settle_moves()
 
 local streams, queues, checked, others = {}, {}, {}, {}
 for i = at, at + ARGV[4] - 1 do streams[#streams + 1] = KEYS[ARGV[i] + 0] end
