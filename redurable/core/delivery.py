@@ -14,7 +14,8 @@ from redurable.core.values import RuntimeStatus, Task
 class Entry(Struct, frozen=True):
     """A ready entry that this worker holds: `instance` has mail. `deliveries` counts how often it changed hands because
     whoever held it fell silent, this delivery included; being recovered, or handed over, does not count. `handed`:
-    another worker handed it over, because this one's code may be the right one."""
+    another worker handed it over, because this one's code may be the right one. An empty id: nothing is held, the turn
+    is decided ahead (see `TurnCommit`)."""
 
     partition: int
     id: str
@@ -154,6 +155,10 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     `canceled_calls` are the seqs of calls whose tasks nobody waits for any more, while they lie in a queue or run.
     `unread`: how many external events of each name user code has not taken, from now on (None: as before). `heard`
     repeats that of the delivery: a park or a release rings for a control message that is newer (None: for none).
+
+    A turn without a ready entry (its `entry` has no id) was decided ahead, from an outcome that is in no mailbox yet.
+    It is accepted only with the end of that attempt, and only while the instance is not announced, has no mail and is
+    not parked: so nothing that came earlier is overtaken.
     """
 
     entry: Entry
@@ -178,6 +183,11 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     park: Park | None = None
     unread: dict[str, int] | None = None
     heard: str | None = None
+
+    @property
+    def is_ahead(self) -> bool:
+        """True for a turn that was decided ahead."""
+        return not self.entry.id
 
 
 class Outcome(StrEnum):

@@ -16,10 +16,11 @@ from redurable.core.admit import admit, begin, concerns, is_deadline
 from redurable.core.anew import make_anew, take_up
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
-from redurable.core.delivery import DeadLetter, Delivery, Difference, Park, Parking, Position, TurnCommit
+from redurable.core.delivery import DeadLetter, Delivery, Difference, Park, Parking, TurnCommit
 from redurable.core.events import EventRaised, ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
+from redurable.core.known import Known
 from redurable.core.messages import (
     Cancel,
     KeptEvent,
@@ -49,27 +50,6 @@ UNKNOWN = "unknown orchestrator"
 NONDETERMINISM = "nondeterminism"
 POISON = "poison"
 ENGINE_ERROR = "engine error"
-
-
-class Known(Struct):
-    """A live replay in a worker's cache, with the state that it amounts to. Owned by one turn at a time."""
-
-    replay: Replay
-    state: State
-
-    @property
-    def position(self) -> Position:
-        """Which history it has seen."""
-        return Position(self.state.execution, self.state.length, self.state.tip)
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it keeps alive."""
-        return self.replay.size
-
-    def evict(self) -> None:
-        """Let go of user code without running any of it; call it on the turn thread."""
-        self.replay.evict()
 
 
 class TurnInput(Struct, frozen=True):
@@ -187,7 +167,9 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
         notes = (*notes, turn.cap.warning(started.name, state.length, state.size))
     draft.refuse()
     if state.ended is None:
-        return Turn(draft.commit(), Known(replay, state), started.name, notes, state.started, draft.over())
+        replayed = known.replayed if known else len(delivery.events)
+        kept = Known(replay, state, turn.head, replayed)
+        return Turn(draft.commit(), kept, started.name, notes, state.started, draft.over())
     replay.evict()
     if not isinstance(state.ended, ExecutionContinuedAsNew):
         _consume_rest(draft)

@@ -110,11 +110,18 @@ class PatientStore:
         return tasks
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int, partitions: Sequence[int]
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int,
+        partitions: Sequence[int],
+        demand: TaskDemand | None = None,
     ) -> Completed:
-        completed = await self._repeat("complete", lambda: self._store.complete(ends, known, count, partitions))
-        if count and self._facts.listening:
-            meter.polled(self._facts, READY, len(completed.deliveries) + len(completed.entries))
+        completed = await self._repeat("complete", lambda: self._store.complete(ends, known, count, partitions, demand))
+        if self._facts.listening:
+            if count:
+                meter.polled(self._facts, READY, len(completed.deliveries) + len(completed.entries))
+            meter.tasks_polled(self._facts, demand, completed.tasks)
         return completed
 
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:

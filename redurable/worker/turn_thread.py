@@ -1,8 +1,8 @@
 """Where orchestrators run: on a thread of their own, so that turns do not delay the worker's loop.
 
 A hop to a thread costs more than a turn. So a batch makes one hop, and a single turn none if it will be quick: it goes
-on with a replay in memory, of code whose last turns were all quick. Code that turns slow holds up the loop by one
-turn, and is back on the thread.
+on with a replay in memory, of code whose last turns were quick. Code that turns slow holds up the loop by one or two
+turns, and is back on the thread.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from msgspec.structs import replace
 
 from redurable.core.delivery import Delivery, Parking
 from redurable.core.history_cap import HistoryCap
+from redurable.core.known import Known
 from redurable.core.sizes import Bounds
 from redurable.core.traces import Tracing
-from redurable.core.turn import ENGINE_ERROR, Known, Turn, TurnInput, park, take_turn
+from redurable.core.turn import ENGINE_ERROR, Turn, TurnInput, park, take_turn
 from redurable.settings import WorkerSettings
 from redurable.worker.code import Code
 from redurable.worker.hop import Hop
@@ -31,7 +32,8 @@ CLOSE_SECONDS = 2.0
 QUICK_SECONDS = 0.001
 """A turn up to here is quick; a hop takes about 0.03 ms, a turn with a replay in memory as well."""
 PROVEN_TURNS = 20
-"""After so many quick turns in a row an orchestrator's code is believed to be quick."""
+"""After so many quick turns an orchestrator's code is believed to be quick. One that is not weighs as much: a single
+one is forgiven where there were many, because a busy machine lets any turn wait."""
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -81,12 +83,17 @@ class TurnThread:
             await self._hop.run(lambda: _evict(evicted), lambda _: None)
         self._hop.close()
 
+    def is_quick(self, name: str) -> bool:
+        """Whether the last turns of this orchestrator were quick."""
+        return self._quick_turns.get(name, 0) >= PROVEN_TURNS
+
     def _will_be_quick(self, delivery: Delivery, known: Known | None) -> bool:
         is_warm = known is not None and len(delivery.mails) == 1 and not delivery.entry.again
-        return is_warm and self._quick_turns.get(delivery.name, 0) >= PROVEN_TURNS
+        return is_warm and self.is_quick(delivery.name)
 
     def _note(self, name: str, seconds: float) -> None:
-        self._quick_turns[name] = self._quick_turns.get(name, 0) + 1 if seconds <= QUICK_SECONDS else 0
+        change = 1 if seconds <= QUICK_SECONDS else -PROVEN_TURNS
+        self._quick_turns[name] = min(max(self._quick_turns.get(name, 0) + change, 0), 2 * PROVEN_TURNS)
 
     def _take_all(self, batch: Sequence[tuple[Delivery, Known | None]], evicted: Sequence[Known]) -> list[Taken]:
         _evict(evicted)

@@ -25,6 +25,7 @@ from redurable.store.redis import admission, cancels, handover, hubs, leases, re
 from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
 from redurable.store.redis import depths as _depths
+from redurable.store.redis import ends as _ends
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import queries as _queries
 from redurable.store.redis import relay as _relay
@@ -117,10 +118,16 @@ class RedisStore:
         return await _answer(_tasks.receive_tasks(self.lane, self.layout, self.consumer, demand, block_ms))
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> port.Completed:
-        """End attempts; then receive ready entries in the same step."""
-        return await _answer(_tasks.complete(self.lane, self.layout, self.consumer, ends, known, count, partitions))
+        """End attempts; then receive ready entries and tasks in the same step."""
+        wanted = count, partitions, demand
+        return await _answer(_ends.complete(self.lane, self.layout, self.consumer, ends, known, *wanted))
 
     async def settle(self, said: Completion) -> bool:
         """Do what is said of an attempt by token."""

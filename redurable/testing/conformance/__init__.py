@@ -47,6 +47,7 @@ _TOPICS = (
 pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "scenes")))
 
 from redurable.testing.conformance.admission import TestChildren, TestSend, TestStart
+from redurable.testing.conformance.ahead import TestAhead
 from redurable.testing.conformance.answers import TestAnswers
 from redurable.testing.conformance.bad_entries import TestBadEntries
 from redurable.testing.conformance.cancels import TestCancel, TestCanceledCalls
@@ -79,6 +80,7 @@ from redurable.testing.conformance.unclaimed import TestKeptEvents, TestUnknownI
 
 __all__ = [
     "StoreFactory",
+    "TestAhead",
     "TestAnswers",
     "TestBadEntries",
     "TestCancel",

@@ -69,9 +69,16 @@ class FaultyStore(MemoryStore):
         return await self._maybe("receive_tasks", lambda: super(FaultyStore, self).receive_tasks(demand, block_ms))
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
-        return await self._maybe("complete", lambda: super(FaultyStore, self).complete(ends, known, count, partitions))
+        return await self._maybe(
+            "complete", lambda: super(FaultyStore, self).complete(ends, known, count, partitions, demand)
+        )
 
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
         return await self._maybe("renew", lambda: super(FaultyStore, self).renew(entries, tasks))

@@ -163,9 +163,14 @@ class MovesOn(Watching):
         self.stage = stage
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
-        completed = await super().complete(ends, known, count, partitions)
+        completed = await super().complete(ends, known, count, partitions, demand)
         if completed.deliveries:
             # The delivery waits here, while a bell makes a lane take a turn that consumes its mail.
             instance = completed.deliveries[0].entry.instance
@@ -215,10 +220,15 @@ class Unreliable(FaultyStore):
         return await super().commit(commits, demand)
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
         self._roll("complete")
-        return await super().complete(ends, known, count, partitions)
+        return await super().complete(ends, known, count, partitions, demand)
 
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
         self._roll("receive")
