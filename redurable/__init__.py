@@ -24,7 +24,7 @@ from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator,
 from redurable.authoring.http_calls import HttpResponse
 from redurable.authoring.methods import activity
 from redurable.authoring.policies import RetryPolicy
-from redurable.client import Client, Handle, PendingActivity, Quarantine, Status
+from redurable.client import Client, Handle, InstanceFilters, Page, PendingActivity, Quarantine, Status
 from redurable.core.values import Backoff, Failure, RuntimeStatus
 from redurable.errors import (
     ActivityCrashed,
@@ -42,6 +42,7 @@ from redurable.errors import (
     InstanceFinished,
     InstanceNotFinished,
     InstanceNotFound,
+    InvalidFilter,
     InvalidName,
     InvalidPayload,
     InvalidToken,
@@ -94,6 +95,8 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "Client",
     "Handle",
     "Status",
+    "InstanceFilters",
+    "Page",
     "PendingActivity",
     "Quarantine",
     "RuntimeStatus",
@@ -105,6 +108,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "InvalidPayload",
     "RegistrationError",
     "InvalidToken",
+    "InvalidFilter",
     "AttemptNotFound",
     "UnknownFunction",
     "HubNotFound",

@@ -5,7 +5,8 @@ RedurableError
 │   ├── InvalidName                   a hub, instance, event, queue or function name that is not allowed
 │   ├── InvalidPayload                a value that cannot be encoded, or does not fit its type
 │   ├── RegistrationError             an App that cannot work as declared
-│   ├── InvalidToken                  no token of `complete_later()`, or one of another hub
+│   ├── InvalidFilter                 filters of a list of instances that cannot be meant
+│   ├── InvalidToken                  no token of `complete_later()`, no continuation of this list, or of another hub
 │   ├── AttemptNotFound               the attempt of a token is not under way any more
 │   ├── UnknownFunction               no orchestrator or activity of that name
 │   ├── HubNotFound                   nobody has created that hub yet
@@ -73,8 +74,12 @@ class RegistrationError(CallerError, TypeError):
     """An App that cannot work as declared."""
 
 
+class InvalidFilter(CallerError, ValueError):
+    """Filters of a list of instances that cannot be meant."""
+
+
 class InvalidToken(CallerError, ValueError):
-    """A text that is no token of an attempt, or one of another hub."""
+    """A text that is no token of an attempt, no continuation of this list, or one of another hub."""
 
 
 class AttemptNotFound(CallerError, LookupError):

@@ -3,6 +3,7 @@
 from redurable.client.attempts import PendingActivity
 from redurable.client.client import Client
 from redurable.client.handle import Handle
+from redurable.client.queries import InstanceFilters, Page
 from redurable.client.status import Quarantine, Status
 
-__all__ = ["Client", "Handle", "PendingActivity", "Quarantine", "Status"]
+__all__ = ["Client", "Handle", "InstanceFilters", "Page", "PendingActivity", "Quarantine", "Status"]

@@ -20,7 +20,9 @@ from redurable.authoring.policies import START_OPTIONS, StartOptions, check_fit,
 from redurable.client.attempts import failed, pending_activities, settle, token_of
 from redurable.client.changes import Changes
 from redurable.client.handle import Handle
+from redurable.client.insight import Insight
 from redurable.client.link import Link
+from redurable.client.queries import Queries
 from redurable.client.status import Status, status_of
 from redurable.core.completion import Completion
 from redurable.core.events import HistoryRow
@@ -33,7 +35,6 @@ from redurable.errors import (
     CallerError,
     InstanceAlreadyExists,
     InstanceFinished,
-    InstanceNotFinished,
     InstanceNotFound,
 )
 from redurable.facts import EventsUnclaimed, Facts
@@ -61,20 +62,21 @@ _UNCLAIMED = {
 log = logging.getLogger("redurable.client")
 
 
-class Client:
+class Client(Insight, Queries):
     """Starts orchestrations, talks to them, and asks how they are: `async with Client(hub="orders") as client: …`.
 
     `address`: see the documentation of store addresses; None: the environment variable REDURABLE_REDIS_URL, else the
     embedded server. While the store does not answer, every call is repeated, under the same ids, for `timeout`
     seconds; then it raises `StoreUnavailable`. Until a worker or a start has created the hub, all calls but `start`
     raise `HubNotFound`. Payloads have at most `max_payload_bytes` of JSON; None: the environment variable
-    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `facts` tells subscribers of events for instances that do not exist.
+    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `hub` is the name of the hub; `facts` tells subscribers of events for
+    instances that do not exist.
     """
 
     def __init__(
         self, address: str | None = None, *, hub: str, timeout: float = 30.0, max_payload_bytes: int | None = None
     ) -> None:
-        check_hub_name(hub)
+        self.hub = check_hub_name(hub)
         self._open: Callable[[], Hub] = lambda: open_hub(address, hub)
         self._where = where(address)
         self._owned = True
@@ -253,15 +255,6 @@ class Client:
         named = token_of(self._link, token)
         said = ABSENT if details is None else self._payload(details, "the activity of this token", "details")
         await settle(self._link, Completion(named, details=said))
-
-    async def purge(self, instance_id: str) -> None:
-        """Delete all that is stored of a finished instance. Raises `InstanceNotFound`, `InstanceNotFinished`."""
-        link = self._link
-        answer, repeated = await link.attempt(lambda: link.store.purge(check_instance_id(instance_id)))
-        if answer == "running":
-            raise InstanceNotFinished(f"instance {instance_id!r} has not finished: terminate it first")
-        if answer == "missing" and not repeated:
-            raise self._link.not_found(instance_id)
 
     async def redrive(self, instance_id: str) -> bool:
         """Let a quarantined instance be tried at once, also one that waits for this. False: it was not quarantined.

@@ -36,7 +36,7 @@ class Answer:
         return Response(content, self.status, self.headers, self.media)
 
 
-class Refused(Exception):  # noqa: N818 - it says what happened, like the errors of redurable
+class Refused(Exception):
     """Raised where a request cannot go on; carries the answer."""
 
     def __init__(self, answer: Answer) -> None:
@@ -47,7 +47,9 @@ class Refused(Exception):  # noqa: N818 - it says what happened, like the errors
 def refused(status: int, message: str = "", **headers: str) -> Refused:
     """That the request ends here: with Azure's form of an error when there is something to say, else without a body."""
     body = {"Message": message} if message else EMPTY
-    return Refused(Answer(status=status, body=body, headers={name.replace("_", "-"): it for name, it in headers.items()}))
+    return Refused(
+        Answer(status=status, body=body, headers={name.replace("_", "-"): it for name, it in headers.items()})
+    )
 
 
 def bad_request(message: str, reason: str, kind: str = "System.ArgumentException") -> Answer:
@@ -56,5 +58,5 @@ def bad_request(message: str, reason: str, kind: str = "System.ArgumentException
 
 
 def azure_error(message: str, reason: str, kind: str) -> dict[str, str | None]:
-    """Azure's body of an error. Where it has the stack of its host, there is nothing: that is nobody else's business."""
+    """Azure's body of an error. Where it has the stack of its host, there is nothing: that is nobody's business."""
     return {"Message": message, "ExceptionMessage": reason, "ExceptionType": kind, "StackTrace": None}

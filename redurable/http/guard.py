@@ -46,16 +46,16 @@ class Guard:
         if key is None:
             raise refused(401, WWW_Authenticate="Bearer")
         if key.role < role:
-            raise refused(403, f"API key {key.name!r} has the role {key.role.name.lower()}, and this needs "
-                               f"{role.name.lower()}.")  # fmt: skip
+            has, needs = key.role.name.lower(), role.name.lower()
+            raise refused(403, f"API key {key.name!r} has the role {has}, and this needs {needs}.")
         return Caller(key.name, code)
 
     def _check_place(self, request: Request) -> None:
-        if not self._insecure:
-            # The name, too: a page on the web can make its own name lead to this machine, and be let in by a browser.
-            if not _is_local_peer(request) or not is_local_host(request.headers.get("host", "")):
-                raise refused(403, "Without API keys only this machine is served, under a name of its own, such as "
-                                   "localhost or 127.0.0.1.")  # fmt: skip
+        # The name, too: a page on the web can make its own name lead to this machine, and be let in by a browser.
+        local = _is_local_peer(request) and is_local_host(request.headers.get("host", ""))
+        if not self._insecure and not local:
+            text = "Without API keys only this machine is served, under its own names: localhost or 127.0.0.1."
+            raise refused(403, text)
         # Browsers send simple POSTs of any page without asking, and say where these come from.
         if request.method not in _SAFE and self._is_foreign(request):
             raise refused(403, "This request comes from a web page of another origin.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 from pydantic_core import from_json
 
@@ -52,9 +52,9 @@ def output_of(status: Status) -> Any:
 
 
 def management_urls(base: str, instance: str, hub: str, connection: str, code: str) -> dict[str, str]:
-    """The body of a 202. `base` is where the API is, without a slash at its end; `code` is the caller's own key, when it
-    came in the URL: then it stands in these URLs, too. `{eventName}` and `{text}` are for the caller to fill in."""
-    prefix = f"{base}{WEBHOOKS}/instances/{quote_plus(instance)}"
+    """The body of a 202. `base` is where the API is, without a slash at its end; `code` is the caller's own key, when
+    it came in the URL: then it stands in these URLs, too. `{eventName}` and `{text}` are for the caller to fill in."""
+    prefix = f"{base}{WEBHOOKS}/instances/{quote(instance, safe='')}"
     suffix = f"taskHub={quote_plus(hub)}&connection={quote_plus(connection)}"
     if code:
         suffix += f"&code={quote_plus(code)}"

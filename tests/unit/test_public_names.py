@@ -11,9 +11,10 @@ NAMES = """
 App activity OrchestrationContext ActivityContext HttpResponse RetryPolicy Backoff
 Orchestrator Activity AsyncActivity SyncActivity
 Worker WorkerSettings
-Client Handle Status PendingActivity Quarantine RuntimeStatus Failure
+Client Handle Status InstanceFilters Page PendingActivity Quarantine RuntimeStatus Failure
 RedurableError
-CallerError InvalidName InvalidPayload RegistrationError InvalidToken AttemptNotFound UnknownFunction HubNotFound
+CallerError InvalidName InvalidPayload RegistrationError InvalidToken InvalidFilter AttemptNotFound UnknownFunction
+HubNotFound
 InstanceNotFound InstanceAlreadyExists InstanceFinished InstanceNotFinished NotBuilt
 OrchestrationEnded OrchestrationFailed ExecutionTimedOut HistoryLimitExceeded OrchestrationCanceled
 OrchestrationTerminated

@@ -209,6 +209,9 @@ class SqliteStore:
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         return await self._read(depths.depths, queues)
 
+    async def members(self, ttl_ms: int) -> Membership:
+        return await self._read(upkeep.members, ttl_ms)
+
     def mailbox_key(self, instance: str) -> str:
         """What other programs insert into: the rows of this instance in the table `mailbox`."""
         return f"mailbox/{instance}"

@@ -234,6 +234,10 @@ class RedisStore:
         """How much work lies where."""
         return await _answer(_depths.depths(self.lane, self.layout, self.consumer, queues))
 
+    async def members(self, ttl_ms: int) -> Membership:
+        """The workers that live, and what they can do."""
+        return await _answer(upkeep.members(self.lane, self.layout, self.consumer, ttl_ms))
+
     def mailbox_key(self, instance: str) -> str:
         """The name of the stream that is the instance's mailbox."""
         return self.layout.of(instance).mailbox(instance)

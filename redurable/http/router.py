@@ -1,0 +1,87 @@
+"""Which handler a request is for. Paths match as Azure matches them: fixed parts in any case, a slash at the end
+or not.
+
+A part of a path is decoded after the path was cut, so `%2F` belongs to an id. What no route takes, whatever the
+method, is answered with 404, as Azure does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from redurable.http.answers import Answer
+from redurable.http.call import Call
+from redurable.http.keys import Role
+
+
+class Route(NamedTuple):
+    """A method, a template such as `/instances/{instanceId}`, and who may go there (None: everybody). `action` names
+    what changes something, for the audit; empty: nothing does. `rpc`: where SDKs of Azure call."""
+
+    method: str
+    template: str
+    role: Role | None
+    run: Callable[[Call], Awaitable[Answer]]
+    action: str = ""
+    rpc: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The template in parts."""
+        return tuple(part for part in self.template.split("/") if part)
+
+
+class Match(NamedTuple):
+    """A route, and the parts of the path that it names."""
+
+    route: Route
+    params: Mapping[str, str]
+
+
+class Router:
+    """Finds routes by the number of their parts, and then one by one: there are few."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes: dict[tuple[str, int], list[Route]] = {}
+        for route in routes:
+            self._routes.setdefault((route.method, len(route.parts)), []).append(route)
+
+    def find(self, method: str, path: list[str]) -> Match | None:
+        """The route of a path in parts."""
+        for route in self._routes.get((method, len(path)), ()):
+            params = _params(route.parts, path)
+            if params is not None:
+                return Match(route, params)
+        return None
+
+
+def path_of(request: Request) -> list[str]:
+    """The parts of the path below the place where the API is mounted."""
+    scope = request.scope
+    raw = _raw_path(scope)
+    root = quote(scope.get("root_path", ""), safe="/%:@!$&'()*+,;=~").rstrip("/")
+    if root and (raw == root or raw.startswith(f"{root}/")):
+        raw = raw[len(root) :]
+    return [unquote(part) for part in raw.split("/") if part]
+
+
+def _raw_path(scope: Scope) -> str:
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None:  # A server may leave it out; then an escaped slash cannot be told from a real one.
+        return quote(scope["path"], safe="/")
+    return raw.split(b"?")[0].decode("latin-1")
+
+
+def _params(template: tuple[str, ...], path: list[str]) -> dict[str, str] | None:
+    params: dict[str, str] = {}
+    for expected, part in zip(template, path, strict=True):
+        if expected.startswith("{"):
+            params[expected[1:-1]] = part
+        elif expected.lower() != part.lower():
+            return None
+    return params

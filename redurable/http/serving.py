@@ -1,0 +1,97 @@
+"""`redurable serve`: the API on a port of its own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import uvicorn
+
+from redurable.client import Client
+from redurable.errors import CallerError
+from redurable.http.app import ManagementApi
+from redurable.http.guard import is_local_host
+from redurable.http.keys import ApiKey, read_keys
+from redurable.settings import HttpSettings
+
+_KEEP_ALIVE_SECONDS = 75
+_DRAIN_SECONDS = 20
+
+
+def keys_of(settings: HttpSettings) -> tuple[ApiKey, ...]:
+    """The keys of the settings, and of the file that they name. Raises `CallerError`."""
+    texts = [settings.http_keys.get_secret_value()]
+    if settings.http_keys_file:
+        path = Path(settings.http_keys_file)
+        try:
+            texts.append(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise CallerError(f"the file of API keys {str(path)!r} cannot be read: {reason}") from None
+    keys = read_keys("\n".join(texts))
+    if settings.http_keys_file and not keys:
+        raise CallerError(
+            f"the file of API keys {settings.http_keys_file!r} has no key: write name:role:secret into it"
+        )
+    return keys
+
+
+def check_exposure(settings: HttpSettings, keys: Sequence[ApiKey], insecure: bool) -> None:
+    """That nobody opens the API to a network by mistake. Raises `CallerError`."""
+    if keys or insecure or is_local_host(_bracketed(settings.http_host)):
+        return
+    raise CallerError(
+        f"the API has no keys, so it is not served on {settings.http_host}: give it keys (REDURABLE_HTTP_KEYS_FILE), "
+        "leave it on 127.0.0.1, or say --insecure when something else asks for credentials"
+    )
+
+
+async def serve(clients: Sequence[Client], settings: HttpSettings, insecure: bool, ready: str) -> None:
+    """Serve until SIGTERM or SIGINT; what is under way is finished. Prints `ready`, and where, when it listens."""
+    keys = keys_of(settings)
+    check_exposure(settings, keys, insecure)
+    async with AsyncExitStack() as stack:
+        for client in clients:
+            await stack.enter_async_context(client)
+        api = ManagementApi(clients, keys=keys, insecure=insecure, settings=settings)
+        server = _Server(_config(api, settings), ready)
+        await server.serve()
+        if not server.started:
+            raise CallerError(
+                f"the API cannot listen on {settings.http_host}:{settings.http_port}: choose another --port"
+            )
+
+
+def _config(api: ManagementApi, settings: HttpSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        api,
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,  # It would write the keys that stand in URLs.
+        lifespan="off",
+        server_header=False,
+        limit_concurrency=settings.http_max_requests,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does: with port 0 only then anybody knows."""
+
+    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            print(f"{self._ready}, listening on http://{_bracketed(host)}:{port}", flush=True)  # noqa: T201
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
