@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Generator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -18,6 +20,7 @@ from redurable.settings import HttpSettings
 
 _KEEP_ALIVE_SECONDS = 75
 _DRAIN_SECONDS = 20
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def keys_of(settings: HttpSettings) -> tuple[ApiKey, ...]:
@@ -80,11 +83,23 @@ def _config(api: ManagementApi, settings: HttpSettings) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it does: with port 0 only then anybody knows."""
+    """Says where it listens once it does: with port 0 only then anybody knows. A signal ends it, and with it the
+    process, in good order: uvicorn's own handlers would have the signal kill the process at the end."""
 
     def __init__(self, config: uvicorn.Config, ready: str) -> None:
         super().__init__(config)
         self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in _STOP_SIGNALS:
+                loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
