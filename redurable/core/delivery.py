@@ -137,6 +137,7 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
 
     `consumed` is the id of the last mailbox entry that the turn read (empty: none). `next` begins the next execution
     after continue-as-new. With `park` nothing is consumed. Without anything it releases the ready entry.
+    With a `status` or a `next`, `name` repeats that of the delivery: a store may list instances by it.
     `closed_calls` are the seqs of calls with durable timeouts that have their outcome, or wait in vain for one: the
     timers that the store made of those timeouts go.
     `canceled_calls` are the seqs of calls whose tasks nobody waits for any more, while they lie in a queue or run.
@@ -148,6 +149,7 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     expected: str
     head: str
     execution: str = ""
+    name: str = ""
     consumed: str = ""
     start_consumed: bool = False
     events: tuple[Event, ...] = ()

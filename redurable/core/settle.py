@@ -167,6 +167,7 @@ class Draft:
             expected=self.delivery.head,
             head=self.head,
             execution=self.delivery.execution,
+            name=self.delivery.name,
             consumed=self.consumed,
             start_consumed=self.delivery.start is not None,
             events=tuple(self.events),

@@ -51,7 +51,7 @@ _WORKER: Final = (
         "unlink",
     ),
     *("xack", "xadd", "xdel", "xpending", "xrange", "xread", "xreadgroup", "xrevrange", "zadd", "zrem"),
-    "zremrangebyrank",
+    *("zrangebyscore", "zremrangebyrank", "zscan"),
 )
 """What workers say outside of scripts, or hand to `commit.lua` as commands."""
 
@@ -70,7 +70,7 @@ _CLIENT: Final = (
     "xread",
     "xrevrange",
 )
-_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "open", "groups", "settle", "underway")
+_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "disown", "open", "groups", "settle", "underway")
 
 _MONITOR: Final = (
     *(

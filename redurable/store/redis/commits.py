@@ -103,7 +103,7 @@ class _Batch:
         ring, entry = self._ring, item.entry
         instance = entry.instance
         keys = self._layout.partition(entry.partition)
-        ready = ring.block(keys, keys.ready, keys.timers)
+        ready = ring.block(keys, keys.ready, keys.timers, keys.ix, keys.ended, keys.parked)
         own = ring.own(
             keys.instance(instance),
             keys.start(instance),
@@ -129,7 +129,9 @@ class _Batch:
         events = [encode(event) for event in item.events]
         unread = b"" if item.unread is None else _json.encode(item.unread)
         consumed = (after(item.consumed) or "*") if item.consumed else ""
-        packed += ("n", consumed, 1 if item.start_consumed else 0, item.status or "", unread, len(events), *events)
+        named = ring.shared(keys.named(item.name)) if item.name and (item.status or item.next) else 0
+        packed += ("n", consumed, 1 if item.start_consumed else 0, item.status or "", unread, named)
+        packed += (len(events), *events)
         packed.append(len(item.tasks))
         for task in item.tasks:
             body = encode(task)
@@ -197,7 +199,11 @@ class _Batch:
         instance = item.entry.instance
         executions = self._ring.own(keys.executions(instance), keys.past(instance, item.execution))
         following = item.next
-        return executions, item.execution, following.execution, following.number, following.name, encode(following)
+        renamed = 0
+        if item.name and following.name != item.name:
+            renamed = self._ring.own(keys.names, keys.named(following.name))
+        named = following.execution, following.number, following.name, encode(following), renamed
+        return executions, item.execution, *named
 
     async def run(self, lane: Lane, consumer: str, demand: TaskDemand) -> Committed:
         """One script call."""

@@ -138,6 +138,7 @@ def turn(delivery: Delivery, head: str, *events: Event, **fields: Any) -> TurnCo
         "start_consumed": delivery.start is not None,
         "status": RuntimeStatus.RUNNING,
         "execution": delivery.execution,
+        "name": delivery.name,
         "heard": delivery.heard,
     }
     return TurnCommit(
