@@ -24,7 +24,14 @@ class Caller:
     it again. It is in no log."""
 
     name: str = "-"
+    role: Role = Role.ADMIN
     code: str = field(default="", repr=False)
+
+    def check(self, role: Role) -> None:
+        """Raises `Refused` when the key does not reach so far."""
+        if self.role < role:
+            has, needs = self.role.name.lower(), role.name.lower()
+            raise refused(403, f"API key {self.name!r} has the role {has}, and this needs {needs}.")
 
 
 class Guard:
@@ -36,8 +43,8 @@ class Guard:
         self._insecure = insecure
         self._origins = frozenset(origins)
 
-    def admit(self, request: Request, role: Role) -> Caller:
-        """Raises `Refused`: 401 without a key that is known, 403 when it does not reach so far."""
+    def identify(self, request: Request) -> Caller:
+        """Raises `Refused`: 401 without a key that is known, 403 for who may not come from there."""
         if not self._keys:
             self._check_place(request)
             return Caller()
@@ -45,10 +52,7 @@ class Guard:
         key = find_key(self._keys, secret) if secret else None
         if key is None:
             raise refused(401, WWW_Authenticate="Bearer")
-        if key.role < role:
-            has, needs = key.role.name.lower(), role.name.lower()
-            raise refused(403, f"API key {key.name!r} has the role {has}, and this needs {needs}.")
-        return Caller(key.name, code)
+        return Caller(key.name, key.role, code)
 
     def _check_place(self, request: Request) -> None:
         # The name, too: a page on the web can make its own name lead to this machine, and be let in by a browser.

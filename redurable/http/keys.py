@@ -8,8 +8,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 from redurable.errors import CallerError
+from redurable.settings import HttpSettings
 
 MIN_SECRET = 16
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -50,6 +52,24 @@ def read_keys(text: str) -> tuple[ApiKey, ...]:
             what = "name" if field == "name" else "secret"
             raise CallerError(f"two API keys have the same {what}: give each its own")
     return tuple(keys)
+
+
+def keys_of(settings: HttpSettings) -> tuple[ApiKey, ...]:
+    """The keys of the settings, and of the file that they name. Raises `CallerError`."""
+    texts = [settings.http_keys.get_secret_value()]
+    if settings.http_keys_file:
+        path = Path(settings.http_keys_file)
+        try:
+            texts.append(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise CallerError(f"the file of API keys {str(path)!r} cannot be read: {reason}") from None
+    keys = read_keys("\n".join(texts))
+    if settings.http_keys_file and not keys:
+        raise CallerError(
+            f"the file of API keys {settings.http_keys_file!r} has no key: write name:role:secret into it"
+        )
+    return keys
 
 
 def find_key(keys: Sequence[ApiKey], secret: str) -> ApiKey | None:

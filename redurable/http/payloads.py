@@ -51,7 +51,7 @@ def output_of(status: Status) -> Any:
             return status.output
 
 
-def management_urls(base: str, instance: str, hub: str, connection: str, code: str) -> dict[str, str]:
+def management_urls(base: str, instance: str, hub: str, connection: str, code: str = "") -> dict[str, str]:
     """The body of a 202. `base` is where the API is, without a slash at its end; `code` is the caller's own key, when
     it came in the URL: then it stands in these URLs, too. `{eventName}` and `{text}` are for the caller to fill in."""
     prefix = f"{base}{WEBHOOKS}/instances/{quote(instance, safe='')}"

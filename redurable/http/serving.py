@@ -7,7 +7,6 @@ import signal
 import socket
 from collections.abc import Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
 
 import uvicorn
 
@@ -15,30 +14,12 @@ from redurable.client import Client
 from redurable.errors import CallerError
 from redurable.http.app import ManagementApi
 from redurable.http.guard import is_local_host
-from redurable.http.keys import ApiKey, read_keys
+from redurable.http.keys import ApiKey, keys_of
 from redurable.settings import HttpSettings
 
 _KEEP_ALIVE_SECONDS = 75
 _DRAIN_SECONDS = 20
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-def keys_of(settings: HttpSettings) -> tuple[ApiKey, ...]:
-    """The keys of the settings, and of the file that they name. Raises `CallerError`."""
-    texts = [settings.http_keys.get_secret_value()]
-    if settings.http_keys_file:
-        path = Path(settings.http_keys_file)
-        try:
-            texts.append(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
-            raise CallerError(f"the file of API keys {str(path)!r} cannot be read: {reason}") from None
-    keys = read_keys("\n".join(texts))
-    if settings.http_keys_file and not keys:
-        raise CallerError(
-            f"the file of API keys {settings.http_keys_file!r} has no key: write name:role:secret into it"
-        )
-    return keys
 
 
 def check_exposure(settings: HttpSettings, keys: Sequence[ApiKey], insecure: bool) -> None:

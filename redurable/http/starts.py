@@ -67,9 +67,13 @@ async def _begun(call: Call, instance: str) -> Answer:
         waited = await _wait(call, instance, seconds)
         if waited is not None:
             return waited
-    urls = call.urls(instance)
+    return begun(call.urls(instance))
+
+
+def begun(urls: dict[str, str]) -> Answer:
+    """An instance has begun, and these are the URLs to manage it by."""
     headers = {"Location": urls["statusQueryGetUri"], "Retry-After": "10"}
-    return Answer(status=202, body=urls, headers=headers, instance=instance)
+    return Answer(status=202, body=urls, headers=headers, instance=urls["id"])
 
 
 async def _wait(call: Call, instance: str, seconds: float) -> Answer | None:

@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from redurable.http.metrics import HttpMetrics
 from redurable.http.payloads import RPC, WEBHOOKS
 from redurable.http.routes import all_routes
-from redurable.http.metrics import HttpMetrics
 from tests.http.apps import broken
 from tests.http.conftest import Api
 from tests.support.processes import until
