@@ -9,13 +9,14 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Park, Position, Timer, TurnCommit
-from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew
+from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew, ExecutionStarted
 from redurable.core.messages import ActivityResult, Message, Resume, StartExecution, Suspend, Terminate, TimerDue
-from redurable.core.values import ABSENT, RuntimeStatus, Task, Timeouts
+from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task, Timeouts
+from redurable.store.queries import Query
 from redurable.store.unknown import UnknownInstance
 from redurable.testing.conformance import scenes
 from tests.properties.pairs import FAR_MS
-from tests.properties.twins import CONSUMERS, INSTANCES, PARTITIONS, QUEUES, Fields
+from tests.properties.twins import CONSUMERS, INSTANCES, NAMES, PARTITIONS, QUEUES, TAGS, Fields
 
 HOUR_MS = 3_600_000
 """What waits, waits for so long: it never comes to an end here."""
@@ -39,8 +40,25 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(ActivityResult, execution=executions, seq=seqs),
     st.builds(TimerDue, execution=executions, seq=seqs, due=st.just(1)),
 )
+tags = st.dictionaries(st.sampled_from([key for key, _ in TAGS]), st.just("1"))
+parents = st.none() | st.builds(Parent, instances, executions, seqs)
+
+
+def start_message(execution: str, name: str, tags: dict[str, str], parent: Parent | None) -> StartExecution:
+    """A start message with all that instances are listed by."""
+    return replace(scenes.message(execution, name), tags=tags, parent=parent)
+
+
+queries = st.builds(
+    Query,
+    statuses=st.lists(st.sampled_from([*RuntimeStatus]), max_size=2, unique=True).map(tuple),
+    names=st.lists(st.sampled_from(NAMES), max_size=2, unique=True).map(tuple),
+    prefix=st.sampled_from(["", "", "a", "x"]),
+    tags=tags.map(lambda found: tuple(found.items())),
+    quarantined=st.sampled_from([False, False, True]),
+)
 starts = st.builds(
-    Outgoing, instances, st.builds(scenes.message, executions),
+    Outgoing, instances, st.builds(start_message, executions, st.sampled_from(NAMES), tags, parents),
     st.none() | st.tuples(instances, st.builds(scenes.refusal, executions)),
 )  # fmt: skip
 outgoing = st.one_of(st.builds(Outgoing, instances, messages), st.builds(Outgoing, instances, messages), starts)
@@ -72,6 +90,7 @@ class Plan(Struct, frozen=True):
     status: bool
     retry_ms: int | None
     next: str
+    renamed: str
     unread: dict[str, int] | None
     deaf: bool
 
@@ -92,6 +111,7 @@ plans = st.builds(
     status=st.booleans(),
     retry_ms=st.sampled_from([0, HOUR_MS, None]),
     next=executions,
+    renamed=st.sampled_from(NAMES),
     unread=st.sampled_from([None, None, {}, {"A": 3}]),
     deaf=st.booleans(),
 )
@@ -126,7 +146,10 @@ def turn(plan: Plan, delivery: Delivery, head: str) -> TurnCommit:
     if plan.kind == "complete":
         return scenes.turn(delivery, head, ExecutionCompleted(at=2), status=RuntimeStatus.COMPLETED, **fields)
     if plan.kind == "again":
-        following = StartExecution(name="Demo", execution=plan.next + "'", number=2)
+        # Tags and parents stay, the name may change.
+        origin = delivery.start or next((e for e in delivery.events if isinstance(e, ExecutionStarted)), None)
+        kept = {"tags": origin.tags, "parent": origin.parent} if origin else {}
+        following = StartExecution(name=plan.renamed, execution=plan.next + "'", number=2, **kept)
         return scenes.turn(delivery, head, ExecutionContinuedAsNew(at=2, next="n"), next=following, **fields)
     return scenes.turn(delivery, head, scenes.raised(head), **fields)
 

@@ -20,9 +20,10 @@ from redurable.core.answers import AnswerKind
 from redurable.core.completion import Completion, hold
 from redurable.core.delivery import Outgoing, Position, TurnCommit
 from redurable.core.tokens import Token
-from redurable.core.values import Failure
+from redurable.core.values import Failure, RuntimeStatus
 from redurable.store.membership import Skills
 from redurable.store.port import StartRequest, TaskDemand, TaskEnd, TaskLease
+from redurable.store.queries import Query
 from redurable.store.redis.channel import channel_factory
 from redurable.store.redis.lane import Lane
 from redurable.store.unknown import UnknownInstance
@@ -45,11 +46,14 @@ from tests.properties.store_plans import (
     picks,
     plans,
     positions,
+    queries,
     rules,
+    start_message,
+    tags,
     turn,
     workers,
 )
-from tests.properties.twins import PARTITIONS, QUEUES, Fields, Twins, stands, told
+from tests.properties.twins import NAMES, PARTITIONS, QUEUES, Fields, Twins, mended, stands, told, walk
 from tests.support.servers import Server
 
 SAYINGS = ("result", "failure", "details", "nothing")
@@ -70,10 +74,14 @@ class Stores(RuleBasedStateMachine):
 
     @rule(
         instance=instances, execution=executions, delay_ms=st.sampled_from([0, 0, 0, HOUR_MS]),
-        on_conflict=st.sampled_from(["fail", "use-existing", "replace-finished"]),
+        on_conflict=st.sampled_from(["fail", "use-existing", "replace-finished"]), tags=tags,
+        name=st.sampled_from(NAMES),
     )  # fmt: skip
-    def start(self, instance: str, execution: str, on_conflict: Any, delay_ms: int) -> None:
-        request = StartRequest(instance, scenes.message(execution), on_conflict, delay_ms)
+    def start(
+        self, instance: str, execution: str, on_conflict: Any, delay_ms: int, tags: dict[str, str], name: str
+    ) -> None:
+        message = start_message(execution, name, tags, None)
+        request = StartRequest(instance, message, on_conflict, delay_ms)
         self.twins.same(lambda store: store.start(request))
 
     @rule(instance=instances)
@@ -93,6 +101,35 @@ class Stores(RuleBasedStateMachine):
     @rule(instance=instances)
     def purge(self, instance: str) -> None:
         self.twins.same(lambda store: store.purge(instance))
+
+    @rule(asked=queries, limit=st.integers(1, 3))
+    def walk(self, asked: Query, limit: int) -> None:
+        one, two = self.twins.run(self.twins.workers[0].ask(lambda store, _: walk(store, asked, limit)))
+        assert sorted(one) == sorted(two)
+        assert len(set(one)) == len(one)
+
+    @rule()
+    def counts(self) -> None:
+        self.twins.same(lambda store: store.counts())
+
+    @rule(instance=instances)
+    def children(self, instance: str) -> None:
+        self.twins.same(lambda store: store.children(instance))
+
+    @rule(instance=instances, parent=instances)
+    def disown(self, instance: str, parent: str) -> None:
+        self.twins.same(lambda store: store.disown(instance, parent))
+
+    @rule(number=partitions, age=st.sampled_from([0, HOUR_MS]))
+    def expired(self, number: int, age: int) -> None:
+        ages = {RuntimeStatus.COMPLETED: age, RuntimeStatus.TERMINATED: 0}
+        one, two = self.twins.run(self.twins.workers[0].ask(lambda store, _: store.expired(number, ages, 100)))
+        assert sorted(one, key=str) == sorted(two, key=str)
+
+    @rule(number=partitions)
+    def mend(self, number: int) -> None:
+        """Nothing is wrong but that parents are gone; what is put right twice is counted once."""
+        self.twins.same(lambda store: mended(store, number))
 
     @rule(instance=instances, keep=st.integers(0, 2))
     def prune(self, instance: str, keep: int) -> None:

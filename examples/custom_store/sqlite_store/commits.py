@@ -101,6 +101,7 @@ def _write(db: Database, record: Row, turn: TurnCommit) -> list[DueTimer]:
     elif turn.status is not None:
         db.execute("UPDATE instances SET status = ? WHERE instance = ?", turn.status, instance)
         if turn.status.finished:
+            db.execute("UPDATE instances SET ended = ? WHERE instance = ?", db.now, instance)
             _feed(db, record, turn.status)
     ring_anew(db, instance, turn.entry.id)
     return timers
@@ -150,8 +151,8 @@ def _begin_next(db: Database, record: Row, start: StartExecution) -> None:
     _feed(db, record, RuntimeStatus.CONTINUED_AS_NEW)
     db.execute("INSERT INTO executions (instance, execution) VALUES (?, ?)", record["instance"], start.execution)
     db.execute(
-        "UPDATE instances SET execution = ?, number = ?, start = ?, status = ? WHERE instance = ?",
-        *(start.execution, start.number, encode(start), RuntimeStatus.RUNNING, record["instance"]),
+        "UPDATE instances SET execution = ?, number = ?, name = ?, start = ?, status = ? WHERE instance = ?",
+        *(start.execution, start.number, start.name, encode(start), RuntimeStatus.RUNNING, record["instance"]),
     )
 
 

@@ -57,6 +57,8 @@ class Instance(Struct):
     unread: dict[str, int] = {}
     parent: str = ""
     """Whose sub-orchestration it is."""
+    ended: int = 0
+    """When it finished."""
 
 
 class Mailbox(Stream):

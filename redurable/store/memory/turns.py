@@ -222,6 +222,7 @@ def _write(partition: Partition, record: Instance, turn: TurnCommit) -> list[Due
     elif turn.status is not None:
         record.status = turn.status
         if turn.status.finished:
+            record.ended = now
             partition.open.discard(instance)
             _feed(partition, instance, record.execution, turn.status)
     _ring_anew(partition, record, turn.entry)
@@ -266,7 +267,7 @@ def _begin_next(partition: Partition, record: Instance, instance: str, start: St
     partition.executions.setdefault(instance, []).append(record.execution)
     partition.past[instance, record.execution] = partition.histories.pop(instance, [])
     partition.starts[instance] = encode(start)
-    record.execution, record.number = start.execution, start.number
+    record.execution, record.number, record.name = start.execution, start.number, start.name
     record.status = RuntimeStatus.RUNNING
 
 

@@ -77,15 +77,14 @@ def purge(hub: MemoryHub, instance: str, execution: str) -> Purged:
 
 
 def expired(hub: MemoryHub, number: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
-    """Instances that ended too long ago, those of a status oldest first. Nothing changes one that has finished, so its
-    last change is its end."""
+    """Instances that ended too long ago, those of a status oldest first."""
     partition, now = hub.partitions[number], hub.clock()
     found: list[Standing] = []
     for status, age in ages.items():
         over = sorted(
-            (record.updated, name)
+            (record.ended, name)
             for name, record in partition.instances.items()
-            if record.status is status and not record.parent and record.updated <= now - age
+            if record.status is status and not record.parent and record.ended <= now - age
         )
         found += [Standing(name, partition.instances[name].execution, status) for _, name in over]
     return found[:count]

@@ -95,10 +95,11 @@ async def _plan(lane: Lane, layout: Layout, asked: Query) -> _Plan:
 
 
 def _listed(everywhere: Iterable[PartitionKeys], asked: Query) -> Iterator[_Range]:
+    statuses = [status for status in asked.statuses or STATUSES if status in STATUSES]
     for keys in everywhere:
         also = _tags(keys, asked)
         for key in [keys.named(name) for name in asked.names] or [keys.ix]:
-            for status in asked.statuses or STATUSES:
+            for status in statuses:
                 yield _Range(key, base_of(status), also)
 
 

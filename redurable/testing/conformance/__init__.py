@@ -37,7 +37,9 @@ _TOPICS = (
     "membership",
     "inspect",
     "depths",
+    "queries",
     "purge",
+    "retention",
     "bad_entries",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "scenes")))
@@ -60,7 +62,9 @@ from redurable.testing.conformance.outbox_relay import TestDeadLetters, TestRela
 from redurable.testing.conformance.park import TestPark
 from redurable.testing.conformance.purge import TestPurge
 from redurable.testing.conformance.quarantine import TestDeliveries, TestQuarantine
+from redurable.testing.conformance.queries import TestCounts, TestQuery
 from redurable.testing.conformance.receive_checkout import TestCheckout, TestReceive
+from redurable.testing.conformance.retention import TestExpired, TestFamilies
 from redurable.testing.conformance.retries import TestRetries
 from redurable.testing.conformance.sweep import TestSweep
 from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
@@ -80,9 +84,12 @@ __all__ = [
     "TestCommit",
     "TestComplete",
     "TestContinueAsNew",
+    "TestCounts",
     "TestDeadLetters",
     "TestDeliveries",
     "TestDepths",
+    "TestExpired",
+    "TestFamilies",
     "TestFeed",
     "TestHandBack",
     "TestHandOver",
@@ -94,6 +101,7 @@ __all__ = [
     "TestPrune",
     "TestPurge",
     "TestQuarantine",
+    "TestQuery",
     "TestReap",
     "TestReceive",
     "TestReceiveTasks",
