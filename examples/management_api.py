@@ -73,13 +73,21 @@ async def customer(url: str) -> None:
         print(f"{status.status_code} while it goes on")
         said = await http.post(urls["sendEventPostUri"].replace("{eventName}", "Approval"), json=True)
         print(f"{said.status_code} for the approval")
-        while (status := await http.get(urls["statusQueryGetUri"])).status_code == 202:
-            await anyio.sleep(0.05)  # In life: as long as Retry-After says.
+        status = await end_of(http, urls["statusQueryGetUri"])
         print(f"{status.status_code}: {status.json()['runtimeStatus']}, {status.json()['output']}")
         said = await http.post(urls["sendEventPostUri"].replace("{eventName}", "Approval"), json=True)
         print(f"{said.status_code} for an approval that comes too late")
         gone = await http.delete(urls["purgeHistoryDeleteUri"])
         print(f"{gone.status_code}: {gone.text}")
+
+
+async def end_of(http: httpx2.AsyncClient, url: str) -> httpx2.Response:
+    """Ask until it is no 202 any more; in life as rarely as `Retry-After` says."""
+    while True:
+        status = await http.get(url)
+        if status.status_code != 202:
+            return status
+        await anyio.sleep(0.05)
 
 
 async def main() -> None:
@@ -88,8 +96,6 @@ async def main() -> None:
         server = uvicorn.Server(uvicorn.Config(web, log_level="warning", access_log=False))
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [listener])
-            while not server.started:
-                await anyio.sleep(0.01)
             await customer(f"http://127.0.0.1:{listener.getsockname()[1]}")
             server.should_exit = True
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import httpx2
@@ -50,16 +51,33 @@ async def client(hub: str) -> AsyncIterator[Client]:
         yield client
 
 
-@pytest.fixture
-async def api(hub: str, client: Client, settings: HttpSettings) -> AsyncIterator[Api]:
+@asynccontextmanager
+async def worked(client: Client, settings: HttpSettings) -> AsyncGenerator[Api]:
+    """The API of a hub with a worker."""
     broken.clear()
     broken.add("nothing")
     async with (
-        Worker(app, "memory://", hub=hub).running(),
+        Worker(app, "memory://", hub=client.hub).running(),
         serving(ManagementApi(client, settings=settings)) as url,
         httpx2.AsyncClient(base_url=f"{url}{WEBHOOKS}", timeout=20) as http,
     ):
         yield Api(url, http, client)
+
+
+@pytest.fixture
+async def api(client: Client, settings: HttpSettings) -> AsyncIterator[Api]:
+    async with worked(client, settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def shared() -> AsyncIterator[Api]:
+    """One for many tests, which must not mind each other's instances."""
+    async with (
+        Client("memory://", hub=f"h-{uuid4().hex[:12]}", timeout=5) as client,
+        worked(client, HttpSettings()) as opened,
+    ):
+        yield opened
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -56,38 +58,34 @@ TABLE = [
 
 async def start(api: Api, name: str, instance: str, body: Any = None, **query: Any) -> httpx2.Response:
     path = f"/orchestrators/{name}/{instance}"
-    return (
-        await api.http.post(path, params=query, json=body)
-        if body is not None
-        else await api.http.post(path, params=query)
-    )
+    content = b"" if body is None else json.dumps(body).encode()
+    return await api.http.post(path, params=query, content=content)
+
+
+async def ask(api: Api, method: str, path: str) -> httpx2.Response:
+    if "raiseEvent" in path:
+        return await api.http.request(method, path, json=1)
+    return await api.http.request(method, path)
 
 
 @pytest.mark.parametrize(("method", "path", "missing", "finished"), TABLE, ids=[f"{m} {p}" for m, p, *_ in TABLE])
 async def test_every_route_for_who_is_not_there_and_for_who_has_finished(
-    api: Api, method: str, path: str, missing: int, finished: int
+    shared: Api, method: str, path: str, missing: int, finished: int
 ) -> None:
-    # An instance of the hub, so that the hub is there.
-    await start(api, "Echo", "done", 1)
-    await api.end_of("done")
-    json = {"headers": {"content-type": "application/json"}, "content": "1"} if "raiseEvent" in path else {}
-    said = await api.http.request(method, path.replace("{id}", "nobody"), **json)
+    said = await ask(shared, method, path.replace("{id}", "nobody"))
     assert said.status_code == missing
-    if missing == 404:
-        assert said.content == b""
-    said = await api.http.request(method, path.replace("{id}", "done"), **json)
+    assert missing != 404 or said.content == b""
+    done = f"done-{uuid4().hex}"
+    assert (await start(shared, "Echo", done, 1, timeout=20, pollingInterval=1)).status_code == 200
+    said = await ask(shared, method, path.replace("{id}", done))
     assert said.status_code == finished
-    if finished == 410:
-        assert said.content == b""
+    assert finished != 410 or said.content == b""
 
 
-@pytest.mark.parametrize(("method", "path", "missing", "_finished"), TABLE, ids=[f"{m} {p}" for m, p, *_ in TABLE])
-async def test_without_a_hub_there_is_nothing(
-    client_only: Api, method: str, path: str, missing: int, _finished: int
-) -> None:
-    json = {"headers": {"content-type": "application/json"}, "content": "1"} if "raiseEvent" in path else {}
-    said = await client_only.http.request(method, path.replace("{id}", "nobody"), **json)
-    assert said.status_code == missing
+async def test_without_a_hub_there_is_nothing(client_only: Api) -> None:
+    for method, path, missing, _ in TABLE:
+        said = await ask(client_only, method, path.replace("{id}", "nobody"))
+        assert said.status_code == missing, (method, path)
 
 
 def test_the_table_has_every_route() -> None:
@@ -142,13 +140,13 @@ async def test_a_status_while_it_goes_on_and_at_its_end(api: Api) -> None:
     assert "retry-after" not in said.headers
 
 
-async def test_inputs_are_shown_unless_they_are_not_wanted(api: Api) -> None:
-    await start(api, "Hello", "one", "tokyo")
-    await api.end_of("one")
-    shown = (await api.http.get("/instances/one")).json()
+async def test_inputs_are_shown_unless_they_are_not_wanted(shared: Api) -> None:
+    await start(shared, "Hello", "shown-one", "tokyo")
+    await shared.end_of("shown-one")
+    shown = (await shared.http.get("/instances/shown-one")).json()
     assert (shown["input"], shown["output"], shown["customStatus"]) == ("tokyo", "TOKYO", {"step": 1})
-    assert (await api.http.get("/instances/one", params={"showInput": "False"})).json()["input"] is None
-    assert (await api.http.get("/instances", params={"SHOWINPUT": "false"})).json()[0]["input"] is None
+    assert (await shared.http.get("/instances/shown-one", params={"showInput": "False"})).json()["input"] is None
+    assert (await shared.http.get("/instances", params={"SHOWINPUT": "false"})).json()[0]["input"] is None
 
 
 async def test_failed_terminated_and_canceled_instances(api: Api) -> None:
@@ -188,37 +186,37 @@ async def test_who_waits_gets_the_bare_output(api: Api) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"{'a': 1}", b"NaN", b"\xff", b"[" * 1000, b'"\\ud800"', b"1 2"])
-async def test_bad_json_is_refused(api: Api, body: bytes) -> None:
-    said = await api.http.post("/orchestrators/Echo/one", content=body)
+async def test_bad_json_is_refused(shared: Api, body: bytes) -> None:
+    said = await shared.http.post("/orchestrators/Echo/bad-one", content=body)
     assert (said.status_code, said.json()["Message"]) == (400, "Invalid JSON content")
     assert {"Message", "ExceptionMessage", "ExceptionType", "StackTrace"} == said.json().keys()
-    assert (await api.http.get("/instances/one")).status_code == 404
-    await start(api, "Approval", "two")
-    said = await api.http.post(
-        "/instances/two/raiseEvent/Approval", content=body, headers={"content-type": "application/json"}
+    assert (await shared.http.get("/instances/bad-one")).status_code == 404
+    await start(shared, "Approval", "bad-two")
+    said = await shared.http.post(
+        "/instances/bad-two/raiseEvent/Approval", content=body, headers={"content-type": "application/json"}
     )
     assert (said.status_code, said.json()["Message"]) == (400, "Invalid JSON content")
 
 
 @pytest.mark.parametrize("instance", ["@counter@one", "a%2Fb", "a%5Cb", "a%3Fb", "a%23b", "a%00b", "x" * 257])
-async def test_ids_that_azure_does_not_take(api: Api, instance: str) -> None:
-    said = await api.http.post(f"/orchestrators/Echo/{instance}")
+async def test_ids_that_azure_does_not_take(shared: Api, instance: str) -> None:
+    said = await shared.http.post(f"/orchestrators/Echo/{instance}")
     assert said.status_code == 400
     assert said.json()["ExceptionMessage"]
 
 
-async def test_an_id_from_elsewhere_may_hold_a_slash(api: Api) -> None:
-    await api.client.start("Approval", instance_id="tenant/a b+c%")
-    said = await api.http.get("/instances/tenant%2Fa%20b+c%25")
+async def test_an_id_from_elsewhere_may_hold_a_slash(shared: Api) -> None:
+    await shared.client.start("Approval", instance_id="tenant/a b+c%")
+    said = await shared.http.get("/instances/tenant%2Fa%20b+c%25")
     assert said.json()["instanceId"] == "tenant/a b+c%"
-    assert (await api.http.post("/instances/tenant%2Fa%20b+c%25/terminate")).status_code == 202
+    assert (await shared.http.post("/instances/tenant%2Fa%20b+c%25/terminate")).status_code == 202
 
 
-async def test_an_orchestrator_that_nobody_knows(api: Api) -> None:
-    said = await start(api, "Nothing", "one")
+async def test_an_orchestrator_that_nobody_knows(shared: Api) -> None:
+    said = await start(shared, "Nothing", "unknown-one")
     assert said.status_code == 400
     assert said.json()["ExceptionMessage"].startswith("The function 'Nothing' doesn't exist, is disabled, or is not")
-    assert (await api.http.get("/instances/one")).status_code == 404
+    assert (await shared.http.get("/instances/unknown-one")).status_code == 404
 
 
 async def test_without_workers_a_start_waits(client_only: Api) -> None:
@@ -245,18 +243,23 @@ async def until_running(api: Api, instance: str) -> None:
     await until(runs, f"{instance} runs")
 
 
-async def test_only_json_can_be_raised(api: Api) -> None:
-    await start(api, "Approval", "one")
-    for headers in ({}, {"content-type": "text/plain"}, {"content-type": "application/xml"}):
-        said = await api.http.post("/instances/one/raiseEvent/Approval", content="1", headers=headers)
+async def test_only_json_can_be_raised(shared: Api) -> None:
+    await start(shared, "Approval", "media-one")
+    none: dict[str, str] = {}
+    for headers in (none, {"content-type": "text/plain"}, {"content-type": "application/xml"}):
+        said = await shared.http.post("/instances/media-one/raiseEvent/Approval", content="1", headers=headers)
         assert (said.status_code, said.json()) == (
             400,
             {"Message": "Only application/json request content is supported"},
         )
     for media in ("application/json", "Application/JSON; charset=utf-8"):
-        said = await api.http.post("/instances/one/raiseEvent/Other", content="1", headers={"content-type": media})
+        said = await shared.http.post(
+            "/instances/media-one/raiseEvent/Other", content="1", headers={"content-type": media}
+        )
         assert said.status_code == 202
-    said = await api.http.post("/instances/one/raiseEvent/Approval", headers={"content-type": "application/json"})
+    said = await shared.http.post(
+        "/instances/media-one/raiseEvent/Approval", headers={"content-type": "application/json"}
+    )
     assert said.status_code == 400  # An empty body is no JSON.
 
 
@@ -269,32 +272,32 @@ async def test_nothing_is_kept_of_an_event_for_nobody(api: Api) -> None:
     assert (status.unread_events, status.unread_mail) == ({}, 0)
 
 
-async def test_an_event_with_a_key_is_raised_once(api: Api) -> None:
-    await start(api, "Approval", "one")
+async def test_an_event_with_a_key_is_raised_once(shared: Api) -> None:
+    await start(shared, "Approval", "key-one")
     for _ in range(2):
-        said = await api.http.post("/instances/one/raiseEvent/Other", json=1, headers={"idempotency-key": "k"})
+        said = await shared.http.post("/instances/key-one/raiseEvent/Other", json=1, headers={"idempotency-key": "k"})
         assert said.status_code == 202
 
     async def read() -> bool:
-        status = await api.client.get_status("one")
+        status = await shared.client.get_status("key-one")
         return status.unread_mail == 0 and status.unread_events == {"Other": 1}
 
     await until(read, "both were read")
 
 
-async def test_suspend_and_resume(api: Api) -> None:
-    await start(api, "Approval", "one")
-    assert (await api.http.post("/instances/one/suspend", params={"reason": "audit"})).status_code == 202
+async def test_suspend_and_resume(shared: Api) -> None:
+    await start(shared, "Approval", "hold-one")
+    assert (await shared.http.post("/instances/hold-one/suspend", params={"reason": "audit"})).status_code == 202
 
     async def suspended() -> bool:
-        return (await api.http.get("/instances/one")).json()["runtimeStatus"] == "Suspended"
+        return (await shared.http.get("/instances/hold-one")).json()["runtimeStatus"] == "Suspended"
 
     await until(suspended, "it is suspended")
-    assert (await api.http.get("/instances/one")).status_code == 202
-    assert (await api.http.post("/instances/one/resume?reason=")).status_code == 202
-    await api.http.post("/instances/one/raiseEvent/Approval", json=7)
-    await api.end_of("one")
-    assert (await api.http.get("/instances/one")).json()["output"] == 7
+    assert (await shared.http.get("/instances/hold-one")).status_code == 202
+    assert (await shared.http.post("/instances/hold-one/resume?reason=")).status_code == 202
+    await shared.http.post("/instances/hold-one/raiseEvent/Approval", json=7)
+    await shared.end_of("hold-one")
+    assert (await shared.http.get("/instances/hold-one")).json()["output"] == 7
 
 
 async def test_rewind(api: Api) -> None:
@@ -416,8 +419,8 @@ async def test_purge_by_filter(api: Api) -> None:
         *(("POST", "/instances/x/raiseEvent/y/z"), ("OPTIONS", "/instances/x"), ("POST", "/instances/x/raiseEvent")),
     ],
 )
-async def test_verbs_and_paths_that_are_none(api: Api, method: str, path: str) -> None:
-    said = await api.http.request(method, path)
+async def test_verbs_and_paths_that_are_none(shared: Api, method: str, path: str) -> None:
+    said = await shared.http.request(method, path)
     assert (said.status_code, said.content) == (404, b"")
 
 

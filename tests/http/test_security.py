@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -54,7 +54,7 @@ RIGHTS: list[tuple[str, str, Role | None]] = [
 
 
 @asynccontextmanager
-async def keyed(client: Client, **options: Any) -> AsyncIterator[Api]:
+async def keyed(client: Client, **options: Any) -> AsyncGenerator[Api]:
     api = ManagementApi(client, keys=KEYS, **options)
     async with serving(api) as url, httpx2.AsyncClient(base_url=url) as http:
         yield Api(url, http, client)
@@ -63,8 +63,9 @@ async def keyed(client: Client, **options: Any) -> AsyncIterator[Api]:
 async def asked(client: Client, method: str, path: str, **options: Any) -> httpx2.Response:
     """A request without a network; `insecure`, `settings` and `peer` say to what API and from where."""
     peer = options.pop("peer", "127.0.0.1")
-    chosen = {name: options.pop(name) for name in ("insecure", "settings", "keys") if name in options}
-    transport = httpx2.ASGITransport(ManagementApi(client, **{"keys": (), **chosen}), client=(peer, 1))
+    chosen: dict[str, Any] = {"keys": ()}
+    chosen |= {name: options.pop(name) for name in ("insecure", "settings", "keys") if name in options}
+    transport = httpx2.ASGITransport(ManagementApi(client, **chosen), client=(peer, 1))
     async with httpx2.AsyncClient(transport=transport, base_url=options.pop("base", "http://127.0.0.1:8080")) as http:
         return await http.request(method, path, **options)
 
