@@ -13,7 +13,9 @@ RedurableError
 │   ├── InstanceNotFound
 │   ├── InstanceAlreadyExists
 │   ├── InstanceFinished              the instance takes no more messages
-│   ├── InstanceNotFinished           purge of an instance that still runs
+│   ├── InstanceNotFinished           purge or restart of an instance that still runs
+│   ├── InstanceNotFailed             rewind of an instance that has not failed
+│   ├── InvalidPosition               reset to a place of a history where nothing can go on
 │   └── NotBuilt                      a documented feature that this version does not have
 ├── OrchestrationEnded                how an instance ended, raised by `result()`
 │   ├── OrchestrationFailed
@@ -51,7 +53,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from redurable.core.values import Failure
+    from redurable.core.values import Failure, RuntimeStatus
 
 
 class RedurableError(Exception):
@@ -107,7 +109,19 @@ class InstanceFinished(CallerError):
 
 
 class InstanceNotFinished(CallerError):
-    """The instance has not finished, so it cannot be purged."""
+    """The instance has not finished, so it cannot be purged, nor started again under its id."""
+
+
+class InstanceNotFailed(CallerError):
+    """The instance has not failed, so there is nothing to rewind. `status` is its runtime status."""
+
+    def __init__(self, text: str, status: RuntimeStatus) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class InvalidPosition(CallerError, ValueError):
+    """An execution cannot go back to this place of its history: it stands amid a step, or is not there."""
 
 
 class NotBuilt(CallerError, NotImplementedError):

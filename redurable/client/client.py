@@ -22,12 +22,12 @@ from redurable.client.changes import Changes
 from redurable.client.handle import Handle
 from redurable.client.insight import Insight
 from redurable.client.link import Link
-from redurable.client.queries import Queries
+from redurable.client.operations import Operations
 from redurable.client.status import Status, status_of
 from redurable.core.completion import Completion
 from redurable.core.events import HistoryRow
 from redurable.core.ids import check_hub_name, check_id, check_instance_id, check_name
-from redurable.core.messages import Cancel, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.messages import RaiseEvent, StartExecution
 from redurable.core.rows import history_rows
 from redurable.core.sizes import call_size, check_size, tags_size
 from redurable.core.values import ABSENT, Failure
@@ -62,7 +62,7 @@ _UNCLAIMED = {
 log = logging.getLogger("redurable.client")
 
 
-class Client(Insight, Queries):
+class Client(Insight, Operations):
     """Starts orchestrations, talks to them, and asks how they are: `async with Client(hub="orders") as client: …`.
 
     `address`: see the documentation of store addresses; None: the environment variable REDURABLE_REDIS_URL, else the
@@ -213,23 +213,6 @@ class Client(Insight, Queries):
         self._link.check_sent(instance_id, outcome)
         if outcome in _UNCLAIMED:
             self._tell_unclaimed(instance_id, name, outcome)
-
-    async def terminate(self, instance_id: str, reason: str = "") -> None:
-        """End an instance at once, without running its code. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Terminate(reason=reason))
-
-    async def cancel(self, instance_id: str, reason: str = "") -> None:
-        """Ask an instance to end: its orchestrator is cancelled at its next await, and its own code cleans up. Once it
-        lets the `CancelledError` out, the status is Canceled. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Cancel(reason=reason, id=uuid4().hex))
-
-    async def suspend(self, instance_id: str, reason: str = "") -> None:
-        """Let an instance only record what arrives, until `resume`. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Suspend(reason=reason))
-
-    async def resume(self, instance_id: str, reason: str = "") -> None:
-        """Let a suspended instance go on. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Resume(reason=reason))
 
     async def complete_activity(self, token: str, result: object = None) -> None:
         """Complete the attempt of an activity whose `ActivityContext.complete_later` returned this token, with any

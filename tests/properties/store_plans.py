@@ -8,9 +8,19 @@ from hypothesis import strategies as st
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Park, Position, Timer, TurnCommit
+from redurable.core.delivery import DeadLetter, Delivery, Kept, Outgoing, Park, Position, Timer, TurnCommit
 from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew, ExecutionStarted
-from redurable.core.messages import ActivityResult, Message, Resume, StartExecution, Suspend, Terminate, TimerDue
+from redurable.core.messages import (
+    ActivityResult,
+    Message,
+    Resume,
+    Rewind,
+    Rewound,
+    StartExecution,
+    Suspend,
+    Terminate,
+    TimerDue,
+)
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task, Timeouts
 from redurable.store.queries import Query
 from redurable.store.unknown import UnknownInstance
@@ -38,6 +48,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(scenes.event, st.sampled_from(["A", "B"]), id=st.sampled_from(["", "1"])),
     st.sampled_from([Terminate(), Suspend(), Resume()]),
     st.builds(ActivityResult, execution=executions, seq=seqs),
+    st.builds(Rewind, parent=st.builds(Parent, instances, executions, seqs), heir=st.just("x3")),
     st.builds(TimerDue, execution=executions, seq=seqs, due=st.just(1)),
 )
 tags = st.dictionaries(st.sampled_from([key for key, _ in TAGS]), st.just("1"))
@@ -90,6 +101,7 @@ class Plan(Struct, frozen=True):
     status: bool
     retry_ms: int | None
     next: str
+    kept: int
     renamed: str
     unread: dict[str, int] | None
     deaf: bool
@@ -97,7 +109,7 @@ class Plan(Struct, frozen=True):
 
 plans = st.builds(
     Plan,
-    kind=st.sampled_from(["turn", "turn", "turn", "release", "park", "complete", "again"]),
+    kind=st.sampled_from(["turn", "turn", "turn", "release", "park", "complete", "again", "rewind"]),
     mails=st.integers(0, 4),
     tasks=st.integers(0, 2),
     queue=st.sampled_from(QUEUES),
@@ -111,6 +123,7 @@ plans = st.builds(
     status=st.booleans(),
     retry_ms=st.sampled_from([0, HOUR_MS, None]),
     next=executions,
+    kept=st.integers(0, 3),
     renamed=st.sampled_from(NAMES),
     unread=st.sampled_from([None, None, {}, {"A": 3}]),
     deaf=st.booleans(),
@@ -127,6 +140,8 @@ def turn(plan: Plan, delivery: Delivery, head: str) -> TurnCommit:
         return TurnCommit(entry=delivery.entry, expected=delivery.head, head=head, park=park, heard=heard)
     instance, mails = delivery.entry.instance, delivery.mails[: plan.mails]
     consumed = mails[-1].id if mails else ""
+    if plan.kind == "rewind" and delivery.events:
+        return _rewound(plan, delivery, head, consumed)
     if delivery.status.finished:
         return scenes.turn(delivery, head, status=None, consumed=consumed)
     fields: dict[str, Any] = {
@@ -147,11 +162,23 @@ def turn(plan: Plan, delivery: Delivery, head: str) -> TurnCommit:
         return scenes.turn(delivery, head, ExecutionCompleted(at=2), status=RuntimeStatus.COMPLETED, **fields)
     if plan.kind == "again":
         # Tags and parents stay, the name may change.
-        origin = delivery.start or next((e for e in delivery.events if isinstance(e, ExecutionStarted)), None)
-        kept = {"tags": origin.tags, "parent": origin.parent} if origin else {}
-        following = StartExecution(name=plan.renamed, execution=plan.next + "'", number=2, **kept)
+        following = StartExecution(name=plan.renamed, execution=plan.next + "'", number=2, **_labels(delivery))
         return scenes.turn(delivery, head, ExecutionContinuedAsNew(at=2, next="n"), next=following, **fields)
     return scenes.turn(delivery, head, scenes.raised(head), **fields)
+
+
+def _labels(delivery: Delivery) -> dict[str, Any]:
+    origin = delivery.start or next((e for e in delivery.events if isinstance(e, ExecutionStarted)), None)
+    return {"tags": origin.tags, "parent": origin.parent} if origin else {}
+
+
+def _rewound(plan: Plan, delivery: Delivery, head: str, consumed: str) -> TurnCommit:
+    """The next execution begins with some of this one's history."""
+    count = min(plan.kept, len(delivery.events))
+    rewound = Rewound(previous=delivery.execution, kept=count, next_seq=1)
+    following = StartExecution(name=delivery.name, execution=plan.next + "'", rewound=rewound, **_labels(delivery))
+    kept = Kept(count, replace(delivery.events[0], at=7)) if count else None
+    return replace(scenes.turn(delivery, head, next=following, kept=kept, consumed=consumed), events=())
 
 
 def _limited(task: Task, starts: int, closes: int) -> Task:

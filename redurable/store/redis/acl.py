@@ -44,6 +44,7 @@ _WORKER: Final = (
         "info",
         "lrange",
         "rpush",
+        "sadd",
         "scard",
         "smembers",
         "sscan",
@@ -56,21 +57,11 @@ _WORKER: Final = (
 """What workers say outside of scripts, or hand to `commit.lua` as commands."""
 
 _CLIENT: Final = (
-    "hget",
-    "hlen",
-    "hmget",
-    "hvals",
-    "info",
-    "lrange",
-    "smembers",
-    "time",
-    "unlink",
-    "xrange",
-    "xpending",
-    "xread",
-    "xrevrange",
+    *("hdel", "hget", "hlen", "hmget", "hvals", "info", "lrange", "sadd", "smembers", "srem", "time", "unlink"),
+    *("xadd", "xrange", "xpending", "xread", "xrevrange", "zadd", "zrem", "zremrangebyrank"),
 )
-_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "disown", "open", "groups", "settle", "underway")
+"""What clients say outside of scripts, or hand to `commit.lua` as commands when they rewind or reset an instance."""
+_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "disown", "open", "groups", "settle", "underway", "commit")
 
 _MONITOR: Final = (
     *(

@@ -178,10 +178,20 @@ class _Batch:
             yield "SET", ring.shared(keys.custom_status(instance)), (bytes(item.custom_status),)
         ended = RuntimeStatus.CONTINUED_AS_NEW if item.next else item.status
         if ended is not None and (item.next or ended.finished):
-            fields = ("i", instance, "x", item.execution, "s", ended)
-            yield "XADD", ring.shared(keys.feed), ("MAXLEN", "~", _FEED_LENGTH, "*", *fields)
-            if item.next is None:
-                yield "SREM", ring.shared(keys.open), (instance,)
+            yield from self._tell_ended(keys, ready, item, ended)
+
+    def _tell_ended(
+        self, keys: PartitionKeys, ready: int, item: TurnCommit, ended: RuntimeStatus
+    ) -> Iterator[tuple[str, int, Sequence[Argument]]]:
+        """An execution has ended; its instance too, or it goes on, perhaps after it had finished."""
+        ring, instance = self._ring, item.entry.instance
+        fields = ("i", instance, "x", item.execution, "s", ended)
+        yield "XADD", ring.shared(keys.feed), ("MAXLEN", "~", _FEED_LENGTH, "*", *fields)
+        if item.next is None:
+            yield "SREM", ring.shared(keys.open), (instance,)
+        elif item.next.rewound is not None:
+            yield "SADD", ring.shared(keys.open), (instance,)
+            yield "ZREM", ready + 3, (instance,)
 
     def _tell_canceled(self, keys: PartitionKeys, item: TurnCommit) -> Iterator[tuple[str, int, Sequence[Argument]]]:
         """News for the workers that run these calls, and marks for those that renew the leases of their tasks."""
@@ -203,7 +213,8 @@ class _Batch:
         if item.name and following.name != item.name:
             renamed = self._ring.own(keys.names, keys.named(following.name))
         named = following.execution, following.number, following.name, encode(following), renamed
-        return executions, item.execution, *named
+        kept = (0, "") if item.kept is None else (item.kept.count, encode(item.kept.first))
+        return executions, item.execution, *named, *kept
 
     async def run(self, lane: Lane, consumer: str, demand: TaskDemand) -> Committed:
         """One script call."""

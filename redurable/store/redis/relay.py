@@ -47,7 +47,7 @@ _GRIEVANCES: Final[dict[bytes, Grievance]] = {
 }
 """What becomes of messages of the intake; they are meant for no execution, so none is stale."""
 _OURS = (b"reason", b"instance", b"at", b"position", b"o")
-_KINDS = {"RaiseEvent": "e", "StartExecution": "s"} | {kind.__name__: "c" for kind in get_args(Control)}
+_KINDS = {"RaiseEvent": "e", "StartExecution": "s", "Rewind": "r"} | {kind.__name__: "c" for kind in get_args(Control)}
 
 
 class _Parent(Struct):

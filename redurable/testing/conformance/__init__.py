@@ -19,6 +19,7 @@ _TOPICS = (
     "receive_checkout",
     "commit_fence",
     "continue_as_new",
+    "rewinds",
     "park",
     "quarantine",
     "tasks",
@@ -66,6 +67,7 @@ from redurable.testing.conformance.queries import TestCounts, TestQuery
 from redurable.testing.conformance.receive_checkout import TestCheckout, TestReceive
 from redurable.testing.conformance.retention import TestExpired, TestFamilies
 from redurable.testing.conformance.retries import TestRetries
+from redurable.testing.conformance.rewinds import TestRewind, TestRewindOfChildren
 from redurable.testing.conformance.sweep import TestSweep
 from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
 from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
@@ -110,6 +112,8 @@ __all__ = [
     "TestRelay",
     "TestRelease",
     "TestRetries",
+    "TestRewind",
+    "TestRewindOfChildren",
     "TestRoute",
     "TestScheduleToClose",
     "TestScheduleToStart",

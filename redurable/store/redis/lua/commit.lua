@@ -11,7 +11,8 @@
 --     '' = same), index of named (0 = no other status), E, E events, T, T x (index of queue, task), W, W x (position of the
 --     task, index of retries, then member to queue as in _wait), O, O x (command, index of key, N, N arguments), index of
 --     executions (0 = no next execution; the past history follows it), old execution, execution, number, name, start
---     message, index of names (0 = the same name; the new one's named follows it);
+--     message, index of names (0 = the same name; the new one's named follows it), how many events of the past history it
+--     begins with (0 = none), the first of them ('' = none);
 --   kind p (park): ms until the retry ('' = it is held), quarantine text after the time, instance as JSON, newest control
 --     message that the turn knew (* = ring for none);   kind r (release): the same message.
 -- Returns: the server's time in ms, per item 1 accepted, 2 already applied, 3 no such instance, 0 fenced, or which

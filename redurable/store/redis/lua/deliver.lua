@@ -3,7 +3,7 @@
 --   cannot be delivered and must not vanish becomes a dead letter in the outbox of the same partition, in the same step.
 -- KEYS: per partition (once) ready, open, outbox, marks, timers, unknown, ix, names; per message hash, start, mailbox,
 --   executions, kept; of a start also its indexes (see _index: listed).
--- ARGV: source, then per message 17: index of ready, index of hash, id, instance, kind (e, c, m as in _append; s = start),
+-- ARGV: source, then per message 17: index of ready, index of hash, id, instance, kind (e, c, r, m as in _append; s = start),
 --   execution, body, name, number, refused parent ('' = nobody), refusal, packed fields, wake, instance as JSON, owner,
 --   index of its first index, number of its indexes (all from name on but the packed fields belong to a start; of an
 --   event, name is its id; packed fields are the original ones, '' when the body is all that there was).

@@ -2,7 +2,7 @@
 -- Invariant: in order; each message all or nothing; one that a mailbox does not take fails alone.
 -- KEYS: per partition (once) ready, open, outbox, timers, unknown, ix, names; per message hash, start, mailbox,
 --   executions, kept; of a start also its indexes (see _index: listed).
--- ARGV: per message: size (without itself), index of ready, index of hash, instance, kind (e, c, m as in _append; s =
+-- ARGV: per message: size (without itself), index of ready, index of hash, instance, kind (e, c, r, m as in _append; s =
 --   start), execution, body; of an event also: its id ('' = none); of a start also: name, number, refused parent ('' =
 --   nobody), refusal, wake, instance as JSON, owner, index of its first index, number of its indexes.
 -- Returns: per message sent, kept, dropped, buried, missing, finished, stale, or '!' and the server's words.
