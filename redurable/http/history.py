@@ -129,6 +129,8 @@ def _told(row: e.HistoryRow) -> _Named:
             return "ExecutionSuspended", {"Reason": row.reason}
         case e.ExecutionResumed():
             return "ExecutionResumed", {"Reason": row.reason}
+        case e.ExecutionRewound() | e.ExecutionReset():
+            return "ExecutionRewound", {"Reason": row.reason}
         case _:
             return None
 

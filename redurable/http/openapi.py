@@ -33,13 +33,14 @@ _SIGNALLED = {400: "BadRequest"}
 _INSTANCE = "/instances/{instanceId}"
 _SHOWN = "showInput showHistory showHistoryOutput returnInternalServerErrorOnFailure"
 _MANY = "createdTimeFrom createdTimeTo runtimeStatus"
+_PURGED = "purgedFrom createdTimeTo runtimeStatus"
 _ENTITIES = "lastOperationTimeFrom lastOperationTimeTo top fetchState continuation"
 
 AZURE = (
     _Does("post", "/orchestrators/{functionName}", "Start an instance", _WAIT, _BEGUN, _ANY),
     _Does("post", "/orchestrators/{functionName}/{instanceId}", "Start an instance by id", _WAIT, _BEGUN, _ANY),
     _Does("get", "/instances", "List instances", f"{_MANY} instanceIdPrefix showInput top continuation", {200: "Page"}),
-    _Does("delete", "/instances", "Purge finished instances", _MANY, {200: "Purged", 404: "NotFound"}),
+    _Does("delete", "/instances", "Purge finished instances", _PURGED, {200: "Purged", 404: "NotFound"}),
     _Does("get", _INSTANCE, "Get a status", _SHOWN, {200: "Ended", 202: "GoesOn", 404: "NotFound", 500: "Failed"}),
     _Does("delete", _INSTANCE, "Purge an instance", "", {200: "Purged", 404: "NotFound"}),
     _Does(

@@ -45,6 +45,7 @@ PARAMETERS: dict[str, Json] = {
     ),
     "restartWithNewInstanceId": _flag("restartWithNewInstanceId", "Give the new run a new id.", True),
     "createdTimeFrom": _query("createdTimeFrom", "Created then or later.", _TIME),
+    "purgedFrom": _query("createdTimeFrom", "Created then or later.", _TIME) | {"required": True},
     "createdTimeTo": _query("createdTimeTo", "Created then or earlier.", _TIME),
     "runtimeStatus": _query(
         "runtimeStatus",

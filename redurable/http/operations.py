@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from redurable.core.values import RuntimeStatus
+from redurable.errors import InstanceNotFailed
 from redurable.http.answers import Answer, refused
 from redurable.http.call import Call
 from redurable.http.failures import conflict
@@ -51,12 +51,12 @@ async def resume(call: Call) -> Answer:
 
 async def rewind(call: Call) -> Answer:
     """POST /instances/{instanceId}/rewind"""
-    status = (await call.client.get_status(call.instance)).runtime_status
-    if status.finished and status is not RuntimeStatus.FAILED:
-        return Answer(status=410)
-    if status is not RuntimeStatus.FAILED:
+    try:
+        await call.client.rewind(call.instance, call.reason)
+    except InstanceNotFailed as error:
+        if error.status.finished:
+            return Answer(status=410)
         return conflict("The rewind operation is only supported on failed orchestration instances.")
-    await call.client.rewind(call.instance, call.reason)
     return ACCEPTED
 
 
