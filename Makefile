@@ -16,7 +16,7 @@ help:
 	@echo "make demo    install what is needed into $(VENV) and show orchestrations surviving crashes"
 	@echo "make test    run the tests (not those marked slow; ARGS=... goes to pytest)"
 	@echo "make check   formatting, lint, types, import rules and the other rules of the architecture"
-	@echo "make docs    write the pages that are made from the code: docs/settings.md"
+	@echo "make docs    write the pages that are made from the code: docs/settings.md, docs/metrics.md"
 	@echo "make bench   run the benchmarks (ONLY=hello_sequence,chain_500 runs a choice)"
 	@echo "make clean   delete $(VENV), caches and build products (never .redurable: that is your data)"
 
@@ -35,6 +35,7 @@ check: $(VENV)/.test.stamp
 
 docs: $(VENV)/.test.stamp
 	$(VENV)/bin/python scripts/settings_page.py
+	$(VENV)/bin/python scripts/metrics_page.py
 
 bench: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)

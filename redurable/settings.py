@@ -93,15 +93,24 @@ class WorkerSettings(PayloadSettings, UnknownSettings):
     )
     park_min_ms: Ms = Field(default=1_000, description="First wait of a parked instance; doubles.")
     park_max_ms: Ms = Field(default=60_000, description="Longest wait of a parked instance.")
-    metrics_port: Port = Field(default=9464, description="Port of the metrics; 0: none.")
+    survey_every_ms: Ms = Field(
+        default=5_000, description="How often one worker of the hub looks at the whole of it, for the metrics."
+    )
+    metrics_port: Port = Field(default=9464, description="Port of the metrics and the probes; 0: none.")
 
 
 class MetricsSettings(BaseSettings):
-    """Where `redurable worker` serves its metrics; `metrics_port` is a setting of the worker."""
+    """Where `redurable worker` serves its metrics and its health; `metrics_port` is a setting of the worker."""
 
     model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
 
     metrics_host: str = Field(default="0.0.0.0", description="Address of the interface that the metrics are served on.")
+    live_within_ms: Ms = Field(
+        default=30_000, description="A worker whose event loop or turns have stood still for so long is not alive."
+    )
+    ready_within_ms: Ms = Field(
+        default=10_000, description="A worker that has not heard of its store for so long is not ready."
+    )
 
 
 class HttpSettings(BaseSettings):

@@ -15,8 +15,11 @@ from redurable import App, Worker
 from redurable.authoring.http_calls import HTTP_ACTIVITY
 from redurable.cli.command import Target, command
 from redurable.cli.loading import load_app
+from redurable.telemetry.exporter import Exporter
+from redurable.telemetry.health import Health
 from redurable.telemetry.logs import log_fact, log_to_stderr
-from redurable.telemetry.metrics import Exporter, Metrics, Names
+from redurable.telemetry.metrics import Metrics, Names
+from redurable.telemetry.metrics.process import add_process
 from redurable.worker.code import DEFAULT_QUEUE
 from redurable.worker.process import settle_in
 
@@ -33,7 +36,9 @@ QueueOption = Annotated[
 ]
 PortOption = Annotated[
     int | None,
-    typer.Option("--metrics-port", min=0, max=65535, help="Port of the Prometheus metrics (default 9464), 0: none."),
+    typer.Option(
+        "--metrics-port", min=0, max=65535, help="Port of the metrics and the health probes (default 9464), 0: none."
+    ),
 ]
 StdinOption = Annotated[bool, typer.Option("--until-stdin-closes", hidden=True, help="End with the parent process.")]
 
@@ -67,10 +72,16 @@ async def worker(
     if port == 0:
         await _serve(served, ready, until_stdin_closes)
         return
-    metrics = Metrics(hub, names_of(loaded, queues))
-    served.facts.subscribe(metrics)
-    with Exporter(metrics.registry, port) as exporter:
-        await _serve(served, f"{ready}, metrics on port {exporter.port or 'none'}", until_stdin_closes)
+    metrics, health = Metrics(hub, names_of(loaded, queues)), Health()
+    add_process(metrics.registry)
+    with Exporter(metrics.registry, port, health=health) as exporter:
+        if exporter.port:  # Nobody hears of the hub from a worker whose port is taken: another one may tell.
+            served.facts.subscribe(metrics, hub=True)
+            served.facts.subscribe(health)
+        async with anyio.create_task_group() as group:
+            group.start_soon(health.beat)
+            await _serve(served, f"{ready}, metrics on port {exporter.port or 'none'}", until_stdin_closes)
+            group.cancel_scope.cancel()
 
 
 async def _serve(served: Worker, ready: str, until_stdin_closes: bool) -> None:

@@ -70,7 +70,7 @@ class Client(Insight, Operations):
     seconds; then it raises `StoreUnavailable`. Until a worker or a start has created the hub, all calls but `start`
     raise `HubNotFound`. Payloads have at most `max_payload_bytes` of JSON; None: the environment variable
     REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `hub` is the name of the hub; `facts` tells subscribers of events for
-    instances that do not exist.
+    instances that do not exist, and of instances that it purged.
     """
 
     def __init__(

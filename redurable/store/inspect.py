@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from redurable.core.events import Event
 from redurable.core.values import RuntimeStatus, Task
+from redurable.facts import StoreSampled
 from redurable.store.depths import Depths
 from redurable.store.membership import Membership
 from redurable.store.queries import Counts, Found, Place, Query, Standing
@@ -80,6 +81,11 @@ class Inspect(Protocol):
 
     async def members(self, ttl_ms: int) -> Membership:
         """The workers that were heard of within `ttl_ms`, and what they can do; whoever asks does not become one."""
+        ...
+
+    def sample(self) -> StoreSampled:
+        """What the connections of this store did since the last call; the first one begins to count, and before it
+        nothing is counted. A store without connections has nothing to say."""
         ...
 
     def mailbox_key(self, instance: str) -> str:

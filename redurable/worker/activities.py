@@ -182,9 +182,15 @@ class Activities:
             await self._ended.wait()
 
     async def _receive(self) -> None:
+        polls = self._common.polls
         while self._common.reception.open:
             with self._common.reception.reading():
-                self.begin(await self._receive_some())
+                polls.begin("tasks")
+                try:
+                    received = await self._receive_some()
+                finally:
+                    polls.end("tasks")
+                self.begin(received)
 
     async def _receive_some(self) -> list[TaskLease]:
         with self.slots.reserve(self._share) as demand:
@@ -272,7 +278,8 @@ class Activities:
         if details is not ABSENT and not self._common.reception.open:
             self._unfinished[task_key(running.lease)] = details
         if self._common.facts.listening:
-            self._common.facts.announce(ActivityAttempted(running.lease.task.name, "lost", seconds, retried=False))
+            task = running.lease.task
+            self._common.facts.announce(ActivityAttempted(task.name, "lost", seconds, False, task.instance))
 
     def _report(self, verdict: Verdict, seconds: float = 0.0) -> None:
         self._ends.add(Ended(*verdict, seconds))

@@ -12,6 +12,7 @@ from redurable.worker.crew import Crew
 from redurable.worker.holdings import Holdings
 from redurable.worker.ownership import Ownership
 from redurable.worker.patience import PatientStore
+from redurable.worker.polls import Polls
 from redurable.worker.reception import Reception
 
 log = logging.getLogger("redurable.worker")
@@ -19,7 +20,8 @@ log = logging.getLogger("redurable.worker")
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """The store, what this worker owns and holds, whether it takes on more, and who works beside it."""
+    """The store, what this worker owns and holds, whether it takes on more, who works beside it, and whether its loops
+    go on."""
 
     store: PatientStore
     settings: WorkerSettings
@@ -29,3 +31,4 @@ class Common:
     holdings: Holdings
     reception: Reception
     crew: Crew
+    polls: Polls

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import anyio
 
-from redurable.facts import ActivityAttempted
 from redurable.store.port import Completed
+from redurable.worker.attempt_reports import report_attempts
 from redurable.worker.common import Common
 from redurable.worker.ends import Ended, Ends
 from redurable.worker.holdings import task_key
@@ -66,11 +66,4 @@ class Completions:
         if self._timers is not None:
             self._timers.add(completed.timers)
         if self._common.facts.listening:
-            for ended, accepted in zip(batch, completed.accepted, strict=True):
-                self._common.facts.announce(_attempted(ended, accepted))
-
-
-def _attempted(ended: Ended, accepted: bool) -> ActivityAttempted:
-    outcome = ended.outcome if accepted else "lost"
-    retried = ended.end.retry is not None and ended.outcome != "later"
-    return ActivityAttempted(ended.end.lease.task.name, outcome, ended.seconds, retried)
+            report_attempts(self._common.facts, batch, completed.accepted)

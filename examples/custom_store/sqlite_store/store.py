@@ -17,6 +17,7 @@ from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
+from redurable.facts import StoreSampled
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
@@ -43,20 +44,7 @@ from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
-from . import (
-    admission,
-    answers,
-    cancels,
-    commits,
-    depths,
-    inspect,
-    leases,
-    queries,
-    relay,
-    tokens,
-    turns,
-    upkeep,
-)
+from . import admission, answers, cancels, commits, depths, inspect, leases, queries, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
 from .tasks import end_attempt, take_tasks
 from .timers import fire, upcoming
@@ -245,6 +233,10 @@ class SqliteStore:
 
     async def members(self, ttl_ms: int) -> Membership:
         return await self._read(upkeep.members, ttl_ms)
+
+    def sample(self) -> StoreSampled:
+        """There are no connections."""
+        return StoreSampled()
 
     def mailbox_key(self, instance: str) -> str:
         """What other programs insert into: the rows of this instance in the table `mailbox`."""

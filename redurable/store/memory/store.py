@@ -17,6 +17,7 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt
 from redurable.core.events import Event
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
+from redurable.facts import StoreSampled
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
@@ -298,6 +299,10 @@ class MemoryStore:
     async def members(self, ttl_ms: int) -> Membership:
         async with self._step() as hub:
             return upkeep.members(hub, ttl_ms)
+
+    def sample(self) -> StoreSampled:
+        """There are no connections."""
+        return StoreSampled()
 
     def mailbox_key(self, instance: str) -> str:
         """The name that the mailbox would have on a server."""

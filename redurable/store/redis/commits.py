@@ -103,7 +103,7 @@ class _Batch:
         ring, entry = self._ring, item.entry
         instance = entry.instance
         keys = self._layout.partition(entry.partition)
-        ready = ring.block(keys, keys.ready, keys.timers, keys.ix, keys.ended, keys.parked)
+        ready = ring.block(keys, keys.ready, keys.timers, keys.ended, keys.parked)
         own = ring.own(
             keys.instance(instance),
             keys.start(instance),

@@ -82,8 +82,10 @@ class PartitionKeys:
         self.outbox = base + "outbox"  # stream: messages for other instances and for the dead letters
         self.marks = base + "marks"  # hash: source -> last id delivered from there
         self.open = base + "open"  # set: instances that have not finished
-        self.ix = base + "ix"  # zset: instance -> its status and when it was created (see lua/_index.lua)
-        self.ended = base + "ended"  # zset: finished instance without a parent -> its status and when it ended
+        self.ix = base + "ix"  # zset: instance -> when it was created
+        self.ended = (
+            base + "ended"
+        )  # zset: finished instance without a parent -> status and when it ended (lua/_index.lua)
         self.parked = base + "parked"  # zset: quarantined instance -> when it was created
         self.names = base + "names"  # set: names of orchestrators that have, or had, instances here
         self.feed = base + "feed"  # stream, trimmed: executions that ended
@@ -97,7 +99,7 @@ class PartitionKeys:
         return f"{self._base}tasks:{name}"
 
     def named(self, name: str) -> str:
-        """Zset: as `ix`, the instances of one orchestrator."""
+        """Zset: instance of one orchestrator -> status and when it was created (lua/_index.lua)."""
         return f"{self._base}named:{name}"
 
     def tag(self, key: str, value: str) -> str:

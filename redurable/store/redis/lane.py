@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import hiredis
 from redis.exceptions import (
@@ -30,14 +30,17 @@ from redis.exceptions import (
 )
 
 from redurable.errors import StoreDamaged, StoreError, StoreFull, StoreRefused, StoreUnavailable
+from redurable.facts import StoreSampled
 from redurable.store.redis import damage
 from redurable.store.redis.channel import Channel, ChannelFactory
+from redurable.store.redis.meter import Meter
 from redurable.store.redis.scripts import load
 
 log = logging.getLogger("redurable.store")
 
 Argument: TypeAlias = str | bytes | int
 BeforeConnect: TypeAlias = Callable[[], Awaitable[None]]
+E = TypeVar("E", bound=Exception)
 
 _pack: Callable[[tuple[Argument, ...]], bytes] = cast("Any", hiredis).pack_command
 
@@ -79,6 +82,8 @@ class Lane:
         self._calls = asyncio.Semaphore(MOST_CALLS)
         self._closed = False
         self._reported: set[str] = set()
+        self._in_use = 0
+        self._meter: Meter | None = None
 
     async def open(self) -> None:
         """See that the server answers."""
@@ -94,7 +99,10 @@ class Lane:
     async def call(self, *command: Argument) -> Any:
         """One command that does not block."""
         async with self._calls:
-            return await self._exchange(command, CALL_TIMEOUT_S)
+            if self._meter is None:
+                return await self._exchange(command, CALL_TIMEOUT_S)
+            with self._meter.timing(command):
+                return await self._exchange(command, CALL_TIMEOUT_S)
 
     async def block(self, block_ms: int, *command: Argument) -> Any:
         """One command that blocks for up to `block_ms` milliseconds by its own arguments."""
@@ -108,6 +116,12 @@ class Lane:
             return await self.call(f"EVALSHA{ro}", script.sha, len(keys), *keys, *args)
         except NoScriptError:
             return await self.call(f"EVAL{ro}", script.text, len(keys), *keys, *args)
+
+    def sample(self) -> StoreSampled:
+        """What was done since the last call; the first one begins to count."""
+        if self._meter is None:
+            self._meter = Meter()
+        return self._meter.take(len(self._idle), self._in_use)
 
     async def report(self, keys: Sequence[str]) -> list[str]:
         """The damaged ones among these keys, which the caller then leaves out; each is logged once."""
@@ -132,23 +146,32 @@ class Lane:
             if isinstance(reply, RedisError):
                 raise reply
         except TimeoutError:
-            raise StoreUnavailable(f"no answer to {command[0]!r} within {timeout:g} s") from None
+            late = StoreUnavailable(f"no answer to {command[0]!r} within {timeout:g} s")
+            raise self._noted(command, late, "timeout") from None
         except RedisError as error:
             known = store_error(error) or await self._damage(command, str(error))
             if known is None:
-                raise
-            raise known from error
+                raise self._noted(command, error) from None
+            raise self._noted(command, known) from error
         except OSError as error:
-            raise StoreUnavailable(str(error)) from error
+            raise self._noted(command, StoreUnavailable(str(error))) from error
         return reply
+
+    def _noted(self, command: tuple[Argument, ...], error: E, kind: str = "") -> E:
+        if self._meter is not None:
+            self._meter.note_error(command, error, kind)
+        return error
 
     async def _send(self, packed: bytes, timeout: float) -> Any:
         channel = await self._borrow()
+        self._in_use += 1
         try:
             reply = await channel.exchange(packed, timeout)
         except BaseException:
             await channel.close()
             raise
+        finally:
+            self._in_use -= 1
         refused = isinstance(reply, RedisError) and not isinstance(reply, ResponseError)  # log in anew next time
         if self._closed or refused:
             await channel.close()
@@ -165,7 +188,10 @@ class Lane:
         if self._before_connect is not None:
             await self._before_connect()
         async with asyncio.timeout(CALL_TIMEOUT_S):
-            return await self._connect()
+            made = await self._connect()
+        if self._meter is not None:
+            self._meter.connected()
+        return made
 
 
 def store_error(error: RedisError) -> StoreError | None:

@@ -27,6 +27,8 @@ _MOST_LOOKED_AT: Final = 10_000
 """Entries of indexes that are looked at in one step."""
 _MOST_CANDIDATES: Final = 2_000
 """Instances whose hashes are looked at for one page, about."""
+_MOST_NAMES: Final = 64
+"""Orchestrators whose indexes are merged for one page."""
 _MOST_BYTES: Final = 8 * 1024 * 1024
 """Of the instances of one page, about."""
 _SLICE: Final = 500
@@ -81,11 +83,10 @@ async def query(
 async def _plan(lane: Lane, layout: Layout, asked: Query) -> _Plan:
     """The narrowest way to what is asked for."""
     everywhere = [layout.partition(number) for number in range(layout.partitions)]
-    timeless = asked.updated_from == 0 and asked.updated_to >= asked.created_to
-    plain = timeless and not asked.statuses and not asked.names
+    plain = _timeless(asked) and not asked.statuses and not asked.names
     if asked.quarantined:
         return _Plan(asked, tuple(_Range(keys.parked, 0, _tags(keys, asked)) for keys in everywhere), plain)
-    plans = [_Plan(asked, tuple(_listed(everywhere, asked)), timeless)]
+    plans = [await _listed(lane, everywhere, asked)]
     plans += [_Plan(asked, tuple(_tagged(everywhere, asked, at)), plain) for at in range(len(asked.tags))]
     if len(plans) == 1:
         return plans[0]
@@ -94,13 +95,27 @@ async def _plan(lane: Lane, layout: Layout, asked: Query) -> _Plan:
     return plans[weights.index(min(weights))]
 
 
-def _listed(everywhere: Iterable[PartitionKeys], asked: Query) -> Iterator[_Range]:
+def _timeless(asked: Query) -> bool:
+    return asked.updated_from == 0 and asked.updated_to >= asked.created_to
+
+
+async def _listed(lane: Lane, everywhere: Sequence[PartitionKeys], asked: Query) -> _Plan:
+    """By names and statuses; when many names make many ranges, by all instances, which are looked at then."""
+    names = asked.names
+    if asked.statuses and not names:
+        found = await lane.script("members", [keys.names for keys in everywhere], [])
+        names = tuple({name for members in found for name in texts(members)})
+    if len(names) > _MOST_NAMES or not (names or asked.statuses):
+        ranges = [_Range(keys.ix, 0, _tags(keys, asked)) for keys in everywhere]
+        return _Plan(asked, tuple(ranges), _timeless(asked) and not asked.names and not asked.statuses)
     statuses = [status for status in asked.statuses or STATUSES if status in STATUSES]
-    for keys in everywhere:
-        also = _tags(keys, asked)
-        for key in [keys.named(name) for name in asked.names] or [keys.ix]:
-            for status in statuses:
-                yield _Range(key, base_of(status), also)
+    ranges = [
+        _Range(keys.named(name), base_of(status), _tags(keys, asked))
+        for keys in everywhere
+        for name in names
+        for status in statuses
+    ]
+    return _Plan(asked, tuple(ranges), _timeless(asked))
 
 
 def _tagged(everywhere: Iterable[PartitionKeys], asked: Query, at: int) -> Iterator[_Range]:

@@ -12,6 +12,7 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCom
 from redurable.core.events import Event
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreDamaged
+from redurable.facts import StoreSampled
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
 from redurable.store.depths import Depths
@@ -264,6 +265,10 @@ class RedisStore:
     async def members(self, ttl_ms: int) -> Membership:
         """The workers that live, and what they can do."""
         return await _answer(upkeep.members(self.lane, self.layout, self.consumer, ttl_ms))
+
+    def sample(self) -> StoreSampled:
+        """What the connections did since the last call."""
+        return self.lane.sample()
 
     def mailbox_key(self, instance: str) -> str:
         """The name of the stream that is the instance's mailbox."""

@@ -182,7 +182,7 @@ async def test_a_delivery_that_the_cache_has_overtaken_is_checked_out_again() ->
         assert await stage.result() == 3
     completed = [event.seq for event in await stage.history() if isinstance(event, ActivityCompleted)]
     assert sorted(completed) == [1, 2, 3]
-    assert {result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns} == {"ok"}
+    assert {turn.result for fact in stage.told(TurnsTaken) for turn in fact.turns} == {"ok"}
     assert stage.held() == 0
 
 
@@ -237,5 +237,5 @@ async def test_three_workers_over_an_unreliable_store_lose_and_repeat_nothing(rn
             assert len([event for event in history if isinstance(event, EventRaised)]) == 2
             assert len([event for event in history if isinstance(event, ExecutionStarted)]) == 1
     await stage.until(lambda: stage.held() == 0)
-    assert {result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns} <= {"ok", "fenced"}
+    assert {turn.result for fact in stage.told(TurnsTaken) for turn in fact.turns} <= {"ok", "fenced"}
     assert {fact.reason for fact in stage.told(CacheEvicted)} <= {"fenced", "full"}

@@ -32,7 +32,7 @@ function apply.p(a, k, row)
   local before = try('GET', KEYS[k + 4])
   local since = type(before) == 'string' and string.match(before, '^{"since":(%d+)') or clock
   call('SET', KEYS[k + 4], '{"since":' .. since .. ARGV[a + 9])
-  if not before then move(KEYS[ARGV[a + 2] + 4], call('HGET', KEYS[k], 'c') or 0, ARGV[a + 6]) end
+  if not before then move(KEYS[ARGV[a + 2] + 3], call('HGET', KEYS[k], 'c') or 0, ARGV[a + 6]) end
   local flag = ring(a, called(row, ARGV[a + 11]))
   call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', flag, 'p', wake, 'z', held and -parks or parks, 'u', clock)
 end
@@ -111,6 +111,6 @@ function apply.n(a, k, row)
   if row[5] or row[6] or row[8] then
     call('HDEL', KEYS[k], 'p', 'z', 'y')
     call('DEL', KEYS[k + 4])
-    try('ZREM', KEYS[ARGV[a + 2] + 4], ARGV[a + 6])
+    try('ZREM', KEYS[ARGV[a + 2] + 3], ARGV[a + 6])
   end
 end
