@@ -191,7 +191,7 @@ class _Batch:
             yield "SREM", ring.shared(keys.open), (instance,)
         elif item.next.rewound is not None:
             yield "SADD", ring.shared(keys.open), (instance,)
-            yield "ZREM", ready + 3, (instance,)
+            yield "ZREM", ready + 2, (instance,)
 
     def _tell_canceled(self, keys: PartitionKeys, item: TurnCommit) -> Iterator[tuple[str, int, Sequence[Argument]]]:
         """News for the workers that run these calls, and marks for those that renew the leases of their tasks."""

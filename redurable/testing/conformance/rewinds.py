@@ -9,6 +9,7 @@ from redurable.core.events import Event, ExecutionFailed, ExecutionRewound, Exec
 from redurable.core.messages import ActivityResult, Rewind, Rewound, StartExecution
 from redurable.core.values import Failure, Parent, RuntimeStatus
 from redurable.store.port import Hub, SendOutcome, StartOutcome
+from redurable.store.queries import Query
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import EVENT, StoreFactory
 
@@ -129,6 +130,21 @@ class TestRewind:
         assert await store.purge("one") == "purged"
         assert [await store.history("one", name) for name in ("x1", "x2")] == [[], []]
 
+    async def test_it_does_not_expire_before_it_has_finished_again(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        number, ages = scenes.partition(store, "one"), {RuntimeStatus.FAILED: 0, RuntimeStatus.COMPLETED: 0}
+        await _failed(store)
+        await store_factory.advance(2)
+        assert [one.instance for one in await store.expired(number, ages, 10)] == ["one"]
+        await _rewind(store)
+        assert await store.expired(number, ages, 10) == []
+        running = Query(statuses=(RuntimeStatus.RUNNING,))
+        assert [found.instance for found in (await store.query(running, 10)).snapshots] == ["one"]
+        assert (await store.counts()).instances == {("Demo", RuntimeStatus.RUNNING): 1}
+        await _go_on(store, await scenes.take(store), RuntimeStatus.COMPLETED)
+        await store_factory.advance(2)
+        assert [one.status for one in await store.expired(number, ages, 10)] == [RuntimeStatus.COMPLETED]
+
     async def test_a_long_history_is_kept_whole(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         delivery = await scenes.begin(store)
@@ -199,6 +215,7 @@ def _commit(delivery: Delivery, kept: int) -> TurnCommit:
         expected=delivery.head,
         head="h9",
         execution=delivery.execution,
+        name=delivery.name,
         start_consumed=delivery.start is not None,
         status=RuntimeStatus.RUNNING,
         next=NEXT,
