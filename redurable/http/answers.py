@@ -17,7 +17,7 @@ class Answer:
     """A response before it is written. `body` is a JSON value, `EMPTY` for none, or, with another `media`, its bytes.
 
     `instance` and `note` are for the audit line: which instance it was about, when the path does not say, and what else
-    is worth to know. `failure`: what to log of an error that is not the caller's.
+    is worth knowing. `failure`: what to log of an error that is not the caller's.
     """
 
     status: int = 200

@@ -35,6 +35,7 @@ from redurable.http.router import Match, Router, path_of
 from redurable.http.routes import all_routes
 from redurable.http.starts import begun
 from redurable.http.telling import Visit, tell
+from redurable.http.urls import origin_of
 from redurable.settings import HttpSettings
 
 _SAFETY = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
@@ -103,6 +104,7 @@ class ManagementApi:
         """What is said, and to whom. Where nothing is, is not told to strangers."""
         caller, role = Caller(), match.route.role if match else Role.READ
         try:
+            origin_of(request)  # Before anything is done: a name that is none cannot stand in the answer.
             check_length(request, self.settings.http_max_body_bytes)
             if role is not None:
                 caller = self._guard.identify(request)

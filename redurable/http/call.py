@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +17,8 @@ from redurable.http.guard import Caller
 from redurable.http.limits import read_body
 from redurable.http.payloads import CONNECTION, management_urls
 from redurable.http.query import Query
+from redurable.http.urls import below_root, origin_of, root_of
 from redurable.settings import HttpSettings
-
-_SHOWN = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,13 @@ class Call:
         """The URL at which this API is, as the caller sees it."""
         if self.settings.http_public_url:
             return self.settings.http_public_url.rstrip("/")
-        root = self.request.scope.get("root_path", "").rstrip("/")
-        return f"{self.request.url.scheme}://{self.request.url.netloc}{root}"
+        return f"{origin_of(self.request)}{root_of(self.request.scope)}"
+
+    @property
+    def own_url(self) -> str:
+        """The URL of this request, as it was sent."""
+        query = self.request.scope["query_string"].decode("latin-1")
+        return f"{self.base}{below_root(self.request.scope)}{'?' if query else ''}{query}"
 
     def _unwrapped(self, value: Any) -> Any:
         """Azure's Python SDK sends JSON in a JSON text, and its worker, which is not here, would take that off again.

@@ -36,7 +36,7 @@ def settled(call: Call, status: Status, instance: str = "") -> Answer:
         show_output=query.flag("showHistoryOutput", default=False),
     )
     if not status.runtime_status.finished:
-        headers = {"Location": _own_url(call), "Retry-After": POLL_SECONDS}
+        headers = {"Location": call.own_url, "Retry-After": POLL_SECONDS}
         return Answer(status=202, body=payload, headers=headers, instance=instance)
     failed = status.runtime_status is RuntimeStatus.FAILED
     raised = failed and query.flag("returnInternalServerErrorOnFailure", default=False)
@@ -105,11 +105,3 @@ async def purge_many(call: Call) -> Answer:
     if not deleted:
         return Answer(status=404, note=note)
     return Answer(body={"instancesDeleted": deleted}, note=note)
-
-
-def _own_url(call: Call) -> str:
-    url = call.request.url
-    public = call.settings.http_public_url
-    path = url.path.removeprefix(call.request.scope.get("root_path", "").rstrip("/")) if public else url.path
-    base = call.base if public else f"{url.scheme}://{url.netloc}"
-    return f"{base}{path}{'?' if url.query else ''}{url.query}"

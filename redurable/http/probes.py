@@ -12,6 +12,7 @@ from redurable.http.call import Call
 from redurable.http.metrics import MEDIA, HttpMetrics
 from redurable.http.openapi import document
 from redurable.store.depths import Depths
+from redurable.worker.code import DEFAULT_QUEUE
 
 _PROBE_SECONDS = 2.0
 _TEXT = "text/plain; charset=utf-8"
@@ -42,12 +43,13 @@ async def scaler(call: Call) -> Answer:
     """GET /scaler: one number, how much work there is: ready turns, tasks, and timers that are due.
 
     `taskQueue` (may be repeated): only the tasks of these queues, for workers that run activities alone. `role`:
-    "orchestrations" or "activities", for workers that have one of both.
+    "orchestrations" or "activities", for workers that have one of both. Without queues it is the default one and those
+    that workers serve: who scales workers of another queue from zero has to name it.
     """
     queues = [name for name in call.query.text("taskQueue").split(",") if name]
     role = "activities" if queues else call.query.text("role").lower()
     try:
-        depths = await call.client.depths(queues)
+        depths = await call.client.depths(queues or [DEFAULT_QUEUE])
     except HubNotFound:
         return Answer(body=0)
     return Answer(body=backlog(depths, role, queues))

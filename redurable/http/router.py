@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from starlette.requests import Request
-from starlette.types import Scope
 
 from redurable.http.answers import Answer
 from redurable.http.call import Call
 from redurable.http.keys import Role
+from redurable.http.urls import below_root
 
 
 class Route(NamedTuple):
@@ -62,19 +62,7 @@ class Router:
 
 def path_of(request: Request) -> list[str]:
     """The parts of the path below the place where the API is mounted."""
-    scope = request.scope
-    raw = _raw_path(scope)
-    root = quote(scope.get("root_path", ""), safe="/%:@!$&'()*+,;=~").rstrip("/")
-    if root and (raw == root or raw.startswith(f"{root}/")):
-        raw = raw[len(root) :]
-    return [unquote(part) for part in raw.split("/") if part]
-
-
-def _raw_path(scope: Scope) -> str:
-    raw: bytes | None = scope.get("raw_path")
-    if raw is None:  # A server may leave it out; then an escaped slash cannot be told from a real one.
-        return quote(scope["path"], safe="/")
-    return raw.split(b"?")[0].decode("latin-1")
+    return [unquote(part) for part in below_root(request.scope).split("/") if part]
 
 
 def _params(template: tuple[str, ...], path: list[str]) -> dict[str, str] | None:

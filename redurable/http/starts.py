@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anyio
 
 from redurable.authoring.policies import StartOptions
@@ -13,6 +15,7 @@ from redurable.errors import (
     InstanceNotFinished,
     InstanceNotFound,
     OrchestrationEnded,
+    StoreError,
 )
 from redurable.http.answers import Answer, bad_request
 from redurable.http.call import Call
@@ -57,7 +60,7 @@ async def restart(call: Call) -> Answer:
         return bad_request("InstanceId does not match a valid orchestration instance.", str(error))
     except (InstanceNotFinished, InstanceAlreadyExists) as error:
         return conflict(str(error))
-    return await _begun(call, handle.instance_id)
+    return replace(await _begun(call, handle.instance_id), note=f"as {handle.instance_id}" if as_new else "")
 
 
 async def _begun(call: Call, instance: str) -> Answer:
@@ -84,8 +87,8 @@ async def _wait(call: Call, instance: str, seconds: float) -> Answer | None:
             await call.client.get_handle(instance).result()
         except OrchestrationEnded:
             pass
-        except InstanceNotFound:  # Purged meanwhile.
-            return None
+        except (InstanceNotFound, StoreError):
+            return None  # It has begun, that much is certain. Purged meanwhile, or the store went away.
         status = await call.client.get_status(instance)
         if status.runtime_status is RuntimeStatus.COMPLETED:
             return Answer(body=status.output, instance=instance)

@@ -50,7 +50,7 @@ def _deed(visit: Visit, match: Match, answer: Answer) -> audit.Deed:
         action=match.route.action,
         key=visit.caller.name,
         hub=query.text("taskHub") or visit.hub,
-        instance=answer.instance or match.params.get("instanceId", ""),
+        instance=match.params.get("instanceId", "") or answer.instance,
         status=answer.status,
         remote=peer.host if peer else "-",
         request=visit.identifier,

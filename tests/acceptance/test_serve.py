@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import httpx2
@@ -22,7 +22,7 @@ SECRET = "operator-0123456789"
 
 
 @contextmanager
-def serving(shop: Shop, *words: str) -> Iterator[tuple[Running, str]]:
+def serving(shop: Shop, *words: str) -> Generator[tuple[Running, str]]:
     with shop.process("serve", "--port", "0", *words) as api:
         found = re.search(r"listening on (http://\S+)", api.line("redurable serve is ready"))
         assert found is not None

@@ -206,8 +206,11 @@ async def test_ids_that_azure_does_not_take(shared: Api, instance: str) -> None:
 
 async def test_an_id_from_elsewhere_may_hold_a_slash(shared: Api) -> None:
     await shared.client.start("Approval", instance_id="tenant/a b+c%")
-    said = await shared.http.get("/instances/tenant%2Fa%20b+c%25")
+    said = await shared.http.get("/instances/tenant%2Fa%20b+c%25?x=%C3%BC")
     assert said.json()["instanceId"] == "tenant/a b+c%"
+    assert said.headers["location"] == f"{shared.url}{WEBHOOKS}/instances/tenant%2Fa%20b+c%25?x=%C3%BC"
+    said = await start(shared, "Approval", "größe%20")
+    assert (await shared.http.get(said.headers["location"])).json()["instanceId"] == "größe "
     assert (await shared.http.post("/instances/tenant%2Fa%20b+c%25/terminate")).status_code == 202
 
 

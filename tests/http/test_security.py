@@ -351,6 +351,21 @@ async def test_websockets_are_closed(client: Client) -> None:
     assert sent[0]["type"] == "websocket.close"
 
 
+@pytest.mark.parametrize("host", ["[", "a b", "evil\x01", "a/b", "a@b", "x" * 400, "a?b", "a#b"])
+async def test_a_host_that_is_none_stands_in_no_url(client: Client, host: str) -> None:
+    path = f"{WEBHOOKS}/orchestrators/Approval/one"
+    said = await asked(client, "POST", path, headers={"host": host}, insecure=True)
+    assert (said.status_code, said.json()) == (400, {"Message": "The Host header is not valid."})
+
+
+async def test_behind_a_proxy_urls_are_those_of_the_callers(client: Client) -> None:
+    settings = HttpSettings(http_public_url="https://api.example/durable/")
+    said = await asked(client, "POST", f"{WEBHOOKS}/orchestrators/Approval/one", settings=settings)
+    assert said.headers["location"].startswith(f"https://api.example/durable{WEBHOOKS}/instances/one?")
+    said = await asked(client, "GET", f"{WEBHOOKS}/instances/one?a=1", settings=settings)
+    assert said.headers["location"] == f"https://api.example/durable{WEBHOOKS}/instances/one?a=1"
+
+
 def test_one_client_for_each_hub() -> None:
     with pytest.raises(CallerError, match="one client for each hub"):
         ManagementApi([Client("memory://", hub="a"), Client("memory://", hub="a")])
