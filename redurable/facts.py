@@ -49,6 +49,13 @@ class TurnTaken(Struct, frozen=True):
     waited: float = -1.0
 
 
+class InstancesPurged(Struct, frozen=True):
+    """Finished instances were deleted; (status, count) of those that had it. Whoever deletes many, as retention does,
+    announces a page of them at a time."""
+
+    purged: tuple[tuple[str, int], ...]
+
+
 class TurnsTaken(Struct, frozen=True):
     """The turns of a batch."""
 

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypedDict, TypeVar, Unpack
+from functools import partial
+from typing import Any, Final, TypedDict, TypeVar, Unpack, cast
 
 import msgspec
 from msgspec import Struct
@@ -121,13 +122,15 @@ class Queries:
         """Delete all finished instances to which the filters apply, each with its sub-orchestrations that have
         finished; return how many were deleted, those included. Raises `InvalidFilter`; also for a status of instances
         that have not finished."""
-        query, link, purged, after = query_of(filters), self._link, 0, None
+        query, link, purged = query_of(filters), self._link, 0
+        after: Place | None = None
         unfinished = [status.value for status in query.statuses if not status.finished]
         if unfinished:
             raise InvalidFilter(f"status is {', '.join(unfinished)}: only finished instances can be purged")
         query = msgspec.structs.replace(query, statuses=query.statuses or _FINISHED)
         while True:
-            found, gone = await link.call(lambda after=after: link.store.query(query, MOST, after)), list[Standing]()
+            found = await link.call(partial(link.store.query, query, MOST, after))
+            gone = list[Standing]()
             for snapshot in found.snapshots:
                 eldest = Standing(snapshot.instance, snapshot.execution, snapshot.status)
                 gone += await purge_family(PatientFamilies(link), eldest)
@@ -168,11 +171,12 @@ def query_of(filters: InstanceFilters) -> Query:
         raise InvalidFilter(
             f"no such filter: {', '.join(sorted(unknown))}; there are {', '.join(InstanceFilters.__annotations__)}"
         )
-    times = {name: _milliseconds(name, filters[name]) for name in _TIMES if name in filters}
+    given = cast("Mapping[str, Any]", filters)
+    times = {name: _milliseconds(name, given[name]) for name in _TIMES if name in given}
     for ends in ("created", "updated"):
         if times.get(f"{ends}_from", 0) > times.get(f"{ends}_to", LAST):
             raise InvalidFilter(f"{ends}_from is later than {ends}_to: exchange them")
-    tags = filters.get("tags", {})
+    tags: Mapping[Any, Any] = given.get("tags", {})
     if not all(isinstance(part, str) for pair in tags.items() for part in pair):
         raise InvalidFilter(f"tags are {tags!r}: keys and values are texts")
     return Query(
@@ -185,7 +189,7 @@ def query_of(filters: InstanceFilters) -> Query:
     )
 
 
-def _several(value: str | Sequence[str], name: str) -> list[str]:
+def _several(value: Any, name: str) -> list[str]:
     several = [value] if isinstance(value, str) else list(value)
     if not all(isinstance(text, str) for text in several):
         raise InvalidFilter(f"{name} is {value!r}: give a text, or several")
@@ -198,7 +202,7 @@ def _status(text: str) -> RuntimeStatus:
     return RuntimeStatus(text)
 
 
-def _milliseconds(name: str, moment: datetime) -> int:
+def _milliseconds(name: str, moment: Any) -> int:
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise InvalidFilter(f"{name} is {moment!r}: give a datetime with a time zone, such as datetime.now(UTC)")
     # A store's times are whole milliseconds, so what lies between two of them belongs to the one that is inside.

@@ -39,10 +39,11 @@ from redurable.worker.completions import Completions
 from redurable.worker.crew import TASKS, TURNS, Crew
 from redurable.worker.drain import Parts, drain
 from redurable.worker.ends import Ends
+from redurable.worker.expiry import Expiry
 from redurable.worker.foreign import Foreign
 from redurable.worker.holdings import Holdings
 from redurable.worker.intake import Intake
-from redurable.worker.janitor import Janitor
+from redurable.worker.janitor import Janitor, Mending
 from redurable.worker.leases import Reclaiming, Renewal
 from redurable.worker.mailbox import Handed, Lane, Stealing
 from redurable.worker.membership import Membership
@@ -262,7 +263,8 @@ class Worker:
         if pipeline is not None:
             roles += [Lane(common, pipeline, number) for number in range(self.settings.lanes)]
             roles += [Handed(common, pipeline), Stealing(common, pipeline), outbox, retention]
-            roles += [Intake(common), Sweeper(common), Foreign(common, timers, self._queues if tasks else ())]
+            roles += [Intake(common), Sweeper(common), Expiry(common), Mending(common)]
+            roles += [Foreign(common, timers, self._queues if tasks else ())]
         cancellations = None
         if activities is not None:
             cancellations = Cancellations(common, activities)

@@ -119,7 +119,7 @@ async def ponder(ctx: OrchestrationContext, seconds: float) -> float:
     return first + sum(await asyncio.gather(*(ctx.call_activity(mull, seconds) for _ in range(2))))
 
 
-@app.activity(retry=RetryPolicy(max_attempts=1))
+@app.activity(retry=RetryPolicy(max_attempts=3, initial_interval=timedelta(milliseconds=10)))
 async def ship(number: int) -> int:
     """Fails until there is a gate named "repaired"."""
     if not gate("repaired").exists():

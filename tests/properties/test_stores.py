@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import rule, run_state_machine_as_test
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -20,16 +20,16 @@ from redurable.core.answers import AnswerKind
 from redurable.core.completion import Completion, hold
 from redurable.core.delivery import Outgoing, Position, TurnCommit
 from redurable.core.tokens import Token
-from redurable.core.values import Failure, RuntimeStatus
+from redurable.core.values import Failure
 from redurable.store.membership import Skills
 from redurable.store.port import StartRequest, TaskDemand, TaskEnd, TaskLease
-from redurable.store.queries import Query
 from redurable.store.redis.channel import channel_factory
 from redurable.store.redis.lane import Lane
 from redurable.store.unknown import UnknownInstance
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import EXHAUSTED
 from tests.properties.bounds import bounds, seeded
+from tests.properties.list_rules import Lists
 from tests.properties.pairs import Pair
 from tests.properties.store_plans import (
     EVERYTHING,
@@ -46,14 +46,13 @@ from tests.properties.store_plans import (
     picks,
     plans,
     positions,
-    queries,
     rules,
     start_message,
     tags,
     turn,
     workers,
 )
-from tests.properties.twins import NAMES, PARTITIONS, QUEUES, Fields, Twins, mended, stands, told, walk
+from tests.properties.twins import NAMES, PARTITIONS, QUEUES, Fields, Twins, stands, told
 from tests.support.servers import Server
 
 SAYINGS = ("result", "failure", "details", "nothing")
@@ -62,7 +61,7 @@ FORGED: list[dict[str, Any]] = [{}, {}, {}, {"seq": 2}, {"attempt": 2}, {"execut
 SKILLS = Skills(("orchestrations",), ("Demo",))
 
 
-class Stores(RuleBasedStateMachine):
+class Stores(Lists):
     """Anybody does anything at any time, also late, twice, and with what was taken from them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
@@ -101,35 +100,6 @@ class Stores(RuleBasedStateMachine):
     @rule(instance=instances)
     def purge(self, instance: str) -> None:
         self.twins.same(lambda store: store.purge(instance))
-
-    @rule(asked=queries, limit=st.integers(1, 3))
-    def walk(self, asked: Query, limit: int) -> None:
-        one, two = self.twins.run(self.twins.workers[0].ask(lambda store, _: walk(store, asked, limit)))
-        assert sorted(one) == sorted(two)
-        assert len(set(one)) == len(one)
-
-    @rule()
-    def counts(self) -> None:
-        self.twins.same(lambda store: store.counts())
-
-    @rule(instance=instances)
-    def children(self, instance: str) -> None:
-        self.twins.same(lambda store: store.children(instance))
-
-    @rule(instance=instances, parent=instances)
-    def disown(self, instance: str, parent: str) -> None:
-        self.twins.same(lambda store: store.disown(instance, parent))
-
-    @rule(number=partitions, age=st.sampled_from([0, HOUR_MS]))
-    def expired(self, number: int, age: int) -> None:
-        ages = {RuntimeStatus.COMPLETED: age, RuntimeStatus.TERMINATED: 0}
-        one, two = self.twins.run(self.twins.workers[0].ask(lambda store, _: store.expired(number, ages, 100)))
-        assert sorted(one, key=str) == sorted(two, key=str)
-
-    @rule(number=partitions)
-    def mend(self, number: int) -> None:
-        """Nothing is wrong but that parents are gone; what is put right twice is counted once."""
-        self.twins.same(lambda store: mended(store, number))
 
     @rule(instance=instances, keep=st.integers(0, 2))
     def prune(self, instance: str, keep: int) -> None:

@@ -141,7 +141,7 @@ class TestQuery:
         assert await store.purge("i2") == "purged"
         again = StartRequest("i7", started("x2"), "replace-finished")
         await store.start(again)
-        rest, place = [], first.place
+        rest, place = list[str](), first.place
         while place is not None:
             found = await store.query(Query(), 3, place)
             rest += [snapshot.instance for snapshot in found.snapshots]
@@ -163,7 +163,9 @@ class TestQuery:
         delivery = await scenes.take(store)
         park = Park("unknown orchestrator", "start a worker", 0)
         await scenes.accept(store, TurnCommit(entry=delivery.entry, expected=delivery.head, head="p", park=park))
-        for fits in ({}, {"tags": (("a", "b"),)}, {"names": ("Demo",)}, {"statuses": (RuntimeStatus.PENDING,)}):
+        pending: dict[str, Any] = {"statuses": (RuntimeStatus.PENDING,)}
+        several: list[dict[str, Any]] = [{}, {"tags": (("a", "b"),)}, {"names": ("Demo",)}, pending]
+        for fits in several:
             assert await walk(store, quarantined=True, **fits) == ["bad"]
         assert await walk(store, quarantined=True, statuses=(RuntimeStatus.RUNNING,)) == []
         assert (await store.counts()).quarantined == 1
