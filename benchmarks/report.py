@@ -66,6 +66,8 @@ TARGETS = (
     Target("intake_per_s", least=5_000),
     Target("sweep_redis_percent", most=2.0),
     Target("sweep_worker_percent", most=3.0),
+    Target("sweep_busy_redis_percent", most=2.0),
+    Target("sweep_busy_worker_percent", most=3.0),
     Target("sweep_heard_ms", most=1_000.0),
     Target("turn_us_at_10000", "turn_us_at_10", most=1.2),
 )

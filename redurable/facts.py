@@ -28,17 +28,11 @@ class InstancesFinished(Struct, frozen=True):
     ends: tuple[tuple[str, str, float, str], ...]
 
 
-class InstancesPurged(Struct, frozen=True):
-    """Finished instances were deleted; (status, count) of those that had it. Whoever deletes many, as retention does,
-    announces a page of them at a time."""
-
-    purged: tuple[tuple[str, int], ...]
-
-
 class TurnTaken(Struct, frozen=True):
     """One turn; result: ok | fenced | parked | failed | handed. `replay`: cached (the replay was in memory), replayed
     (the turn began with the whole history) or begun (there was none). `events`: how long the history is now, 0 where
-    the turn wrote nothing. `waited`: seconds that the ready entry had lain there; less than 0: not known."""
+    the turn wrote nothing. `waited`: seconds that the ready entry had lain there; less than 0: not known. `trace_id`:
+    32 hexadecimal digits, empty when it belongs to no trace."""
 
     name: str
     instance: str
@@ -47,6 +41,7 @@ class TurnTaken(Struct, frozen=True):
     replay: str = "begun"
     events: int = 0
     waited: float = -1.0
+    trace_id: str = ""
 
 
 class InstancesPurged(Struct, frozen=True):
@@ -103,7 +98,8 @@ class QuarantineEnded(Struct, frozen=True):
 class ActivityAttempted(Struct, frozen=True):
     """An attempt ended, or was canceled; outcome: ok | error | timeout | crashed | non_retryable | canceled | lost |
     later (its function has: it is completed by token) | unknown (no code for it here). `seconds` is 0 for an attempt
-    that did not run here. `error` is the type of its failure, empty where there is none."""
+    that did not run here. `error` is the type of its failure, empty where there is none. `trace_id`: 32 hexadecimal
+    digits, empty when it belongs to no trace."""
 
     name: str
     outcome: str
@@ -111,6 +107,7 @@ class ActivityAttempted(Struct, frozen=True):
     retried: bool
     instance: str = ""
     error: str = ""
+    trace_id: str = ""
 
 
 class TaskStarted(Struct, frozen=True):
@@ -182,6 +179,34 @@ class CacheEvicted(Struct, frozen=True):
     count: int
 
 
+class Span(Struct, frozen=True, kw_only=True):
+    """A stretch of traced work that is over; times in milliseconds of the Unix epoch, by the store's clock.
+
+    `kind`: orchestration | sub_orchestration | create_orchestration | orchestration_event | activity | timer | event |
+    suspended | resumed. `id`: 16 hexadecimal digits (empty: any id will do). It belongs below the span that
+    `traceparent` names, or is that span itself: then it is the first of its trace. `failure`: type, message, stack.
+    `link`: the traceparent of a span that it follows from.
+    """
+
+    kind: str
+    name: str
+    id: str
+    traceparent: str
+    tracestate: str
+    begun: float
+    ended: float
+    outcome: str = ""
+    failure: tuple[str, str, str] | None = None
+    link: str = ""
+    fields: dict[str, str | int] = {}
+
+
+class SpansEnded(Struct, frozen=True):
+    """Told of once, when what ended them is in the store; only where a start carried a trace context."""
+
+    spans: tuple[Span, ...]
+
+
 # -- messages and leases, as the store's verbs hand them out and take them back
 
 
@@ -245,8 +270,8 @@ class StoreSampled(Struct, frozen=True):
 
 
 class StreamSampled(Struct, frozen=True):
-    """A stream of the hub in all partitions together. Ages in
-    seconds, 0: there is no such entry. `lag`: entries that nobody has received."""
+    """A stream of the hub in all partitions together. Ages in seconds, 0: there is no such entry. `lag`: entries that
+    nobody has received."""
 
     queue: str
     length: int
@@ -305,6 +330,7 @@ Fact = (
     | StoreSampled
     | HubSampled
     | HubLeft
+    | SpansEnded
 )
 
 

@@ -131,6 +131,20 @@ class MetricsSettings(BaseSettings):
     )
 
 
+class TelemetrySettings(BaseSettings):
+    """What `redurable worker` tells of itself beside its metrics."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
+
+    log_format: Literal["text", "json"] = Field(default="text", description="How log lines look; json: an object each.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", description="The least important log lines that are written."
+    )
+    tracing: Annotated[bool, Unit("yes or no")] = Field(
+        default=False, description="Make OpenTelemetry spans; the `OTEL_…` variables say how."
+    )
+
+
 class HttpSettings(BaseSettings):
     """How the HTTP management API behaves, served by `redurable serve` or mounted. The keys are secrets: take the file,
     or a variable that the platform fills from its store of secrets."""
@@ -156,6 +170,6 @@ class HttpSettings(BaseSettings):
     http_max_requests: Count = Field(
         default=1_000, description="Requests under way at once; more are answered with 503."
     )
-    http_start_unknown: bool = Field(
+    http_start_unknown: Annotated[bool, Unit("yes or no")] = Field(
         default=False, description="Start orchestrators that no live worker knows, instead of refusing them with 400."
     )

@@ -84,11 +84,13 @@ class Outgoing(Struct, frozen=True):
 
 
 class DeadLetter(Struct, frozen=True):
-    """What could not be delivered, and why."""
+    """What could not be delivered, and why. `position` says where in the intake it lay; empty: it came another way, or
+    was delivered and read first."""
 
     reason: str
     instance: str
     fields: tuple[tuple[bytes, bytes], ...]
+    position: str = ""
 
 
 class Difference(Struct, frozen=True, omit_defaults=True):

@@ -38,6 +38,7 @@ from redurable.core.rewinding import answer_again
 from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.core.state import State
+from redurable.core.trail import Over
 from redurable.errors import NondeterminismError
 
 ENOUGH_COMMANDS = 1_000
@@ -94,12 +95,15 @@ class TurnInput(Struct, frozen=True):
 
 class Turn(Struct, frozen=True):
     """`known` is to be cached once `commit` is accepted, and evicted if it is not. `notes`: errors nobody awaited.
-    `name` is the orchestrator's, as far as it is known."""
+    `name` is the orchestrator's, as far as it is known. `started` began the execution, if it has begun; `over`: see
+    `Draft.over`."""
 
     commit: TurnCommit
     known: Known | None = None
     name: str = ""
     notes: tuple[str, ...] = ()
+    started: ExecutionStarted | None = None
+    over: tuple[Over, ...] = ()
 
 
 def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
@@ -119,14 +123,14 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
         return _discard(known, draft.commit(), delivery.name)
     stopper = _stopper(state, delivery)
     if stopper is not None:
-        return _discard(known, _never_begin(draft, turn, stopper), delivery.name)
+        return _discard(known, _never_begin(draft, turn, stopper), delivery.name, draft)
     if state.started is None and not delivery.parks and delivery.parked_until > delivery.now:
         return _discard(known, _release(turn), delivery.name)
     if delivery.held or (turn.is_poison and definition is not None):
-        return _discard(known, _hold(draft, turn), delivery.name)
+        return _discard(known, _hold(draft, turn), delivery.name, draft)
     if definition is None:
         known_names = f"no worker here knows the orchestrator {delivery.name!r}: start a worker that registers it"
-        return _discard(known, _without_code(draft, turn, UNKNOWN, known_names), delivery.name)
+        return _discard(known, _without_code(draft, turn, UNKNOWN, known_names), delivery.name, draft)
     return _with_code(definition, turn, known, draft)
 
 
@@ -163,7 +167,7 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
     except NondeterminismError as error:
         replay.evict()
         parted = Difference(error.position, error.expected, error.asked, error.place)
-        return Turn(_without_code(draft, turn, NONDETERMINISM, str(error), parted), name=started.name)
+        return _discard(None, _without_code(draft, turn, NONDETERMINISM, str(error), parted), started.name, draft)
     was_long = state.long
     # Who moves large payloads, or decides much, reads the rest of the mail in the next turn: a commit may be large,
     # never huge.
@@ -183,12 +187,12 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
         notes = (*notes, _long(started.name, state, turn.cap))
     draft.refuse()
     if state.ended is None:
-        return Turn(draft.commit(), Known(replay, state), started.name, notes)
+        return Turn(draft.commit(), Known(replay, state), started.name, notes, state.started, draft.over())
     replay.evict()
     if not isinstance(state.ended, ExecutionContinuedAsNew):
         _consume_rest(draft)
     draft.hand_on(replay.unheard)
-    return Turn(draft.commit(), None, started.name, notes)
+    return Turn(draft.commit(), None, started.name, notes, state.started, draft.over())
 
 
 def _take(draft: Draft, replay: Replay, mail: Mail, now: int) -> None:
@@ -386,10 +390,12 @@ def park(turn: TurnInput, reason: str, detail: str, difference: Difference | Non
     )
 
 
-def _discard(known: Known | None, commit: TurnCommit, name: str) -> Turn:
+def _discard(known: Known | None, commit: TurnCommit, name: str, draft: Draft | None = None) -> Turn:
     if known is not None:
         known.evict()
-    return Turn(commit, None, name)
+    if draft is None:
+        return Turn(commit, None, name)
+    return Turn(commit, None, name, (), draft.state.started, draft.over())
 
 
 def _start_of(delivery: Delivery) -> StartExecution:

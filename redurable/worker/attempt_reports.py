@@ -30,7 +30,8 @@ def _attempted(ended: Ended, accepted: bool, failure: Failure | None) -> Activit
     outcome = ended.outcome if accepted else "lost"
     retried = ended.end.retry is not None and ended.outcome != "later"
     error = failure.type if failure is not None else ""
-    return ActivityAttempted(task.name, outcome, ended.seconds, retried, task.instance, error)
+    trace_id = task.trace.trace_id if task.trace else ""
+    return ActivityAttempted(task.name, outcome, ended.seconds, retried, task.instance, error, trace_id)
 
 
 def _failure(end: TaskEnd) -> Failure | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from redurable.core.delivery import Delivery, Outcome, Park, Receipt
 from redurable.facts import EventsPiledUp
 from redurable.worker.activities import Activities
-from redurable.worker.common import Common, log
+from redurable.worker.common import Common, about, log
 from redurable.worker.outbox import Outbox
 from redurable.worker.reports import report_turns
 from redurable.worker.retention import Retention
@@ -60,17 +60,18 @@ class Commits:
             if commit.park is not None:
                 _tell_parked(taken.delivery, commit.park)
             elif taken.heals:
-                log.info("instance %s goes on: it is quarantined no more", entry.instance)
+                log.info("instance %s goes on: it is quarantined no more", entry.instance, extra=about(entry.instance))
             if commit.unread:
                 self._tell_piles(entry.instance, taken.delivery.unread, commit.unread)
             for note in taken.turn.notes:
-                log.warning("instance %s: %s", entry.instance, note)
+                log.warning("instance %s: %s", entry.instance, note, extra=about(entry.instance))
 
     def _tell_piles(self, instance: str, before: dict[str, int], after: dict[str, int]) -> None:
         """A backlog is told of when it passes the mark, not with every event behind it."""
         for name, depth in after.items():
             if depth > PILE >= before.get(name, 0):
-                log.warning("instance %s: %d events %r wait unread: nobody takes them", instance, depth, name)
+                text = "instance %s: %d events %r wait unread: nobody takes them"
+                log.warning(text, instance, depth, name, extra=about(instance))
                 if self._common.facts.listening:
                     self._common.facts.announce(EventsPiledUp(instance, name, depth))
 
@@ -80,4 +81,7 @@ def _tell_parked(delivery: Delivery, park: Park) -> None:
     if delivery.parks and park.retry_ms is not None:
         return
     then = "until it is redriven" if park.retry_ms is None else "and tried again, later and later"
-    log.warning("instance %s is quarantined %s: %s: %s", delivery.entry.instance, then, park.reason, park.detail)
+    instance = delivery.entry.instance
+    log.warning(
+        "instance %s is quarantined %s: %s: %s", instance, then, park.reason, park.detail, extra=about(instance)
+    )

@@ -15,6 +15,7 @@ from redurable.worker.attempt_reports import report_attempts
 from redurable.worker.common import Common
 from redurable.worker.ends import Ended, Ends
 from redurable.worker.holdings import task_key
+from redurable.worker.spans import end_attempts
 from redurable.worker.timers import Timers
 from redurable.worker.turns import Pipeline
 
@@ -67,3 +68,4 @@ class Completions:
             self._timers.add(completed.timers)
         if self._common.facts.listening:
             report_attempts(self._common.facts, batch, completed.accepted)
+            end_attempts(self._common.facts, batch, completed.accepted, self._common.clock.now())

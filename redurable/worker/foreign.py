@@ -20,6 +20,7 @@ from redurable.worker.common import Common
 from redurable.worker.ends import Ended
 from redurable.worker.holdings import task_key
 from redurable.worker.role import keep_polling
+from redurable.worker.spans import end_attempts
 from redurable.worker.timers import Timers
 from redurable.worker.verdicts import Verdict, answered, fell_silent
 
@@ -101,3 +102,4 @@ class Foreign:
         if self._common.facts.listening:
             ended = [Ended(end, outcome, 0.0) for end, outcome in verdicts]
             report_attempts(self._common.facts, ended, completed.accepted)
+            end_attempts(self._common.facts, ended, completed.accepted, self._common.clock.now())

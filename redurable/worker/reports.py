@@ -31,6 +31,7 @@ from redurable.facts import (
     TurnsTaken,
     TurnTaken,
 )
+from redurable.worker.spans import tell_turns
 from redurable.worker.turn_thread import Taken
 
 REJECTED = {"InvalidPayload": "invalid_payload", "TurnLimitExceeded": "turn_limit"}
@@ -60,7 +61,8 @@ def told(taken: Taken, result: str) -> TurnTaken:
     if delivery.base or delivery.events:
         replay = "cached" if taken.started and delivery.base else "replayed"
     events = delivery.base + len(delivery.events) + written if written and result == "ok" else 0
-    return TurnTaken(taken.turn.name, delivery.entry.instance, result, taken.seconds, replay, events, _waited(taken))
+    waited, trace_id = _waited(taken), _trace_id(taken)
+    return TurnTaken(taken.turn.name, delivery.entry.instance, result, taken.seconds, replay, events, waited, trace_id)
 
 
 def _waited(taken: Taken) -> float:
@@ -82,6 +84,7 @@ def _report_receipts(facts: Facts, receipts: Sequence[Receipt]) -> None:
 
 
 def _report_written(facts: Facts, applied: Sequence[Taken]) -> None:
+    tell_turns(facts, applied)
     starts = tuple(start for taken in applied for start in _starts(taken))
     if starts:
         facts.announce(InstancesStarted(starts))
@@ -97,6 +100,11 @@ def _report_written(facts: Facts, applied: Sequence[Taken]) -> None:
     dead = Counter(letter.reason for taken in applied for letter in taken.turn.commit.dead)
     for reason, count in dead.items():
         facts.announce(DeadLettered("finished" if reason.endswith("finished") else "malformed", count))
+
+
+def _trace_id(taken: Taken) -> str:
+    trace = taken.turn.started.trace if taken.turn.started is not None else None
+    return "" if trace is None else trace.trace_id
 
 
 def _result(taken: Taken, receipt: Receipt) -> str:

@@ -16,10 +16,12 @@ from collections.abc import Sequence
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from redurable.core.delivery import Delivery, Parking
 from redurable.core.history_cap import HistoryCap
 from redurable.core.sizes import Bounds
+from redurable.core.traces import Tracing
 from redurable.core.turn import ENGINE_ERROR, Known, Turn, TurnInput, park, take_turn
 from redurable.settings import WorkerSettings
 from redurable.worker.code import Code
@@ -50,10 +52,11 @@ class Taken(Struct, frozen=True):
 
 class TurnThread:
     """Takes batches of turns, one after the other. The settings say what their code may make, how long histories may
-    become, how long instances are parked, and what is poison."""
+    become, how long instances are parked, and what is poison. `tracing` begins the traces of executions without one."""
 
-    def __init__(self, code: Code, settings: WorkerSettings) -> None:
+    def __init__(self, code: Code, settings: WorkerSettings, tracing: Tracing | None = None) -> None:
         self._code = code
+        self._tracing = tracing
         self._bounds = Bounds(settings.max_payload_bytes, settings.max_turn_bytes)
         self._cap = HistoryCap(settings.max_history_events, settings.max_history_bytes)
         self._parking = Parking(settings.park_min_ms, settings.park_max_ms)
@@ -89,6 +92,8 @@ class TurnThread:
 
     def _take(self, delivery: Delivery, known: Known | None) -> Taken:
         started = known.state.started.at if known is not None and known.state.started is not None else 0
+        if self._tracing is not None:
+            delivery = _begin_trace(self._tracing, delivery)
         head = f"{self._prefix}{next(self._numbers):x}"
         most = self._most_deliveries
         given = TurnInput(delivery, known, head, VERSION, self._parking, self._bounds, self._cap, most)
@@ -104,6 +109,14 @@ class TurnThread:
         if known is not None:
             self._note(delivery.name, seconds)
         return Taken(delivery, started, turn, seconds)
+
+
+def _begin_trace(tracing: Tracing, delivery: Delivery) -> Delivery:
+    """What is chosen here counts once the first turn is committed."""
+    start = delivery.start
+    if start is None or start.trace is not None:
+        return delivery
+    return replace(delivery, start=replace(start, trace=tracing.begin(start.name, start.execution)))
 
 
 def _evict(replays: Sequence[Known]) -> None:

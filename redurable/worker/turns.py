@@ -14,7 +14,7 @@ from redurable.core.delivery import Delivery, Entry, Outcome, Position, Receipt
 from redurable.core.turn import Known
 from redurable.worker.cache import ReplayCache
 from redurable.worker.commit import Commits
-from redurable.worker.common import Common, log
+from redurable.worker.common import Common, about, log
 from redurable.worker.handover import Handover
 from redurable.worker.turn_thread import Taken, TurnThread
 
@@ -172,7 +172,7 @@ class Pipeline:
         """One damaged key fails the commits of many instances, again and again, until somebody repairs it."""
         if why not in self._told and len(self._told) < MOST_TOLD:
             self._told.add(why)
-            log.error("instance %s: its commit failed: %s (it is tried again)", instance, why)
+            log.error("instance %s: its commit failed: %s (it is tried again)", instance, why, extra=about(instance))
 
     def _drop(self, replays: Iterable[tuple[Entry, Known | None]]) -> None:
         for entry, known in replays:

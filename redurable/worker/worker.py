@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from redurable.authoring.app import App
 from redurable.core.ids import check_name
+from redurable.core.traces import Tracing
 from redurable.errors import CallerError, WorkerStopped
 from redurable.facts import Facts
 from redurable.settings import WorkerSettings
@@ -77,8 +78,8 @@ class Worker:
     "default". Errors: `CallerError` for arguments that cannot be right, its subclass `RegistrationError` for apps that
     cannot work.
 
-    `id` is the worker's name in the store; `facts` tells subscribers what happens. A worker touches neither signals
-    nor anything else of its process.
+    `id` is the worker's name in the store; `facts` tells subscribers what happens; `tracing` is set by
+    `redurable.telemetry.tracing.instrument`. A worker touches neither signals nor anything else of its process.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Worker:
         self.roles = _checked(roles)
         self.settings = settings or WorkerSettings()
         self.facts = Facts()
+        self.tracing: Tracing | None = None
         self.id = new_worker_id()
         self._code = Code(self._apps)
         self._queues = self._code.queues(_checked_queues(task_queues))
@@ -196,8 +198,9 @@ class Worker:
             reception=Reception(),
             crew=Crew(self.id),
             polls=Polls(),
+            tracing=self.tracing,
         )
-        thread = TurnThread(self._code, self.settings)
+        thread = TurnThread(self._code, self.settings, self.tracing)
         cache = ReplayCache(self.settings.cache_instances, self.settings.cache_bytes, self.facts)
         self._running = True
         try:

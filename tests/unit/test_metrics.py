@@ -207,7 +207,7 @@ def test_every_metric_is_set_by_some_fact_and_every_fact_but_few_sets_one(metric
     assert len(declared) >= 65
     counted = {name if kind != "histogram" else f"{name}_count" for name, kind in declared.items()}
     assert counted - moved - at_once == set()
-    assert {type(fact) for fact in ONE_OF_EACH} == set(get_args(Fact)) - {facts.HubLeft}
+    assert {type(fact) for fact in ONE_OF_EACH} == set(get_args(Fact)) - {facts.HubLeft, facts.SpansEnded}
     assert silent - {facts.TurnParked} == set()  # The second one of the same quarantine is no news.
 
 
@@ -278,7 +278,9 @@ def test_exemplars_say_whose_an_observation_is(metrics: Metrics) -> None:
     metrics(facts.TurnsTaken((TurnTaken("process_order", "order-42", "ok", 0.002),)))
     metrics(facts.TurnsTaken((TurnTaken("process_order", long, "ok", 0.3),)))
     encode, _ = choose_encoder("application/openmetrics-text")
+    metrics(facts.TurnsTaken((TurnTaken("process_order", "order-43", "ok", 0.02, trace_id="ab" * 16),)))
     text = encode(metrics.registry).decode()
+    assert f'{{instance_id="order-43",trace_id="{"ab" * 16}"}}' in text
     assert 'instance_id="order-42"' in text
     assert long not in text
 

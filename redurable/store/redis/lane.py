@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar
 
-import hiredis
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -32,17 +31,14 @@ from redis.exceptions import (
 from redurable.errors import StoreDamaged, StoreError, StoreFull, StoreRefused, StoreUnavailable
 from redurable.facts import StoreSampled
 from redurable.store.redis import damage
-from redurable.store.redis.channel import Channel, ChannelFactory
+from redurable.store.redis.channel import Argument, Channel, ChannelFactory, pack
 from redurable.store.redis.meter import Meter
 from redurable.store.redis.scripts import load
 
 log = logging.getLogger("redurable.store")
 
-Argument: TypeAlias = str | bytes | int
 BeforeConnect: TypeAlias = Callable[[], Awaitable[None]]
 E = TypeVar("E", bound=Exception)
-
-_pack: Callable[[tuple[Argument, ...]], bytes] = cast("Any", hiredis).pack_command
 
 CALL_TIMEOUT_S: Final = 5.0
 """A server that is silent for so long does not answer."""
@@ -76,8 +72,8 @@ class Lane:
     """
 
     def __init__(self, connect: ChannelFactory, before_connect: BeforeConnect | None = None) -> None:
-        self._connect = connect
-        self._before_connect = before_connect
+        self.connect = connect
+        self.before_connect = before_connect
         self._idle: list[Channel] = []
         self._calls = asyncio.Semaphore(MOST_CALLS)
         self._closed = False
@@ -140,7 +136,7 @@ class Lane:
         return StoreDamaged(damage.told(damage.named(keys, found), words))
 
     async def _exchange(self, command: tuple[Argument, ...], timeout: float) -> Any:
-        packed = _pack(command)
+        packed = pack(command)
         try:
             reply = await self._send(packed, timeout)
             if isinstance(reply, RedisError):
@@ -185,10 +181,10 @@ class Lane:
             if channel.alive:
                 return channel
             await channel.close()
-        if self._before_connect is not None:
-            await self._before_connect()
+        if self.before_connect is not None:
+            await self.before_connect()
         async with asyncio.timeout(CALL_TIMEOUT_S):
-            made = await self._connect()
+            made = await self.connect()
         if self._meter is not None:
             self._meter.connected()
         return made

@@ -28,13 +28,13 @@ from redurable.store.redis import depths as _depths
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import queries as _queries
 from redurable.store.redis import relay as _relay
-from redurable.store.redis import sweep as _sweep
 from redurable.store.redis import tasks as _tasks
 from redurable.store.redis import timers as _timers
 from redurable.store.redis import tokens as _tokens
 from redurable.store.redis.channel import ChannelFactory, channel_factory
 from redurable.store.redis.lane import BeforeConnect, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redis.sweep import Sweep
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
@@ -63,6 +63,7 @@ class RedisStore:
         self.consumer = consumer
         self.partitions = partitions
         self.layout = Layout(hub, partitions, max_payload)
+        self._sweep = Sweep(self.lane)
 
     async def open(self, create: bool = True) -> bool:
         """Join the hub, or create it; unless `create`, False says that there is none."""
@@ -75,10 +76,12 @@ class RedisStore:
         if joined is None:
             return False
         self.layout, self.partitions = joined, joined.partitions
+        self._sweep = Sweep(self.lane)
         return True
 
     async def close(self) -> None:
         """Let go of all connections."""
+        await self._sweep.close()
         await self.lane.close()
 
     async def set_unknown(self, rule: UnknownInstance) -> None:
@@ -184,7 +187,7 @@ class RedisStore:
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         """Announce waiting instances that have mail nobody was told of."""
-        return await _answer(_sweep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count))
+        return await _answer(self._sweep.walk(self.layout, partition, cursor, count))
 
     async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
         """Say that this consumer lives, and what it can do; return who does."""

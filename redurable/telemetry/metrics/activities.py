@@ -67,7 +67,7 @@ class Activities:
     def _on_attempt(self, fact: facts.ActivityAttempted) -> None:
         self._attempts.add(1, fact.name, fact.outcome)
         if fact.seconds:  # What did not run here has no duration.
-            self._ran.observe(fact.seconds, fact.name, of=fact.instance)
+            self._ran.observe(fact.seconds, fact.name, of=fact.instance, trace=fact.trace_id)
         if fact.retried:
             self._retries.add(1, fact.name)
         if fact.error:
@@ -79,4 +79,4 @@ class Activities:
     def _on_turns(self, fact: facts.TurnsTaken) -> None:
         for taken in fact.turns:
             if taken.waited >= 0:
-                self._waited.observe(taken.waited, facts.READY, "orchestrator", of=taken.instance)
+                self._waited.observe(taken.waited, facts.READY, "orchestrator", of=taken.instance, trace=taken.trace_id)

@@ -104,8 +104,8 @@ class _Values:
         self.labels = labels
         self.value = 0.0
         self.counts = [0] * buckets
-        self.marks: dict[int, tuple[str, float, float]] = {}
-        """Bucket -> who fell into it last, with which value, and when."""
+        self.marks: dict[int, tuple[str, str, float, float]] = {}
+        """Bucket -> who fell into it last, in which trace, with which value, and when."""
 
 
 class Family(Collector):
@@ -134,20 +134,20 @@ class Family(Collector):
         """Count one, and remember of whom."""
         found = self._of(values)
         found.value += 1
-        found.marks[0] = instance, 1.0, time.time()
+        found.marks[0] = instance, "", 1.0, time.time()
 
     def set(self, value: float, *values: str) -> None:
         """It is this now."""
         self._of(values).value = value
 
-    def observe(self, value: float, *values: str, of: str = "") -> None:
-        """One more value, and perhaps the instance that it is of."""
+    def observe(self, value: float, *values: str, of: str = "", trace: str = "") -> None:
+        """One more value, and perhaps the instance that it is of, and the id of its trace."""
         found = self._of(values)
         bucket = bisect_left(self._bounds, value)
         found.value += value
         found.counts[bucket] += 1
         if of:
-            found.marks[bucket] = of, value, time.time()
+            found.marks[bucket] = of, trace, value, time.time()
 
     def describe(self) -> Iterator[Samples]:
         """What there is, without series."""
@@ -197,11 +197,14 @@ def _allow(label: Label, allowed: set[str], value: str) -> str:
 
 
 def _exemplar(found: _Values, bucket: int) -> Exemplar | None:
-    """Of whom the newest value is; None where that is too long for an exemplar."""
-    instance, value, when = found.marks.get(bucket, ("", 0.0, 0.0))
-    if not instance or len("instance_id") + len(instance) > MOST_EXEMPLAR:
-        return None
-    return Exemplar({"instance_id": instance}, value, when)
+    """Of whom the newest value is, as far as there is room for it in an exemplar; the trace comes first."""
+    instance, trace, value, when = found.marks.get(bucket, ("", "", 0.0, 0.0))
+    said, room = dict[str, str](), MOST_EXEMPLAR
+    for name, text in (("trace_id", trace), ("instance_id", instance)):
+        if text and len(name) + len(text) <= room:
+            said[name] = text
+            room -= len(name) + len(text)
+    return Exemplar(said, value, when) if said else None
 
 
 class Board:

@@ -99,15 +99,15 @@ class Instances:
         for taken in fact.turns:
             name = taken.name
             self._turns.add(1, name, taken.result)
-            whose = taken.instance
-            self._turned.observe(taken.seconds, name, of=whose)
+            whose, trace = taken.instance, taken.trace_id
+            self._turned.observe(taken.seconds, name, of=whose, trace=trace)
             if taken.replay == "replayed":
                 misses += 1
-                self._replayed.observe(taken.seconds, name, of=whose)
+                self._replayed.observe(taken.seconds, name, of=whose, trace=trace)
             elif taken.replay == "cached":
                 hits += 1
             if taken.events:
-                self._events.observe(taken.events, name, of=whose)
+                self._events.observe(taken.events, name, of=whose, trace=trace)
         self._hits.add(hits)
         self._misses.add(misses)
 

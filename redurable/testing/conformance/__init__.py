@@ -31,6 +31,7 @@ _TOPICS = (
     "timers",
     "timeouts",
     "tokens",
+    "traces",
     "outbox_relay",
     "intake",
     "unclaimed",
@@ -73,6 +74,7 @@ from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
 from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
 from redurable.testing.conformance.timers import TestTimers
 from redurable.testing.conformance.tokens import TestTokens, TestUnderway
+from redurable.testing.conformance.traces import TestTraces
 from redurable.testing.conformance.unclaimed import TestKeptEvents, TestUnknownInstance, TestUnreadEvents
 
 __all__ = [
@@ -123,6 +125,7 @@ __all__ = [
     "TestSweep",
     "TestTimers",
     "TestTokens",
+    "TestTraces",
     "TestUnderway",
     "TestUnknownInstance",
     "TestUnreadEvents",
