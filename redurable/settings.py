@@ -132,7 +132,7 @@ class MetricsSettings(BaseSettings):
 
 
 class TelemetrySettings(BaseSettings):
-    """What `redurable worker` tells of itself beside its metrics."""
+    """What `redurable worker` tells of itself beside its metrics; `redurable serve` goes by those of logs."""
 
     model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
 

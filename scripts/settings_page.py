@@ -76,7 +76,8 @@ def _section(found: type[BaseSettings]) -> str:
 def _row(name: str, field: FieldInfo, variable: str) -> str:
     unit = unit_of(field)
     text = f"`{field.default}`" if str(field.default) else "none"
-    return f"| `{name}` | `{variable.upper()}` | {unit.name if unit else 'text'} | {text}{_easier(field.default, unit)} | {field.description} |"
+    kind = unit.name if unit else "text"
+    return f"| `{name}` | `{variable.upper()}` | {kind} | {text}{_easier(field.default, unit)} | {field.description} |"
 
 
 def _easier(value: object, unit: Unit | None) -> str:

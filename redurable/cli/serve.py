@@ -10,7 +10,7 @@ import typer
 from redurable.cli.command import PATIENCE_SECONDS, Target, command
 from redurable.client import Client
 from redurable.errors import MissingExtra
-from redurable.settings import HttpSettings
+from redurable.settings import HttpSettings, TelemetrySettings
 from redurable.telemetry.logs import log_to_stderr
 
 HostOption = Annotated[
@@ -58,7 +58,8 @@ async def serve(
         from redurable.http.serving import serve as serve_api
     except ModuleNotFoundError as error:
         raise MissingExtra(f"serve needs the module {error.name}: pip install 'redurable[server]'") from None
-    log_to_stderr()
+    telemetry = TelemetrySettings()
+    log_to_stderr(telemetry.log_level, telemetry.log_format)
     hubs = list(dict.fromkeys(name for word in target.named_hub().split(",") if (name := word.strip())))
     clients = [Client(target.address, hub=hub, timeout=PATIENCE_SECONDS) for hub in hubs]
     told: dict[str, Any] = {
