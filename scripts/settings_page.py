@@ -75,8 +75,9 @@ def _section(found: type[BaseSettings]) -> str:
 
 def _row(name: str, field: FieldInfo, variable: str) -> str:
     unit = unit_of(field)
-    shown = f"`{field.default}`{_easier(field.default, unit)}"
-    return f"| `{name}` | `{variable.upper()}` | {unit.name if unit else 'text'} | {shown} | {field.description} |"
+    text = f"`{field.default}`" if str(field.default) else "none"
+    kind = unit.name if unit else "text"
+    return f"| `{name}` | `{variable.upper()}` | {kind} | {text}{_easier(field.default, unit)} | {field.description} |"
 
 
 def _easier(value: object, unit: Unit | None) -> str:

@@ -11,6 +11,7 @@ from redurable.core.events import Event
 from redurable.core.values import RuntimeStatus, Task
 from redurable.facts import StoreSampled
 from redurable.store.depths import Depths
+from redurable.store.membership import Membership
 from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.snapshots import Snapshot
 
@@ -76,6 +77,10 @@ class Inspect(Protocol):
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         """How much work lies where: in these task queues, and in all that workers say they serve. The cost does not
         grow with the number of instances."""
+        ...
+
+    async def members(self, ttl_ms: int) -> Membership:
+        """The workers that were heard of within `ttl_ms`, and what they can do; whoever asks does not become one."""
         ...
 
     def sample(self) -> StoreSampled:

@@ -237,6 +237,9 @@ class SqliteStore:
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         return await self._read(depths.depths, queues)
 
+    async def members(self, ttl_ms: int) -> Membership:
+        return await self._read(upkeep.members, ttl_ms)
+
     def sample(self) -> StoreSampled:
         """There are no connections."""
         return StoreSampled()

@@ -306,6 +306,10 @@ class MemoryStore:
         async with self._step() as hub:
             return depths.depths(hub, queues)
 
+    async def members(self, ttl_ms: int) -> Membership:
+        async with self._step() as hub:
+            return upkeep.members(hub, ttl_ms)
+
     def sample(self) -> StoreSampled:
         """There are no connections."""
         return StoreSampled()

@@ -133,7 +133,7 @@ def _called(scripts: Iterable[str]) -> set[str]:
 def _keys(hub: str) -> Mapping[Role, tuple[str, ...]]:
     of_hub, of_partitions = f"rd:{{{hub}}}:*", f"rd:{{{hub}:p*}}:*"
     keys = HubKeys(hub)
-    counted = tuple(f"%R~{key}" for key in (keys.intake, keys.dead, keys.queues, keys.skills))
+    counted = tuple(f"%R~{key}" for key in (keys.intake, keys.dead, keys.queues, keys.skills, keys.workers))
     return {
         Role.WORKER: (f"~{of_hub}", f"~{of_partitions}"),
         Role.CLIENT: (f"~{keys.meta}", *counted, f"~{of_partitions}"),

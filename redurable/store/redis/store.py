@@ -272,6 +272,10 @@ class RedisStore:
         """How much work lies where."""
         return await _answer(_depths.depths(self.lane, self.layout, self.consumer, queues))
 
+    async def members(self, ttl_ms: int) -> Membership:
+        """The workers that live, and what they can do."""
+        return await _answer(upkeep.members(self.lane, self.layout, self.consumer, ttl_ms))
+
     def sample(self) -> StoreSampled:
         """What the connections did since the last call."""
         return self.lane.sample()

@@ -37,6 +37,13 @@ async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int, skil
     return Membership(int(now), layout.skills)
 
 
+async def members(lane: Lane, layout: Layout, consumer: str, ttl_ms: int) -> Membership:
+    """The workers that were heard of within `ttl_ms`; whoever asks does not become one."""
+    now, fresh, told = await lane.script("workers", [layout.hub.workers, layout.hub.skills], [ttl_ms])
+    can = {name: skills for name, body in zip(fresh, told, strict=True) if (skills := _read_skills(body))}
+    return Membership(int(now), {name: can[name.encode()] for name in sorted(_texts(list(can)))})
+
+
 def _read_skills(body: bytes | None) -> Skills | None:
     """None of a member that some other program made."""
     try:
