@@ -24,7 +24,7 @@ from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator,
 from redurable.authoring.http_calls import HttpResponse
 from redurable.authoring.methods import activity
 from redurable.authoring.policies import RetryPolicy
-from redurable.client import Client, Handle, PendingActivity, Quarantine, Status
+from redurable.client import BulkProgress, Client, Handle, InstanceFilters, Page, PendingActivity, Quarantine, Status
 from redurable.core.values import Backoff, Failure, RuntimeStatus
 from redurable.errors import (
     ActivityCrashed,
@@ -40,10 +40,13 @@ from redurable.errors import (
     HubNotFound,
     InstanceAlreadyExists,
     InstanceFinished,
+    InstanceNotFailed,
     InstanceNotFinished,
     InstanceNotFound,
+    InvalidFilter,
     InvalidName,
     InvalidPayload,
+    InvalidPosition,
     InvalidToken,
     MissingExtra,
     NondeterminismError,
@@ -94,6 +97,9 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "Client",
     "Handle",
     "Status",
+    "InstanceFilters",
+    "Page",
+    "BulkProgress",
     "PendingActivity",
     "Quarantine",
     "RuntimeStatus",
@@ -105,6 +111,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "InvalidPayload",
     "RegistrationError",
     "InvalidToken",
+    "InvalidFilter",
     "AttemptNotFound",
     "UnknownFunction",
     "HubNotFound",
@@ -112,6 +119,8 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "InstanceAlreadyExists",
     "InstanceFinished",
     "InstanceNotFinished",
+    "InstanceNotFailed",
+    "InvalidPosition",
     "NotBuilt",
     "OrchestrationEnded",
     "OrchestrationFailed",

@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 DEFAULT_PARTITIONS = 16
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_TURN_BYTES = 64 * MAX_PAYLOAD_BYTES
-KEEP_MS = 7 * 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+KEEP_MS = 7 * DAY_MS
 MOST_KEPT = 1000
 
 
@@ -24,6 +25,7 @@ class Unit(NamedTuple):
 
 
 Ms = Annotated[int, Field(gt=0), Unit("milliseconds")]
+MsOrNever = Annotated[int, Field(ge=0), Unit("milliseconds")]
 Count = Annotated[int, Field(gt=0), Unit("number")]
 Bytes = Annotated[int, Field(gt=0), Unit("bytes")]
 Port = Annotated[int, Field(ge=0, le=65535), Unit("TCP port")]
@@ -55,7 +57,23 @@ class UnknownSettings(BaseSettings):
         return not self.model_fields_set.isdisjoint(UnknownSettings.model_fields)
 
 
-class WorkerSettings(PayloadSettings, UnknownSettings):
+class RetentionSettings(BaseSettings):
+    """How long instances that have finished are kept; they go together with their sub-orchestrations. 0: for ever."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", extra="forbid", frozen=True)
+
+    retention_completed_ms: MsOrNever = Field(default=7 * DAY_MS, description="How long Completed ones are kept.")
+    retention_failed_ms: MsOrNever = Field(default=30 * DAY_MS, description="How long Failed ones are kept.")
+    retention_canceled_ms: MsOrNever = Field(default=30 * DAY_MS, description="How long Canceled ones are kept.")
+    retention_terminated_ms: MsOrNever = Field(default=30 * DAY_MS, description="How long Terminated ones are kept.")
+    retention_every_ms: Ms = Field(default=5_000, description="How often a worker looks for such instances.")
+    retention_batch: Count = Field(default=200, description="The most instances that are deleted in one go.")
+    archive_dir: str = Field(
+        default="", description="Directory in which their histories are kept before they go; empty: they are not."
+    )
+
+
+class WorkerSettings(PayloadSettings, UnknownSettings, RetentionSettings):
     """How a worker behaves. Times in milliseconds unless the name says otherwise."""
 
     max_turn_bytes: Bytes = Field(default=MAX_TURN_BYTES, description="The payloads of one step together, in bytes.")
@@ -93,15 +111,68 @@ class WorkerSettings(PayloadSettings, UnknownSettings):
     )
     park_min_ms: Ms = Field(default=1_000, description="First wait of a parked instance; doubles.")
     park_max_ms: Ms = Field(default=60_000, description="Longest wait of a parked instance.")
-    metrics_port: Port = Field(default=9464, description="Port of the metrics; 0: none.")
+    survey_every_ms: Ms = Field(
+        default=5_000, description="How often one worker of the hub looks at the whole of it, for the metrics."
+    )
+    metrics_port: Port = Field(default=9464, description="Port of the metrics and the probes; 0: none.")
 
 
 class MetricsSettings(BaseSettings):
-    """Where `redurable worker` serves its metrics; `metrics_port` is a setting of the worker."""
+    """Where `redurable worker` serves its metrics and its health; `metrics_port` is a setting of the worker."""
 
     model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
 
     metrics_host: str = Field(default="0.0.0.0", description="Address of the interface that the metrics are served on.")
+    live_within_ms: Ms = Field(
+        default=30_000, description="A worker whose event loop or turns have stood still for so long is not alive."
+    )
+    ready_within_ms: Ms = Field(
+        default=10_000, description="A worker that has not heard of its store for so long is not ready."
+    )
+
+
+class TelemetrySettings(BaseSettings):
+    """What `redurable worker` tells of itself beside its metrics; `redurable serve` goes by those of logs."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
+
+    log_format: Literal["text", "json"] = Field(default="text", description="How log lines look; json: an object each.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", description="The least important log lines that are written."
+    )
+    tracing: Annotated[bool, Unit("yes or no")] = Field(
+        default=False, description="Make OpenTelemetry spans; the `OTEL_…` variables say how."
+    )
+
+
+class HttpSettings(BaseSettings):
+    """How the HTTP management API behaves, served by `redurable serve` or mounted. The keys are secrets: take the file,
+    or a variable that the platform fills from its store of secrets."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", extra="forbid", frozen=True)
+
+    http_host: str = Field(default="127.0.0.1", description="Address of the interface that the API is served on.")
+    http_port: Port = Field(default=8080, description="Port of the API.")
+    http_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="API keys, `name:role:secret` with commas between them; roles: read, operate, admin.",
+    )
+    http_keys_file: str = Field(default="", description="A file with API keys, one in a line.")
+    http_public_url: str = Field(
+        default="", description="Where callers reach the API, for the URLs in its answers; else what the request says."
+    )
+    http_cors_origins: str = Field(
+        default="", description="Web origins that may call the API from a browser, with commas between them; `*`: all."
+    )
+    http_max_body_bytes: Bytes = Field(default=MAX_PAYLOAD_BYTES, description="The largest body of a request.")
+    http_body_timeout_ms: Ms = Field(default=30_000, description="How long a body may take to come.")
+    http_max_wait_ms: Ms = Field(default=230_000, description="The longest wait for a completion.")
+    http_max_requests: Count = Field(
+        default=1_000, description="Requests under way at once; more are answered with 503."
+    )
+    http_start_unknown: Annotated[bool, Unit("yes or no")] = Field(
+        default=False, description="Start orchestrators that no live worker knows, instead of refusing them with 400."
+    )
 
 
 class RedisSettings(BaseSettings):

@@ -17,29 +17,31 @@ from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.functions import Orchestrator
 from redurable.authoring.payloads import Codec, encode
 from redurable.authoring.policies import START_OPTIONS, StartOptions, check_fit, milliseconds
+from redurable.client import sending
 from redurable.client.attempts import failed, pending_activities, settle, token_of
 from redurable.client.changes import Changes
 from redurable.client.handle import Handle
+from redurable.client.insight import Insight
 from redurable.client.link import Link
+from redurable.client.operations import Operations
 from redurable.client.status import Status, status_of
 from redurable.core.completion import Completion
 from redurable.core.events import HistoryRow
 from redurable.core.ids import check_hub_name, check_id, check_instance_id, check_name
-from redurable.core.messages import Cancel, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.messages import RaiseEvent, StartExecution
 from redurable.core.rows import history_rows
 from redurable.core.sizes import call_size, check_size, tags_size
+from redurable.core.traces import Tracing
 from redurable.core.values import ABSENT, Failure
 from redurable.errors import (
     CallerError,
-    InstanceAlreadyExists,
     InstanceFinished,
-    InstanceNotFinished,
     InstanceNotFound,
 )
 from redurable.facts import EventsUnclaimed, Facts
 from redurable.settings import PayloadSettings, UnknownSettings
 from redurable.store.address import open_hub, where
-from redurable.store.port import Hub, SendOutcome, StartOutcome, StartRequest
+from redurable.store.port import Hub, SendOutcome, StartRequest
 from redurable.store.redriving import Redriven
 from redurable.store.unknown import UnknownInstance
 
@@ -61,24 +63,27 @@ _UNCLAIMED = {
 log = logging.getLogger("redurable.client")
 
 
-class Client:
+class Client(Insight, Operations):
     """Starts orchestrations, talks to them, and asks how they are: `async with Client(hub="orders") as client: …`.
 
     `address`: see the documentation of store addresses; None: the environment variable REDURABLE_REDIS_URL, else the
     embedded server. While the store does not answer, every call is repeated, under the same ids, for `timeout`
     seconds; then it raises `StoreUnavailable`. Until a worker or a start has created the hub, all calls but `start`
     raise `HubNotFound`. Payloads have at most `max_payload_bytes` of JSON; None: the environment variable
-    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `facts` tells subscribers of events for instances that do not exist.
+    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `hub` is the name of the hub; `facts` tells subscribers of events for
+    instances that do not exist, and of instances that it purged; `tracing` is set by
+    `redurable.telemetry.tracing.instrument`.
     """
 
     def __init__(
         self, address: str | None = None, *, hub: str, timeout: float = 30.0, max_payload_bytes: int | None = None
     ) -> None:
-        check_hub_name(hub)
+        self.hub = check_hub_name(hub)
         self._open: Callable[[], Hub] = lambda: open_hub(address, hub)
         self._where = where(address)
         self._owned = True
         self.facts = Facts()
+        self.tracing: Tracing | None = None
         self._timeout = timeout
         self._max_payload = PayloadSettings().max_payload_bytes if max_payload_bytes is None else max_payload_bytes
         self._exits = AsyncExitStack()
@@ -180,12 +185,8 @@ class Client:
         delay = milliseconds(options["delay"]) if "delay" in options else 0
         link, changes = self._connection
         request = StartRequest(instance, message, on_conflict, delay)
-        outcome = await link.call(lambda: link.store.start(request), create=True)
-        if outcome is StartOutcome.REFUSED:
-            hint = "it has not finished" if on_conflict == "replace-finished" else "choose another id or on_conflict=…"
-            raise InstanceAlreadyExists(f"instance {instance!r} exists in hub {link.store.hub!r}: {hint}")
-        execution = message.execution if outcome is StartOutcome.STARTED else ""
-        return Handle(link, changes, instance, execution, result)
+        started = await sending.start(link, request, self.tracing)
+        return Handle(link, changes, instance, message.execution if started else "", result)
 
     @overload
     def get_handle(self, instance_id: str, *, result_type: type[T]) -> Handle[T]: ...
@@ -207,27 +208,9 @@ class Client:
         payload = self._payload(data, f"event {name!r}", "data")
         chosen_id = check_id(event_id, "event") if event_id else uuid4().hex
         message = RaiseEvent(name=check_name(name, "event"), data=payload, id=chosen_id)
-        outcome, _ = await self._link.send(check_instance_id(instance_id), message)
-        self._link.check_sent(instance_id, outcome)
+        outcome = await sending.send_event(self._link, check_instance_id(instance_id), message, self.tracing)
         if outcome in _UNCLAIMED:
             self._tell_unclaimed(instance_id, name, outcome)
-
-    async def terminate(self, instance_id: str, reason: str = "") -> None:
-        """End an instance at once, without running its code. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Terminate(reason=reason))
-
-    async def cancel(self, instance_id: str, reason: str = "") -> None:
-        """Ask an instance to end: its orchestrator is cancelled at its next await, and its own code cleans up. Once it
-        lets the `CancelledError` out, the status is Canceled. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Cancel(reason=reason, id=uuid4().hex))
-
-    async def suspend(self, instance_id: str, reason: str = "") -> None:
-        """Let an instance only record what arrives, until `resume`. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Suspend(reason=reason))
-
-    async def resume(self, instance_id: str, reason: str = "") -> None:
-        """Let a suspended instance go on. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Resume(reason=reason))
 
     async def complete_activity(self, token: str, result: object = None) -> None:
         """Complete the attempt of an activity whose `ActivityContext.complete_later` returned this token, with any
@@ -253,15 +236,6 @@ class Client:
         named = token_of(self._link, token)
         said = ABSENT if details is None else self._payload(details, "the activity of this token", "details")
         await settle(self._link, Completion(named, details=said))
-
-    async def purge(self, instance_id: str) -> None:
-        """Delete all that is stored of a finished instance. Raises `InstanceNotFound`, `InstanceNotFinished`."""
-        link = self._link
-        answer, repeated = await link.attempt(lambda: link.store.purge(check_instance_id(instance_id)))
-        if answer == "running":
-            raise InstanceNotFinished(f"instance {instance_id!r} has not finished: terminate it first")
-        if answer == "missing" and not repeated:
-            raise self._link.not_found(instance_id)
 
     async def redrive(self, instance_id: str) -> bool:
         """Let a quarantined instance be tried at once, also one that waits for this. False: it was not quarantined.

@@ -14,7 +14,8 @@ from redurable.core.values import RuntimeStatus, Task
 class Entry(Struct, frozen=True):
     """A ready entry that this worker holds: `instance` has mail. `deliveries` counts how often it changed hands because
     whoever held it fell silent, this delivery included; being recovered, or handed over, does not count. `handed`:
-    another worker handed it over, because this one's code may be the right one."""
+    another worker handed it over, because this one's code may be the right one. An empty id: nothing is held, the turn
+    is decided ahead (see `TurnCommit`)."""
 
     partition: int
     id: str
@@ -84,11 +85,13 @@ class Outgoing(Struct, frozen=True):
 
 
 class DeadLetter(Struct, frozen=True):
-    """What could not be delivered, and why."""
+    """What could not be delivered, and why. `position` says where in the intake it lay; empty: it came another way, or
+    was delivered and read first."""
 
     reason: str
     instance: str
     fields: tuple[tuple[bytes, bytes], ...]
+    position: str = ""
 
 
 class Difference(Struct, frozen=True, omit_defaults=True):
@@ -132,22 +135,37 @@ class Parking(Struct, frozen=True):
         return min(self.min_ms * 2 ** min(parks, 20), self.max_ms)
 
 
+class Kept(Struct, frozen=True):
+    """What of a history the next execution begins with: `first`, then the events from the second one on, `count` in
+    all; none of them when `count` is 0."""
+
+    count: int
+    first: Event
+
+
 class TurnCommit(Struct, frozen=True, kw_only=True):
     """All that one turn makes true, or nothing of it. Accepted only while the instance's head is `expected`.
 
     `consumed` is the id of the last mailbox entry that the turn read (empty: none). `next` begins the next execution
-    after continue-as-new. With `park` nothing is consumed. Without anything it releases the ready entry.
+    after continue-as-new; with `kept`, it has the beginning of this one's history as its own, before its first turn.
+    With `park` nothing is consumed. Without anything it releases the ready entry.
+    With a `status` or a `next`, `name` repeats that of the delivery: a store may list instances by it.
     `closed_calls` are the seqs of calls with durable timeouts that have their outcome, or wait in vain for one: the
     timers that the store made of those timeouts go.
     `canceled_calls` are the seqs of calls whose tasks nobody waits for any more, while they lie in a queue or run.
     `unread`: how many external events of each name user code has not taken, from now on (None: as before). `heard`
     repeats that of the delivery: a park or a release rings for a control message that is newer (None: for none).
+
+    A turn without a ready entry (its `entry` has no id) was decided ahead, from an outcome that is in no mailbox yet.
+    It is accepted only with the end of that attempt, and only while the instance is not announced, has no mail and is
+    not parked: so nothing that came earlier is overtaken.
     """
 
     entry: Entry
     expected: str
     head: str
     execution: str = ""
+    name: str = ""
     consumed: str = ""
     start_consumed: bool = False
     events: tuple[Event, ...] = ()
@@ -161,9 +179,15 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     dead: tuple[DeadLetter, ...] = ()
     custom_status: Raw | None = None
     next: StartExecution | None = None
+    kept: Kept | None = None
     park: Park | None = None
     unread: dict[str, int] | None = None
     heard: str | None = None
+
+    @property
+    def is_ahead(self) -> bool:
+        """True for a turn that was decided ahead."""
+        return not self.entry.id
 
 
 class Outcome(StrEnum):

@@ -27,7 +27,7 @@ from redurable.core.events import (
     SubOrchestrationFailed,
     SubOrchestrationScheduled,
 )
-from redurable.core.sizes import call_size
+from redurable.core.sizes import call_size, tags_size
 from redurable.core.values import Failure
 
 MAX_EVENTS = 50_000
@@ -45,6 +45,10 @@ class HistoryCap(Struct, frozen=True):
     events: int = MAX_EVENTS
     size: int = MAX_BYTES
 
+    def filled(self, events: int, size: int) -> float:
+        """Which fraction of the cap a history has reached, in events or in bytes, whichever is more."""
+        return max(events / self.events, size / self.size)
+
     def is_near(self, events: int, size: int) -> bool:
         """True from a fifth of the cap on."""
         return events >= self.events * SUGGESTED_AT or size >= self.size * SUGGESTED_AT
@@ -52,6 +56,13 @@ class HistoryCap(Struct, frozen=True):
     def is_passed(self, events: int, size: int) -> bool:
         """True when a history is too long."""
         return events > self.events or size > self.size
+
+    def warning(self, name: str, events: int, size: int) -> str:
+        """What is said of a history that has become long."""
+        return (
+            f"{name}: the history has {events:,} events and about {size:,} bytes, a fifth of max_history_events "
+            f"({self.events:,}) or max_history_bytes ({self.size:,}): call ctx.continue_as_new() soon"
+        )
 
 
 DEFAULT_CAP = HistoryCap()
@@ -65,6 +76,10 @@ def event_size(event: Event) -> int:
 
 def _call(event: Any) -> int:
     return call_size(event.call)
+
+
+def _child(event: Any) -> int:
+    return call_size(event.call) + memoryview(event.memo).nbytes + tags_size(event.tags)
 
 
 def _result(event: Any) -> int:
@@ -95,7 +110,7 @@ _PAYLOADS: dict[type, Callable[[Any], int]] = {
     ExecutionStarted: _started,
     ExecutionContinuedAsNew: _call,
     ActivityScheduled: _call,
-    SubOrchestrationScheduled: _call,
+    SubOrchestrationScheduled: _child,
     OrchestrationScheduled: _call,
     ActivityCompleted: _result,
     SubOrchestrationCompleted: _result,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent
+from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent, Trace
 
 
 class _Message(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
@@ -20,12 +20,27 @@ class KeptEvent(Struct, frozen=True, omit_defaults=True):
     id: str = ""
 
 
+class Rewound(Struct, frozen=True, omit_defaults=True):
+    """How an execution goes on that was rewound or reset (`reset`), and begins with the first `kept` events of
+    `previous`: its numbers go on from `next_seq`, and `mail` is what `previous` had read and this one is to read
+    again. `parent`: whom it answers."""
+
+    previous: str
+    kept: int
+    next_seq: int
+    reason: str = ""
+    reset: bool = False
+    parent: Parent | None = None
+    mail: tuple[Message, ...] = ()
+
+
 class StartExecution(_Message, frozen=True, kw_only=True):
     """Begin an execution. Lies in the instance's start slot, not in the mailbox stream, and is always read first.
 
     `not_before` is when a child may take its first turn, in milliseconds of the Unix epoch (0: at once).
     `execution_timeout`: how many milliseconds after its first turn the instance must have ended (0: whenever); an
-    execution that continues another one has the `deadline` of that, in milliseconds of the Unix epoch.
+    execution that continues another one has the `deadline` of that, in milliseconds of the Unix epoch. `trace`: what
+    the execution's span belongs below.
     """
 
     name: str
@@ -40,6 +55,8 @@ class StartExecution(_Message, frozen=True, kw_only=True):
     not_before: int = 0
     execution_timeout: int = 0
     deadline: int = 0
+    rewound: Rewound | None = None
+    trace: Trace | None = None
 
 
 class ActivityResult(_Message, frozen=True, kw_only=True):
@@ -96,11 +113,12 @@ class SubOrchestrationFailure(_Message, frozen=True, kw_only=True):
 
 
 class RaiseEvent(_Message, frozen=True, kw_only=True):
-    """An external event; `id` de-duplicates: an id that this instance has seen is dropped."""
+    """An external event; `id` de-duplicates: an id that this instance has seen is dropped. `trace`: who raised it."""
 
     name: str
     data: Raw = NULL
     id: str = ""
+    trace: Trace | None = None
 
 
 class Terminate(_Message, frozen=True, kw_only=True):
@@ -131,6 +149,16 @@ class Resume(_Message, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Rewind(_Message, frozen=True, kw_only=True):
+    """A parent was rewound or reset: the call `parent`, which started this instance, is one of the execution `heir`
+    from now on, and wants an answer. Alone among messages it reaches an instance that has finished: one that did not
+    complete is rewound itself, one that did gives its result again."""
+
+    parent: Parent
+    heir: str
+    reason: str = ""
+
+
 Control = Terminate | Cancel | Suspend | Resume
 """Messages that ring for a parked instance, too. They are admitted without user code, so they reach one whose code
 cannot run now; but a `Cancel` needs the code of an execution that has begun, and waits for it."""
@@ -147,6 +175,7 @@ Message = (
     | Cancel
     | Suspend
     | Resume
+    | Rewind
 )
 
 

@@ -24,6 +24,7 @@ from redurable.core.commands import (
 )
 from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Timer, TurnCommit
 from redurable.core.events import (
+    BEGINNINGS,
     ActivityCancelRequested,
     ActivityCompleted,
     ActivityFailed,
@@ -57,6 +58,8 @@ from redurable.core.messages import (
     Terminate,
 )
 from redurable.core.state import DEADLINE, State
+from redurable.core.traces import continued
+from redurable.core.trail import Over, Trail
 from redurable.core.values import Failure, Parent, ParentClose, Task
 
 TIMED_OUT = Failure("ExecutionTimedOut", "the orchestration did not end within its execution_timeout")
@@ -96,6 +99,7 @@ class Draft:
         self.custom_status: Raw | None = None
         self.next: StartExecution | None = None
         self.unread: dict[str, int] | None = None
+        self.trail = Trail.of(state.started)
 
     def record(self, event: InputEvent) -> InputEvent:
         """An input event was admitted; return it as it is written: it says when the history has become long."""
@@ -107,8 +111,10 @@ class Draft:
         self._append(event)
         if isinstance(event, ExecutionTerminated):
             self._end(_report_failure(Failure(TERMINATED, event.reason)))
-        elif isinstance(event, ExecutionStarted) and event.deadline:
-            self.timers[DEADLINE] = event.deadline
+        elif isinstance(event, ExecutionStarted):
+            self.trail = Trail.of(event)
+            if event.deadline:
+                self.timers[DEADLINE] = event.deadline
         return event
 
     def expire(self, now: int) -> None:
@@ -130,10 +136,12 @@ class Draft:
         for event in self.events:
             if isinstance(event, ActivityScheduled | SubOrchestrationScheduled):
                 state.open.pop(event.seq, None)  # It never was.
-        self.events = [event for event in self.events if isinstance(event, ExecutionStarted)]
+        self.events = [event for event in self.events if isinstance(event, BEGINNINGS)]
         # Its children hear of what they were told to end.
         kept = [sent for sent in self.outbox if isinstance(sent.message, Cancel)]
         self.tasks, self.outbox, self.next, self.custom_status = {}, kept, None, None
+        if self.trail is not None:
+            self.trail.forget()
         self.dead, self.consumed, self.unread = [], "", None
         self._fail(Failure("HistoryLimitExceeded", text), state.clock)
 
@@ -157,6 +165,10 @@ class Draft:
             message = Cancel(reason=unheard.reason, id=f"{self.state.execution}:cancel")
             self.outbox.append(Outgoing(self.instance, message))
 
+    def over(self) -> tuple[Over, ...]:
+        """The timers and children that were over with this turn, if the execution belongs to a trace."""
+        return () if self.trail is None else tuple(self.trail.over(self.state.open if self.state.ended else {}))
+
     def commit(self) -> TurnCommit:
         """The turn's commit; its last event carries the head, so that a cached position can be recognised."""
         if self.events:
@@ -167,6 +179,7 @@ class Draft:
             expected=self.delivery.head,
             head=self.head,
             execution=self.delivery.execution,
+            name=self.delivery.name,
             consumed=self.consumed,
             start_consumed=self.delivery.start is not None,
             events=tuple(self.events),
@@ -186,6 +199,8 @@ class Draft:
 
     def _append(self, event: Event) -> None:
         self.events.append(event)
+        if self.trail is not None:
+            self.trail.note(event, self.state.open)
         self.state.apply(event)
 
     def _decide(self, command: Command, unread: Callable[[], tuple[KeptEvent, ...]]) -> DecisionEvent:
@@ -210,9 +225,7 @@ class Draft:
             case ScheduleOrchestration():
                 return self._schedule_detached(command, at, seq)
             case SendEvent():
-                message = RaiseEvent(name=command.name, data=command.data, id=f"{self.state.execution}:{seq}")
-                self.outbox.append(Outgoing(command.instance, message))
-                return EventSent(at=at, seq=seq, instance=command.instance, name=command.name, data=command.data)
+                return self._send(command, at, seq)
             case _:
                 return self._conclude(command, at, unread)
 
@@ -226,6 +239,7 @@ class Draft:
             call=command.call,
             options=options,
             scheduled_at=at,
+            trace=self.trail.trace if self.trail else None,
         )
         return ActivityScheduled(
             at=at,
@@ -234,7 +248,14 @@ class Draft:
             call=command.call,
             task_queue=options.task_queue,
             timeouts=options.timeouts,
+            retry=options.retry,
         )
+
+    def _send(self, command: SendEvent, at: int, seq: int) -> DecisionEvent:
+        trace = self.trail.call(seq) if self.trail else None
+        message = RaiseEvent(name=command.name, data=command.data, id=f"{self.state.execution}:{seq}", trace=trace)
+        self.outbox.append(Outgoing(command.instance, message))
+        return EventSent(at=at, seq=seq, instance=command.instance, name=command.name, data=command.data)
 
     def _close_call(self, seq: int) -> None:
         made = self.state.open.get(seq)
@@ -278,6 +299,9 @@ class Draft:
             not_before=start.not_before,
             attempt=command.child.attempt,
             parent_close=command.child.parent_close,
+            tags=command.child.tags,
+            memo=command.child.memo,
+            execution_timeout=command.child.execution_timeout,
         )
 
     def _schedule_detached(self, command: ScheduleOrchestration, at: int, seq: int) -> DecisionEvent:
@@ -305,6 +329,7 @@ class Draft:
             memo=child.memo,
             not_before=at + child.delay if child.delay else 0,
             execution_timeout=child.execution_timeout,
+            trace=self.trail.call(seq) if self.trail else None,
         )
 
     def _conclude(
@@ -319,9 +344,9 @@ class Draft:
                     lambda parent: SubOrchestrationResult(execution=parent.execution, seq=parent.seq, result=result)
                 )
                 return ExecutionCompleted(at=at, result=result)
-            case Fail(failure=failure):
+            case Fail(failure=failure, causes=causes):
                 self._end(_report_failure(failure))
-                return ExecutionFailed(at=at, failure=failure)
+                return ExecutionFailed(at=at, failure=failure, causes=causes)
             case CancelExecution(reason=reason):
                 self._end(_report_failure(Failure(CANCELED, reason)))
                 return ExecutionCanceled(at=at, reason=reason)
@@ -338,7 +363,7 @@ class Draft:
             execution=f"{self.head}.n",
             name=started.name,
             call=command.call,
-            parent=started.parent,
+            parent=self.state.parent,
             tags=started.tags,
             memo=started.memo,
             number=started.number + 1,
@@ -346,6 +371,7 @@ class Draft:
             kept_events=kept,
             event_ids=self.state.carried_event_ids(),
             deadline=started.deadline,
+            trace=continued(started.trace, started.execution),
         )
 
     def _fail(self, failure: Failure, at: int) -> None:
@@ -357,7 +383,7 @@ class Draft:
         for seq, made in self.state.open.items():
             if isinstance(made, SubOrchestrationScheduled):
                 self._close_child(seq, made.parent_close, PARENT_ENDED)
-        parent = self.state.started.parent if self.state.started else None
+        parent = self.state.parent
         if parent is not None:
             self.outbox.append(Outgoing(parent.instance, report(parent)))
 

@@ -13,12 +13,14 @@ import msgspec
 from msgspec import Struct
 
 from redurable.core.admit import admit, begin, concerns, is_deadline
+from redurable.core.anew import make_anew, take_up
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
-from redurable.core.delivery import DeadLetter, Delivery, Difference, Park, Parking, Position, TurnCommit
+from redurable.core.delivery import DeadLetter, Delivery, Difference, Park, Parking, TurnCommit
 from redurable.core.events import EventRaised, ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
+from redurable.core.known import Known
 from redurable.core.messages import (
     Cancel,
     KeptEvent,
@@ -26,14 +28,18 @@ from redurable.core.messages import (
     Malformed,
     RaiseEvent,
     Resume,
+    Rewind,
+    Rewound,
     StartExecution,
     Suspend,
     Terminate,
 )
 from redurable.core.replay import Replay
+from redurable.core.rewinding import answer_again
 from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.core.state import State
+from redurable.core.trail import Over
 from redurable.errors import NondeterminismError
 
 ENOUGH_COMMANDS = 1_000
@@ -44,27 +50,6 @@ UNKNOWN = "unknown orchestrator"
 NONDETERMINISM = "nondeterminism"
 POISON = "poison"
 ENGINE_ERROR = "engine error"
-
-
-class Known(Struct):
-    """A live replay in a worker's cache, with the state that it amounts to. Owned by one turn at a time."""
-
-    replay: Replay
-    state: State
-
-    @property
-    def position(self) -> Position:
-        """Which history it has seen."""
-        return Position(self.state.execution, self.state.length, self.state.tip)
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it keeps alive."""
-        return self.replay.size
-
-    def evict(self) -> None:
-        """Let go of user code without running any of it; call it on the turn thread."""
-        self.replay.evict()
 
 
 class TurnInput(Struct, frozen=True):
@@ -90,12 +75,15 @@ class TurnInput(Struct, frozen=True):
 
 class Turn(Struct, frozen=True):
     """`known` is to be cached once `commit` is accepted, and evicted if it is not. `notes`: errors nobody awaited.
-    `name` is the orchestrator's, as far as it is known."""
+    `name` is the orchestrator's, as far as it is known. `started` began the execution, if it has begun; `over`: see
+    `Draft.over`."""
 
     commit: TurnCommit
     known: Known | None = None
     name: str = ""
     notes: tuple[str, ...] = ()
+    started: ExecutionStarted | None = None
+    over: tuple[Over, ...] = ()
 
 
 def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
@@ -107,7 +95,7 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
     if delivery.unreadable:
         return _discard(known, park(turn, UNREADABLE, delivery.unreadable), delivery.name)
     if delivery.status is None or delivery.status.finished:
-        return _discard(known, _refuse_all(turn), delivery.name)
+        return _discard(known, _after_end(turn), delivery.name)
     state = known.state if known else State()
     state.fold(delivery.events)
     draft = Draft(delivery, state, turn.head, turn.cap)
@@ -115,14 +103,14 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
         return _discard(known, draft.commit(), delivery.name)
     stopper = _stopper(state, delivery)
     if stopper is not None:
-        return _discard(known, _never_begin(draft, turn, stopper), delivery.name)
+        return _discard(known, _never_begin(draft, turn, stopper), delivery.name, draft)
     if state.started is None and not delivery.parks and delivery.parked_until > delivery.now:
         return _discard(known, _release(turn), delivery.name)
     if delivery.held or (turn.is_poison and definition is not None):
-        return _discard(known, _hold(draft, turn), delivery.name)
+        return _discard(known, _hold(draft, turn), delivery.name, draft)
     if definition is None:
         known_names = f"no worker here knows the orchestrator {delivery.name!r}: start a worker that registers it"
-        return _discard(known, _without_code(draft, turn, UNKNOWN, known_names), delivery.name)
+        return _discard(known, _without_code(draft, turn, UNKNOWN, known_names), delivery.name, draft)
     return _with_code(definition, turn, known, draft)
 
 
@@ -133,13 +121,16 @@ def _stopper(state: State, delivery: Delivery) -> Mail | None:
     if state.started is not None or start is None:
         return None
     kinds = (Terminate, Cancel) if start.number == 1 else Terminate
-    return next((m for m in _mails(delivery) if isinstance(m.message, kinds) and concerns(m.message, start)), None)
+    return next(
+        (m for m in _mails(delivery) if isinstance(m.message, kinds) and concerns(m.message, start.parent)), None
+    )
 
 
 def _never_begin(draft: Draft, turn: TurnInput, stopper: Mail) -> TurnCommit:
     """End an execution of which no code has run."""
     delivery = turn.delivery
     draft.record(begin(_start_of(delivery), max(delivery.now, draft.state.clock), turn.version))
+    _say_rewound(draft)
     _record_mail(draft, stopper, delivery.now)
     if isinstance(stopper.message, Cancel):
         draft.cancel_unbegun(stopper.message.reason)
@@ -156,13 +147,15 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
     except NondeterminismError as error:
         replay.evict()
         parted = Difference(error.position, error.expected, error.asked, error.place)
-        return Turn(_without_code(draft, turn, NONDETERMINISM, str(error), parted), name=started.name)
+        return _discard(None, _without_code(draft, turn, NONDETERMINISM, str(error), parted), started.name, draft)
     was_long = state.long
     # Who moves large payloads, or decides much, reads the rest of the mail in the next turn: a commit may be large,
     # never huge.
     enough = replay.moved + turn.bounds.turn
     if state.started is None:
         _step(draft, replay, started)
+    if delivery.start is not None and delivery.start.rewound is not None:
+        _go_on(draft, replay, delivery.start.rewound)
     for mail in delivery.mails:
         if state.ended is not None or replay.moved >= enough or draft.decided >= ENOUGH_COMMANDS:
             break
@@ -171,15 +164,17 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
     _count_unread(draft, replay.depths() if draft.next is None else _names(draft.next.kept_events))
     notes = replay.take_errors()
     if state.long and not was_long:
-        notes = (*notes, _long(started.name, state, turn.cap))
+        notes = (*notes, turn.cap.warning(started.name, state.length, state.size))
     draft.refuse()
     if state.ended is None:
-        return Turn(draft.commit(), Known(replay, state), started.name, notes)
+        replayed = known.replayed if known else len(delivery.events)
+        kept = Known(replay, state, turn.head, replayed)
+        return Turn(draft.commit(), kept, started.name, notes, state.started, draft.over())
     replay.evict()
     if not isinstance(state.ended, ExecutionContinuedAsNew):
         _consume_rest(draft)
     draft.hand_on(replay.unheard)
-    return Turn(draft.commit(), None, started.name, notes)
+    return Turn(draft.commit(), None, started.name, notes, state.started, draft.over())
 
 
 def _take(draft: Draft, replay: Replay, mail: Mail, now: int) -> None:
@@ -199,11 +194,24 @@ def _step(draft: Draft, replay: Replay, event: InputEvent | ExecutionStarted) ->
     draft.settle(replay.step(draft.record(event)), replay.unread, replay.bind)
 
 
-def _long(name: str, state: State, cap: HistoryCap) -> str:
-    return (
-        f"{name}: the history has {state.length:,} events and about {state.size:,} bytes, a fifth of "
-        f"max_history_events ({cap.events:,}) or max_history_bytes ({cap.size:,}): call ctx.continue_as_new() soon"
-    )
+def _go_on(draft: Draft, replay: Replay, rewound: Rewound) -> None:
+    """The execution has the beginning of another one's history: read again what that one had read."""
+    _step(draft, replay, take_up(draft, rewound))
+    for message in rewound.mail:
+        event = admit(draft.state, message, draft.delivery.now) if draft.state.ended is None else None
+        if event is not None:
+            _step(draft, replay, event)
+        elif draft.state.ended is not None:
+            draft.dead.extend(_dead(draft.instance, Mail("", message)))
+    make_anew(draft, rewound)
+
+
+def _say_rewound(draft: Draft) -> None:
+    """The same, of an execution that ends before it goes on."""
+    rewound = draft.delivery.start.rewound if draft.delivery.start else None
+    if rewound is not None:
+        draft.record(take_up(draft, rewound))
+        draft.dead.extend(letter for message in rewound.mail for letter in _dead(draft.instance, Mail("", message)))
 
 
 def _consume_rest(draft: Draft) -> None:
@@ -211,23 +219,24 @@ def _consume_rest(draft: Draft) -> None:
     mails = draft.delivery.mails
     taken = next((at for at, mail in enumerate(mails, 1) if mail.id == draft.consumed), 0)
     for mail in mails[taken:]:
+        if isinstance(mail.message, Rewind):
+            return  # Its parent wants to hear of the end once more.
         draft.dead.extend(_dead(draft.instance, mail))
         draft.consumed = mail.id
 
 
-def _refuse_all(turn: TurnInput) -> TurnCommit:
-    """Mail for an instance that has finished, or that does not exist (then the entry is only released)."""
+def _after_end(turn: TurnInput) -> TurnCommit:
+    """Mail for an instance that has finished, or that does not exist (then the entry is only released). Nobody reads
+    it, but for a parent that was rewound."""
     delivery = turn.delivery
-    instance = delivery.entry.instance
-    gone = delivery.status is None
-    return TurnCommit(
-        entry=delivery.entry,
-        expected=delivery.head,
-        head=turn.head,
-        execution=delivery.execution,
-        consumed=delivery.mails[-1].id if delivery.mails and not gone else "",
-        dead=() if gone else tuple(letter for mail in delivery.mails for letter in _dead(instance, mail)),
-    )
+    mails = delivery.mails if delivery.status is not None else ()
+    asked = next((at for at, mail in enumerate(mails) if isinstance(mail.message, Rewind)), None)
+    read = mails if asked is None else mails[: asked + 1]
+    commit = TurnCommit(entry=delivery.entry, expected=delivery.head, head=turn.head, execution=delivery.execution)
+    if read:
+        commit = answer_again(delivery, turn.head, read[-1].message) or commit
+    dead = tuple(letter for mail in read for letter in _dead(delivery.entry.instance, mail))
+    return msgspec.structs.replace(commit, consumed=read[-1].id if read else "", dead=dead)
 
 
 def _dead(instance: str, mail: Mail) -> tuple[DeadLetter, ...]:
@@ -291,9 +300,12 @@ def _without_code(
     controls = [mail for mail in _mails(delivery) if _needs_no_code(mail, state)]
     terminate = next((mail for mail in controls if not isinstance(mail.message, Suspend)), None)
     if terminate is not None:
+        _say_rewound(draft)
         _record_mail(draft, terminate, delivery.now)
         _consume_rest(draft)
         return draft.commit()
+    if delivery.start is not None:
+        return park(turn, reason, detail, difference)
     if controls:
         _record_mail(draft, controls[0], delivery.now)
     if not state.suspended:
@@ -325,7 +337,7 @@ def _needs_no_code(mail: Mail, state: State) -> bool:
 def _ends(mail: Mail, state: State) -> bool:
     """Whether this ends the execution at once."""
     message = mail.message
-    return is_deadline(state, message) or (isinstance(message, Terminate) and concerns(message, state.started))
+    return is_deadline(state, message) or (isinstance(message, Terminate) and concerns(message, state.parent))
 
 
 def _record_mail(draft: Draft, mail: Mail, now: int) -> None:
@@ -353,10 +365,12 @@ def park(turn: TurnInput, reason: str, detail: str, difference: Difference | Non
     )
 
 
-def _discard(known: Known | None, commit: TurnCommit, name: str) -> Turn:
+def _discard(known: Known | None, commit: TurnCommit, name: str, draft: Draft | None = None) -> Turn:
     if known is not None:
         known.evict()
-    return Turn(commit, None, name)
+    if draft is None:
+        return Turn(commit, None, name)
+    return Turn(commit, None, name, (), draft.state.started, draft.over())
 
 
 def _start_of(delivery: Delivery) -> StartExecution:

@@ -6,7 +6,7 @@ All times are milliseconds of the store's own clock; the stores' clock is the on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -15,14 +15,16 @@ from msgspec import Raw, Struct
 from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
 from redurable.core.messages import ActivityFailure, ActivityResult, ActivityStopped, StartExecution
-from redurable.core.values import ABSENT, Task
+from redurable.core.values import ABSENT, RuntimeStatus, Task
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Inspect
 from redurable.store.membership import Membership, Skills
+from redurable.store.queries import Standing
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
+Purged = Literal["purged", "missing", "running"]
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
 MOST_SEARCHED = 1_000
@@ -92,12 +94,15 @@ class TaskEnd(Struct, frozen=True):
 
     Only timers count the wait of a retry in its queue: with `schedule_to_start`, `delay_ms` is 1 at least. A call has
     one retry that waits: a later one takes its place. A retry of an execution that is over is dropped.
+
+    `turn` is what `message` leads to, decided ahead: by itself, with nothing checked out (`TurnCommit.is_ahead`).
     """
 
     lease: TaskLease
     message: ActivityResult | ActivityFailure | ActivityStopped | None = None
     retry: Task | None = None
     delay_ms: int = 0
+    turn: TurnCommit | None = None
 
 
 class DueTimer(Struct, frozen=True, order=True):
@@ -119,13 +124,16 @@ class Committed(Struct, frozen=True):
 class Completed(Struct, frozen=True):
     """`accepted[i]` is False when end i came too late: another worker had completed that task.
 
-    `deliveries` and `entries` were received in the same step: the first are checked out, the others are not.
+    `deliveries` and `entries` were received in the same step: the first are checked out, the others are not. So were
+    `tasks`. `receipts` are those of the turns that came with ends, in their order; `timers` were just written.
     """
 
     accepted: tuple[bool, ...]
     deliveries: tuple[Delivery, ...] = ()
     entries: tuple[Entry, ...] = ()
     timers: tuple[DueTimer, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    tasks: tuple[TaskLease, ...] = ()
 
 
 class Upcoming(Struct, frozen=True):
@@ -239,11 +247,19 @@ class Store(Protocol):
         ...
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
         """End attempts: acknowledge and append the outcome, or schedule the retry; heartbeat details that lie in the
-        store go with an end that is accepted. Then receive up to `count` ready entries of `partitions` in the same
-        step, checked out where they belong to an instance of `ends`."""
+        store go with an end that is accepted. In the place of the outcome its turn is made true, if there is one and
+        it can be (`TurnCommit.is_ahead`); else its receipt is FENCED or FAILED, and the outcome appended.
+
+        Then receive in the same step up to `count` ready entries of `partitions`, checked out where they belong to an
+        instance of `ends`, and up to `demand` tasks of the partitions of turns."""
         ...
 
     async def settle(self, said: Completion) -> bool:
@@ -336,8 +352,25 @@ class Store(Protocol):
         """Remove consumers that hold nothing and were not seen for `idle_ms`; return how many."""
         ...
 
-    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
-        """Delete all that is stored of a finished instance."""
+    async def purge(self, instance: str, execution: str = "") -> Purged:
+        """Delete all that is stored of a finished instance; with an `execution` only if that is its current one, else
+        it is missing."""
+        ...
+
+    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+        """Up to `count` instances of a partition that finished with one of these statuses longer ago than its
+        milliseconds, those of a status oldest first. Sub-orchestrations are not among them: they go with their parents,
+        unless they were disowned."""
+        ...
+
+    async def disown(self, instance: str, parent: str) -> None:
+        """A sub-orchestration of this parent is on its own from now on, whether or not it has finished."""
+        ...
+
+    async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        """Look at about `count` instances of a partition: put right what queries, counts and `expired` go by, where
+        other programs have damaged it, and disown those whose parents are gone. Return the next cursor ("" at the end)
+        and how much was put right."""
         ...
 
     async def prune(self, instance: str, keep: int) -> int:

@@ -15,7 +15,10 @@ from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCommit
 from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
+from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
+from redurable.facts import StoreSampled
+from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
 from redurable.store.membership import Membership, Skills
@@ -26,6 +29,7 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
+    Purged,
     Reclaimed,
     SendOutcome,
     StartOutcome,
@@ -35,13 +39,15 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
+from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
-from . import admission, answers, cancels, commits, inspect, leases, relay, tokens, turns, upkeep
+from . import admission, answers, cancels, commits, depths, inspect, leases, queries, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
-from .tasks import end_attempt, take_tasks
+from .ends import end_attempt
+from .tasks import take_tasks
 from .timers import fire, upcoming
 from .watch import Watch
 
@@ -106,10 +112,15 @@ class SqliteStore:
         return await self._wait(block_ms, lambda: self._write(take_tasks, self.consumer, demand, everywhere))
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
         positions = {end.lease.task.instance: at for end, at in zip(ends, known, strict=True)}
-        return await self._write(_complete, self.consumer, ends, positions, (count, partitions))
+        return await self._write(_complete, self.consumer, ends, positions, (count, partitions), demand)
 
     async def settle(self, said: Completion) -> bool:
         return await self._write(tokens.settle, self.hub, said)
@@ -178,8 +189,17 @@ class SqliteStore:
     async def reap(self, idle_ms: int) -> int:
         return await self._write(upkeep.reap, idle_ms)
 
-    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
-        return await self._write(upkeep.purge, instance)
+    async def purge(self, instance: str, execution: str = "") -> Purged:
+        return await self._write(upkeep.purge, instance, execution)
+
+    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+        return await self._read(upkeep.expired, partition, ages, count)
+
+    async def disown(self, instance: str, parent: str) -> None:
+        await self._write(upkeep.disown, instance, parent)
+
+    async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        return "", await self._write(upkeep.mend, partition)
 
     async def prune(self, instance: str, keep: int) -> int:
         return await self._write(upkeep.prune, instance, keep)
@@ -189,6 +209,15 @@ class SqliteStore:
 
     async def get(self, instance: str) -> Snapshot | None:
         return await self._read(inspect.get, instance)
+
+    async def query(self, query: Query, limit: int, after: Place | None = None) -> Found:
+        return await self._read(queries.query, query, limit, after)
+
+    async def counts(self) -> Counts:
+        return await self._read(queries.counts)
+
+    async def children(self, instance: str) -> list[Standing]:
+        return await self._read(queries.children, instance)
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         return await self._read(inspect.history, instance, execution, start, count)
@@ -204,6 +233,16 @@ class SqliteStore:
 
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         return await self._wait(block_ms, lambda: self._read(inspect.feed, after))
+
+    async def depths(self, queues: Sequence[str] = ()) -> Depths:
+        return await self._read(depths.depths, queues)
+
+    async def members(self, ttl_ms: int) -> Membership:
+        return await self._read(upkeep.members, ttl_ms)
+
+    def sample(self) -> StoreSampled:
+        """There are no connections."""
+        return StoreSampled()
 
     def mailbox_key(self, instance: str) -> str:
         """What other programs insert into: the rows of this instance in the table `mailbox`."""
@@ -273,17 +312,21 @@ def _complete(
     ends: Sequence[TaskEnd],
     positions: Mapping[str, Position | None],
     receiving: tuple[int, Sequence[int]],
+    demand: TaskDemand | None,
 ) -> Completed:
-    """End attempts, then receive ready entries, checked out where they belong to an instance of the ends."""
+    """End attempts, then receive ready entries, checked out where they belong to an instance of the ends, and tasks."""
     ended = [end_attempt(db, end) for end in ends]
     count, partitions = receiving
     received = turns.receive(db, consumer, partitions, count)
+    touched = {end.turn.entry.partition for end in ends if end.turn is not None}
     ours = [entry for entry in received if entry.instance in positions]
     return Completed(
-        tuple(accepted for accepted, _ in ended),
+        tuple(one.accepted for one in ended),
         tuple(turns.checkout(db, entry, positions[entry.instance]) for entry in ours),
         tuple(entry for entry in received if entry.instance not in positions),
-        tuple(timer for _, timer in ended if timer is not None),
+        tuple(timer for one in ended for timer in one.timers),
+        tuple(one.receipt for one in ended if one.receipt is not None),
+        tuple(take_tasks(db, consumer, demand, touched)) if demand else (),
     )
 
 

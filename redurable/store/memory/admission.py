@@ -13,7 +13,7 @@ from msgspec import Struct
 from redurable.core.codec import encode
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL
-from redurable.core.messages import Message, RaiseEvent, StartExecution
+from redurable.core.messages import Message, RaiseEvent, Rewind, StartExecution
 from redurable.store.memory.letters import outbox_fields
 from redurable.store.memory.state import MemoryHub, Partition
 from redurable.store.memory.streams import StreamExhausted, parse_id
@@ -64,7 +64,7 @@ def _put(
         if isinstance(message, RaiseEvent):
             return _claim(partition, instance, message, unknown)
         return Undeliverable(SendOutcome.MISSING, UNKNOWN)
-    if record.status.finished:
+    if record.status.finished and not isinstance(message, Rewind):
         return Undeliverable(SendOutcome.FINISHED, "the instance has finished")
     if message.execution and message.execution != record.execution:
         return Undeliverable(SendOutcome.STALE, "the execution is gone")
@@ -90,9 +90,10 @@ def _keep(
     box = partition.mailbox(instance)
     if box is not None and event.id and any(known == event.id for _, known in box.kept.values()):
         return SendOutcome.KEPT
-    if box is not None and len(box) >= unknown.most:
-        return Undeliverable(SendOutcome.BURIED, TOO_MANY)
     entry_id = partition.append(instance, {INTERNAL: encode(event)})
+    if len(partition.mailboxes[instance]) > unknown.most:
+        partition.mailboxes[instance].delete(entry_id)
+        return Undeliverable(SendOutcome.BURIED, TOO_MANY)
     partition.mailboxes[instance].kept[parse_id(entry_id)] = partition.clock() + unknown.keep_ms, event.id
     return SendOutcome.KEPT
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -15,14 +15,18 @@ import anyio.lowlevel
 from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
 from redurable.core.events import Event
+from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
+from redurable.facts import StoreSampled
 from redurable.settings import MAX_PAYLOAD_BYTES
+from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
 from redurable.store.membership import Membership, Skills
-from redurable.store.memory import admission, answers, inspect, leases, relay, turns, upkeep
+from redurable.store.memory import admission, answers, depths, inspect, leases, queries, relay, turns, upkeep
+from redurable.store.memory.ends import end_attempt
 from redurable.store.memory.state import FORMAT, MemoryHub
-from redurable.store.memory.tasks import canceled, end_attempt, put_back, take_tasks
+from redurable.store.memory.tasks import canceled, put_back, take_tasks
 from redurable.store.memory.timers import fire, upcoming
 from redurable.store.memory.tokens import settle, underway
 from redurable.store.port import (
@@ -32,6 +36,7 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
+    Purged,
     Reclaimed,
     SendOutcome,
     StartOutcome,
@@ -41,6 +46,7 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
+from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
@@ -121,7 +127,12 @@ class MemoryStore:
         )
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
         positions = {(end.lease.partition, end.lease.task.instance): at for end, at in zip(ends, known, strict=True)}
         async with self._step() as hub:
@@ -132,11 +143,15 @@ class MemoryStore:
                 turns.checkout(hub, entry, positions[entry.partition, entry.instance], self.max_payload)
                 for entry in ours
             )
+            touched = dict.fromkeys(end.turn.entry.partition for end in ends if end.turn is not None)
+            taken = take_tasks(hub, self.consumer, demand, touched) if demand else []
         return Completed(
-            tuple(accepted for accepted, _ in ended),
+            tuple(one.accepted for one in ended),
             deliveries,
             tuple(entry for entry in received if (entry.partition, entry.instance) not in positions),
-            tuple(timer for _, timer in ended if timer is not None),
+            tuple(timer for one in ended for timer in one.timers),
+            tuple(one.receipt for one in ended if one.receipt is not None),
+            tuple(taken),
         )
 
     async def settle(self, said: Completion) -> bool:
@@ -228,9 +243,21 @@ class MemoryStore:
         async with self._step() as hub:
             return upkeep.reap(hub, idle_ms)
 
-    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
+    async def purge(self, instance: str, execution: str = "") -> Purged:
         async with self._step() as hub:
-            return upkeep.purge(hub, instance)
+            return upkeep.purge(hub, instance, execution)
+
+    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+        async with self._step() as hub:
+            return upkeep.expired(hub, partition, ages, count)
+
+    async def disown(self, instance: str, parent: str) -> None:
+        async with self._step() as hub:
+            upkeep.disown(hub, instance, parent)
+
+    async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        async with self._step() as hub:
+            return "", upkeep.mend(hub, partition)
 
     async def prune(self, instance: str, keep: int) -> int:
         async with self._step() as hub:
@@ -243,6 +270,18 @@ class MemoryStore:
     async def get(self, instance: str) -> Snapshot | None:
         async with self._step() as hub:
             return inspect.get(hub, instance)
+
+    async def query(self, query: Query, limit: int, after: Place | None = None) -> Found:
+        async with self._step() as hub:
+            return queries.query(hub, query, limit, after)
+
+    async def counts(self) -> Counts:
+        async with self._step() as hub:
+            return queries.counts(hub)
+
+    async def children(self, instance: str) -> list[Standing]:
+        async with self._step() as hub:
+            return queries.children(hub, instance)
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         async with self._step() as hub:
@@ -262,6 +301,18 @@ class MemoryStore:
 
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         return await self._block(block_ms, lambda: inspect.feed(self.state, after), anything=bool)
+
+    async def depths(self, queues: Sequence[str] = ()) -> Depths:
+        async with self._step() as hub:
+            return depths.depths(hub, queues)
+
+    async def members(self, ttl_ms: int) -> Membership:
+        async with self._step() as hub:
+            return upkeep.members(hub, ttl_ms)
+
+    def sample(self) -> StoreSampled:
+        """There are no connections."""
+        return StoreSampled()
 
     def mailbox_key(self, instance: str) -> str:
         """The name that the mailbox would have on a server."""

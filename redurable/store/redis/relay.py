@@ -23,6 +23,7 @@ from redurable.store.redis import intake
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redis.listing import index_keys
 from redurable.store.redis.tokens import Saying, settle_from_intake
 from redurable.store.redis.wire import Fields, fields_of, json_text, pack_fields
 from redurable.store.routing import Grievance, Relayed, Routed
@@ -31,7 +32,7 @@ from redurable.store.unknown import Unclaimed
 INTAKE: Final = "in"
 """The intake's name as a source; an outbox is called `p` and its partition's number."""
 
-_PER_MESSAGE = 14
+_PER_MESSAGE = 17
 _MOST_MESSAGES = 500
 _MOST_BYTES = 1_000_000
 _MOST_FIELDS = 1000
@@ -46,7 +47,11 @@ _GRIEVANCES: Final[dict[bytes, Grievance]] = {
 }
 """What becomes of messages of the intake; they are meant for no execution, so none is stale."""
 _OURS = (b"reason", b"instance", b"at", b"position", b"o")
-_KINDS = {"RaiseEvent": "e", "StartExecution": "s"} | {kind.__name__: "c" for kind in get_args(Control)}
+_KINDS = {"RaiseEvent": "e", "StartExecution": "s", "Rewind": "r"} | {kind.__name__: "c" for kind in get_args(Control)}
+
+
+class _Parent(Struct):
+    instance: str
 
 
 class _Head(Struct):
@@ -58,6 +63,8 @@ class _Head(Struct):
     number: int = 1
     not_before: int = 0
     id: str = ""
+    parent: _Parent | None = None
+    tags: dict[str, str] = {}
 
 
 class Parcel(Struct, frozen=True):
@@ -73,11 +80,10 @@ class Parcel(Struct, frozen=True):
 
 
 class Burial(Struct, frozen=True):
-    """A dead letter on its way; `position` says where in the intake it lay."""
+    """A dead letter on its way."""
 
     id: str
     letter: DeadLetter
-    position: str = ""
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -139,7 +145,7 @@ async def bury(lane: Lane, layout: Layout, source: str, burials: Iterable[Burial
     keys, buried, size = [layout.hub.dead, layout.hub.marks], 0, 0
     args: list[Argument] = [source]
     for burial in burials:
-        letter: list[Argument] = [burial.id, burial.position, *_dead_fields(burial.letter)]
+        letter: list[Argument] = [burial.id, burial.letter.position, *_dead_fields(burial.letter)]
         args += (len(letter), *letter)
         size += sum(len(value) for _, value in burial.letter.fields)
         if len(args) > _MOST_ARGUMENTS or size > _MOST_BYTES:
@@ -190,8 +196,8 @@ def _read_letter(fields: Fields) -> DeadLetter:
     if b"o" in fields:
         original = _original.decode(fields[b"o"])
     else:
-        original = tuple((name, value) for name, value in fields.items() if name not in (b"dead", b"i"))
-    return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), original)
+        original = tuple((name, value) for name, value in fields.items() if name not in (b"dead", b"i", b"p"))
+    return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), original, fields.get(b"p", b"").decode())
 
 
 def read_intake_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel | Burial | Saying:
@@ -202,7 +208,7 @@ def read_intake_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel
         return Saying(entry_id, item, pack_fields(original))
     if isinstance(item, Malformed):
         instance = fields.get(b"instance", b"").decode(errors="replace")
-        return Burial(entry_id, DeadLetter(item.reason, instance, item.fields), entry_id)
+        return Burial(entry_id, DeadLetter(item.reason, instance, item.fields, entry_id))
     body = encode(item.message)
     return Parcel(entry_id, item.instance, body, _head.decode(body), original=pack_fields(original))
 
@@ -211,7 +217,8 @@ def _pack(layout: Layout, ring: Keyring, parcel: Parcel) -> Iterator[Argument]:
     instance, head = parcel.instance, parcel.head
     keys = layout.of(instance)
     kind = _KINDS.get(head.type, "m")
-    yield ring.block(keys, keys.ready, keys.open, keys.outbox, keys.marks, keys.timers, keys.unknown)
+    shared = (keys.ready, keys.open, keys.outbox, keys.marks, keys.timers, keys.unknown, keys.ix, keys.names)
+    yield ring.block(keys, *shared)
     yield ring.own(
         keys.instance(instance),
         keys.start(instance),
@@ -223,6 +230,12 @@ def _pack(layout: Layout, ring: Keyring, parcel: Parcel) -> Iterator[Argument]:
     yield from (head.id if kind == "e" else head.name, head.number)
     yield from (*parcel.refusal, parcel.original)
     yield from (head.not_before, json_text(instance) if head.not_before else "")
+    if kind != "s":
+        yield from ("", 0, 0)
+        return
+    owner = head.parent.instance if head.parent else ""
+    indexes = index_keys(keys, head.name, owner, head.tags.items())
+    yield from (owner, ring.own(*indexes), len(indexes))
 
 
 def _dead_fields(letter: DeadLetter) -> list[Argument]:

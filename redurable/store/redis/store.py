@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
 from redis.exceptions import ResponseError
 
 from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCommit
 from redurable.core.events import Event
+from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreDamaged
+from redurable.facts import StoreSampled
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
+from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
 from redurable.store.membership import Membership, Skills
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
-from redurable.store.redis import admission, cancels, handover, hubs, leases, turns, upkeep
+from redurable.store.queries import Counts, Found, Place, Query, Standing
+from redurable.store.redis import admission, cancels, handover, hubs, leases, retention, turns, upkeep
 from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
+from redurable.store.redis import depths as _depths
+from redurable.store.redis import ends as _ends
 from redurable.store.redis import inspect as _inspect
+from redurable.store.redis import queries as _queries
 from redurable.store.redis import relay as _relay
-from redurable.store.redis import sweep as _sweep
 from redurable.store.redis import tasks as _tasks
 from redurable.store.redis import timers as _timers
 from redurable.store.redis import tokens as _tokens
 from redurable.store.redis.channel import ChannelFactory, channel_factory
 from redurable.store.redis.lane import BeforeConnect, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redis.sweep import Sweep
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
@@ -57,6 +64,7 @@ class RedisStore:
         self.consumer = consumer
         self.partitions = partitions
         self.layout = Layout(hub, partitions, max_payload)
+        self._sweep = Sweep(self.lane)
 
     async def open(self, create: bool = True) -> bool:
         """Join the hub, or create it; unless `create`, False says that there is none."""
@@ -69,10 +77,12 @@ class RedisStore:
         if joined is None:
             return False
         self.layout, self.partitions = joined, joined.partitions
+        self._sweep = Sweep(self.lane)
         return True
 
     async def close(self) -> None:
         """Let go of all connections."""
+        await self._sweep.close()
         await self.lane.close()
 
     async def set_unknown(self, rule: UnknownInstance) -> None:
@@ -108,10 +118,16 @@ class RedisStore:
         return await _answer(_tasks.receive_tasks(self.lane, self.layout, self.consumer, demand, block_ms))
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> port.Completed:
-        """End attempts; then receive ready entries in the same step."""
-        return await _answer(_tasks.complete(self.lane, self.layout, self.consumer, ends, known, count, partitions))
+        """End attempts; then receive ready entries and tasks in the same step."""
+        wanted = count, partitions, demand
+        return await _answer(_ends.complete(self.lane, self.layout, self.consumer, ends, known, *wanted))
 
     async def settle(self, said: Completion) -> bool:
         """Do what is said of an attempt by token."""
@@ -178,7 +194,7 @@ class RedisStore:
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         """Announce waiting instances that have mail nobody was told of."""
-        return await _answer(_sweep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count))
+        return await _answer(self._sweep.walk(self.layout, partition, cursor, count))
 
     async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
         """Say that this consumer lives, and what it can do; return who does."""
@@ -192,9 +208,21 @@ class RedisStore:
         """Remove consumers that hold nothing and were not seen for `idle_ms`."""
         return await _answer(upkeep.reap(self.lane, self.layout, self.consumer, idle_ms))
 
-    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
+    async def purge(self, instance: str, execution: str = "") -> port.Purged:
         """Delete all that is stored of a finished instance."""
-        return await _answer(upkeep.purge(self.lane, self.layout, self.consumer, instance))
+        return await _answer(upkeep.purge(self.lane, self.layout, self.consumer, instance, execution))
+
+    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+        """Instances that finished too long ago."""
+        return await _answer(retention.expired(self.lane, self.layout, self.consumer, partition, ages, count))
+
+    async def disown(self, instance: str, parent: str) -> None:
+        """A sub-orchestration is on its own from now on."""
+        await _answer(retention.disown(self.lane, self.layout, self.consumer, instance, parent))
+
+    async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        """Put right what queries, counts and `expired` go by."""
+        return await _answer(retention.mend(self.lane, self.layout, self.consumer, partition, cursor, count))
 
     async def prune(self, instance: str, keep: int) -> int:
         """Forget past executions of an instance."""
@@ -207,6 +235,18 @@ class RedisStore:
     async def get(self, instance: str) -> Snapshot | None:
         """The instance as it is now."""
         return await _answer(_inspect.get(self.lane, self.layout, self.consumer, instance))
+
+    async def query(self, query: Query, limit: int, after: Place | None = None) -> Found:
+        """A page of the instances that are asked for."""
+        return await _answer(_queries.query(self.lane, self.layout, self.consumer, query, limit, after))
+
+    async def counts(self) -> Counts:
+        """How many instances there are."""
+        return await _answer(_queries.counts(self.lane, self.layout, self.consumer))
+
+    async def children(self, instance: str) -> list[Standing]:
+        """The sub-orchestrations of an instance."""
+        return await _answer(_queries.children(self.lane, self.layout, self.consumer, instance))
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         """A page of the history of an execution."""
@@ -227,6 +267,18 @@ class RedisStore:
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         """Entries of these partitions' feeds after these ids."""
         return await _answer(_inspect.feed(self.lane, self.layout, self.consumer, after, block_ms))
+
+    async def depths(self, queues: Sequence[str] = ()) -> Depths:
+        """How much work lies where."""
+        return await _answer(_depths.depths(self.lane, self.layout, self.consumer, queues))
+
+    async def members(self, ttl_ms: int) -> Membership:
+        """The workers that live, and what they can do."""
+        return await _answer(upkeep.members(self.lane, self.layout, self.consumer, ttl_ms))
+
+    def sample(self) -> StoreSampled:
+        """What the connections did since the last call."""
+        return self.lane.sample()
 
     def mailbox_key(self, instance: str) -> str:
         """The name of the stream that is the instance's mailbox."""

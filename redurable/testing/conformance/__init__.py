@@ -19,6 +19,7 @@ _TOPICS = (
     "receive_checkout",
     "commit_fence",
     "continue_as_new",
+    "rewinds",
     "park",
     "quarantine",
     "tasks",
@@ -30,23 +31,29 @@ _TOPICS = (
     "timers",
     "timeouts",
     "tokens",
+    "traces",
     "outbox_relay",
     "intake",
     "unclaimed",
     "sweep",
     "membership",
     "inspect",
+    "depths",
+    "queries",
     "purge",
+    "retention",
     "bad_entries",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "scenes")))
 
 from redurable.testing.conformance.admission import TestChildren, TestSend, TestStart
+from redurable.testing.conformance.ahead import TestAhead
 from redurable.testing.conformance.answers import TestAnswers
 from redurable.testing.conformance.bad_entries import TestBadEntries
 from redurable.testing.conformance.cancels import TestCancel, TestCanceledCalls
 from redurable.testing.conformance.commit_fence import TestCommit, TestRelease
 from redurable.testing.conformance.continue_as_new import TestContinueAsNew, TestPrune
+from redurable.testing.conformance.depths import TestDepths
 from redurable.testing.conformance.factory import StoreFactory
 from redurable.testing.conformance.handover import TestHandOver
 from redurable.testing.conformance.heartbeats import TestHeartbeats
@@ -58,17 +65,22 @@ from redurable.testing.conformance.outbox_relay import TestDeadLetters, TestRela
 from redurable.testing.conformance.park import TestPark
 from redurable.testing.conformance.purge import TestPurge
 from redurable.testing.conformance.quarantine import TestDeliveries, TestQuarantine
+from redurable.testing.conformance.queries import TestCounts, TestQuery
 from redurable.testing.conformance.receive_checkout import TestCheckout, TestReceive
+from redurable.testing.conformance.retention import TestExpired, TestFamilies
 from redurable.testing.conformance.retries import TestRetries
+from redurable.testing.conformance.rewinds import TestRewind, TestRewindOfChildren
 from redurable.testing.conformance.sweep import TestSweep
 from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
 from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
 from redurable.testing.conformance.timers import TestTimers
 from redurable.testing.conformance.tokens import TestTokens, TestUnderway
+from redurable.testing.conformance.traces import TestTraces
 from redurable.testing.conformance.unclaimed import TestKeptEvents, TestUnknownInstance, TestUnreadEvents
 
 __all__ = [
     "StoreFactory",
+    "TestAhead",
     "TestAnswers",
     "TestBadEntries",
     "TestCancel",
@@ -78,8 +90,12 @@ __all__ = [
     "TestCommit",
     "TestComplete",
     "TestContinueAsNew",
+    "TestCounts",
     "TestDeadLetters",
     "TestDeliveries",
+    "TestDepths",
+    "TestExpired",
+    "TestFamilies",
     "TestFeed",
     "TestHandBack",
     "TestHandOver",
@@ -91,6 +107,7 @@ __all__ = [
     "TestPrune",
     "TestPurge",
     "TestQuarantine",
+    "TestQuery",
     "TestReap",
     "TestReceive",
     "TestReceiveTasks",
@@ -99,6 +116,8 @@ __all__ = [
     "TestRelay",
     "TestRelease",
     "TestRetries",
+    "TestRewind",
+    "TestRewindOfChildren",
     "TestRoute",
     "TestScheduleToClose",
     "TestScheduleToStart",
@@ -108,6 +127,7 @@ __all__ = [
     "TestSweep",
     "TestTimers",
     "TestTokens",
+    "TestTraces",
     "TestUnderway",
     "TestUnknownInstance",
     "TestUnreadEvents",

@@ -44,6 +44,16 @@ class TestMembership:
         await one.leave()
         assert await _seen_by(two, HOUR_MS) == ("w2",)
 
+    async def test_who_only_looks_is_no_member(self, store_factory: StoreFactory) -> None:
+        one, two = await store_factory.store("w1"), await store_factory.store("w2")
+        assert (await two.members(HOUR_MS)).workers == {}
+        first = (await one.heartbeat(HOUR_MS, SKILLS)).now
+        seen = await two.members(HOUR_MS)
+        assert (seen.workers, seen.now >= first) == ({"w1": SKILLS}, True)
+        await store_factory.advance(20)
+        assert (await two.members(10)).workers == {}
+        assert await _seen_by(one, HOUR_MS) == ("w1",)
+
     async def test_leaving_does_not_lose_what_is_held(self, store_factory: StoreFactory) -> None:
         one, two = await store_factory.store("w1"), await store_factory.store("w2")
         (lease,) = await scenes.with_tasks(one, scenes.task())
