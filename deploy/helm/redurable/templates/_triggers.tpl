@@ -71,7 +71,7 @@ sum(max by (queue) (redurable_stream_lag_messages{{ $hub }} + redurable_stream_p
     {{- if $root.Values.redis.existingSecret.passwordKey }}
     passwordFromEnv: REDURABLE_REDIS_PASSWORD
     {{- end }}
-    {{- if hasPrefix "rediss:" $root.Values.redis.url }}
+    {{- if or (hasPrefix "rediss:" $root.Values.redis.url) $root.Values.redis.tls.ca.name }}
     enableTLS: "true"
     {{- end }}
 {{- end }}
