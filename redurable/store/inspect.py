@@ -11,6 +11,7 @@ from redurable.core.delivery import Quarantine
 from redurable.core.events import Event
 from redurable.core.messages import StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
+from redurable.store.depths import Depths
 
 
 class Underway(Struct, frozen=True):
@@ -85,6 +86,11 @@ class Inspect(Protocol):
 
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         """Entries of these partitions' feeds after these ids, waiting up to `block_ms`."""
+        ...
+
+    async def depths(self, queues: Sequence[str] = ()) -> Depths:
+        """How much work lies where: in these task queues, and in all that workers say they serve. The cost does not
+        grow with the number of instances."""
         ...
 
     def mailbox_key(self, instance: str) -> str:

@@ -21,6 +21,7 @@ from redis.retry import Retry
 from redurable import App, Client, InstanceNotFound, OrchestrationContext, RetryPolicy, Worker, WorkerSettings
 from redurable.errors import StoreRefused
 from redurable.facts import DeadLettered, Fact
+from redurable.store.membership import Skills
 from redurable.store.redis import store as store_module
 from redurable.store.redis.acl import Role, commands, rule, user
 from redurable.store.redis.keys import HubKeys, PartitionKeys
@@ -139,6 +140,21 @@ async def test_a_worker_and_a_client_do_all_that_they_are_for(
             await client.get_status("one")
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert [text for text in warnings if "for an instance that does not exist" not in text] == []
+
+
+@pytest.mark.parametrize("role", [Role.WORKER, Role.CLIENT, Role.MONITOR])
+async def test_whoever_may_read_learns_how_much_work_lies_where(
+    server: Server, address: Callable[..., str], hub: str, role: Role
+) -> None:
+    owner = redis_store(server.url, hub, consumer="w1")
+    await owner.open()
+    await owner.heartbeat(60_000, Skills(("activities",), task_queues=("default",)))
+    await owner.close()
+    reader = redis_store(address(role), hub)
+    assert await reader.open(create=False)
+    found = await reader.depths(["vip"])
+    assert (set(found.queues), found.dead, found.open) == ({"default", "vip"}, 0, 0)
+    await reader.close()
 
 
 @pytest.mark.parametrize("role", [Role.WORKER, Role.CLIENT, Role.RAISER, Role.MONITOR])

@@ -16,6 +16,7 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCom
 from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
 from redurable.errors import StoreRefused
+from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
 from redurable.store.membership import Membership, Skills
@@ -39,7 +40,7 @@ from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
-from . import admission, answers, cancels, commits, inspect, leases, relay, tokens, turns, upkeep
+from . import admission, answers, cancels, commits, depths, inspect, leases, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
 from .tasks import end_attempt, take_tasks
 from .timers import fire, upcoming
@@ -204,6 +205,9 @@ class SqliteStore:
 
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         return await self._wait(block_ms, lambda: self._read(inspect.feed, after))
+
+    async def depths(self, queues: Sequence[str] = ()) -> Depths:
+        return await self._read(depths.depths, queues)
 
     def mailbox_key(self, instance: str) -> str:
         """What other programs insert into: the rows of this instance in the table `mailbox`."""

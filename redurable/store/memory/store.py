@@ -17,10 +17,11 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt
 from redurable.core.events import Event
 from redurable.errors import StoreRefused
 from redurable.settings import MAX_PAYLOAD_BYTES
+from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
 from redurable.store.membership import Membership, Skills
-from redurable.store.memory import admission, answers, inspect, leases, relay, turns, upkeep
+from redurable.store.memory import admission, answers, depths, inspect, leases, relay, turns, upkeep
 from redurable.store.memory.state import FORMAT, MemoryHub
 from redurable.store.memory.tasks import canceled, end_attempt, put_back, take_tasks
 from redurable.store.memory.timers import fire, upcoming
@@ -262,6 +263,10 @@ class MemoryStore:
 
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         return await self._block(block_ms, lambda: inspect.feed(self.state, after), anything=bool)
+
+    async def depths(self, queues: Sequence[str] = ()) -> Depths:
+        async with self._step() as hub:
+            return depths.depths(hub, queues)
 
     def mailbox_key(self, instance: str) -> str:
         """The name that the mailbox would have on a server."""

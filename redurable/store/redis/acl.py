@@ -35,7 +35,21 @@ _SCRIPTS: Final = ("eval", "evalsha")
 _READ_SCRIPTS: Final = ("eval_ro", "evalsha_ro")
 
 _WORKER: Final = (
-    *("exists", "hget", "hlen", "hmget", "info", "lrange", "rpush", "scard", "smembers", "sscan", "time", "unlink"),
+    *(
+        "exists",
+        "hget",
+        "hlen",
+        "hmget",
+        "hvals",
+        "info",
+        "lrange",
+        "rpush",
+        "scard",
+        "smembers",
+        "sscan",
+        "time",
+        "unlink",
+    ),
     *("xack", "xadd", "xdel", "xpending", "xrange", "xread", "xreadgroup", "xrevrange", "zadd", "zrem"),
     "zremrangebyrank",
 )
@@ -45,8 +59,10 @@ _CLIENT: Final = (
     "hget",
     "hlen",
     "hmget",
+    "hvals",
     "info",
     "lrange",
+    "smembers",
     "time",
     "unlink",
     "xrange",
@@ -57,8 +73,34 @@ _CLIENT: Final = (
 _CLIENT_SCRIPTS: Final = ("start", "send", "purge", "open", "groups", "settle", "underway")
 
 _MONITOR: Final = (
-    *("exists", "get", "hget", "hgetall", "hlen", "hmget", "info", "lindex", "llen", "lrange", "pttl", "scard"),
-    *("sismember", "sscan", "strlen", "time", "ttl", "type", "xinfo|consumers", "xinfo|groups", "xinfo|stream", "xlen"),
+    *(
+        "exists",
+        "get",
+        "hget",
+        "hgetall",
+        "hlen",
+        "hmget",
+        "hvals",
+        "info",
+        "lindex",
+        "llen",
+        "lrange",
+        "pttl",
+        "scard",
+    ),
+    *(
+        "sismember",
+        "smembers",
+        "sscan",
+        "strlen",
+        "time",
+        "ttl",
+        "type",
+        "xinfo|consumers",
+        "xinfo|groups",
+        "xinfo|stream",
+        "xlen",
+    ),
     *("xpending", "xrange", "xread", "xrevrange", "zcard", "zcount", "zrange", "zrangebyscore", "zscore"),
 )
 
@@ -98,9 +140,10 @@ def _called(scripts: Iterable[str]) -> set[str]:
 def _keys(hub: str) -> Mapping[Role, tuple[str, ...]]:
     of_hub, of_partitions = f"rd:{{{hub}}}:*", f"rd:{{{hub}:p*}}:*"
     keys = HubKeys(hub)
+    counted = tuple(f"%R~{key}" for key in (keys.intake, keys.dead, keys.queues, keys.skills))
     return {
         Role.WORKER: (f"~{of_hub}", f"~{of_partitions}"),
-        Role.CLIENT: (f"~{keys.meta}", f"~{of_partitions}"),
+        Role.CLIENT: (f"~{keys.meta}", *counted, f"~{of_partitions}"),
         Role.RAISER: (f"%W~{keys.intake}",),
         Role.MONITOR: (f"%R~{of_hub}", f"%R~{of_partitions}"),
     }

@@ -13,6 +13,7 @@ from redurable.core.events import Event
 from redurable.errors import StoreDamaged
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
+from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
 from redurable.store.membership import Membership, Skills
@@ -20,6 +21,7 @@ from redurable.store.port import TaskDemand, TaskEnd, TaskLease
 from redurable.store.redis import admission, cancels, handover, hubs, leases, turns, upkeep
 from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
+from redurable.store.redis import depths as _depths
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import relay as _relay
 from redurable.store.redis import sweep as _sweep
@@ -227,6 +229,10 @@ class RedisStore:
     async def feed(self, after: dict[int, str], block_ms: int) -> list[tuple[int, Change]]:
         """Entries of these partitions' feeds after these ids."""
         return await _answer(_inspect.feed(self.lane, self.layout, self.consumer, after, block_ms))
+
+    async def depths(self, queues: Sequence[str] = ()) -> Depths:
+        """How much work lies where."""
+        return await _answer(_depths.depths(self.lane, self.layout, self.consumer, queues))
 
     def mailbox_key(self, instance: str) -> str:
         """The name of the stream that is the instance's mailbox."""

@@ -36,6 +36,7 @@ _TOPICS = (
     "sweep",
     "membership",
     "inspect",
+    "depths",
     "purge",
     "bad_entries",
 )
@@ -47,6 +48,7 @@ from redurable.testing.conformance.bad_entries import TestBadEntries
 from redurable.testing.conformance.cancels import TestCancel, TestCanceledCalls
 from redurable.testing.conformance.commit_fence import TestCommit, TestRelease
 from redurable.testing.conformance.continue_as_new import TestContinueAsNew, TestPrune
+from redurable.testing.conformance.depths import TestDepths
 from redurable.testing.conformance.factory import StoreFactory
 from redurable.testing.conformance.handover import TestHandOver
 from redurable.testing.conformance.heartbeats import TestHeartbeats
@@ -80,6 +82,7 @@ __all__ = [
     "TestContinueAsNew",
     "TestDeadLetters",
     "TestDeliveries",
+    "TestDepths",
     "TestFeed",
     "TestHandBack",
     "TestHandOver",
