@@ -12,6 +12,7 @@ from redurable.core.events import Event
 from redurable.core.messages import StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
 from redurable.store.depths import Depths
+from redurable.store.letters import Letter
 
 
 class Underway(Struct, frozen=True):
@@ -91,6 +92,10 @@ class Inspect(Protocol):
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         """How much work lies where: in these task queues, and in all that workers say they serve. The cost does not
         grow with the number of instances."""
+        ...
+
+    async def letters(self, after: str, count: int) -> list[Letter]:
+        """Up to `count` dead letters behind that id ("": from the oldest on), the oldest first."""
         ...
 
     def mailbox_key(self, instance: str) -> str:

@@ -19,6 +19,7 @@ from redurable.errors import StoreRefused
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
 from redurable.store.port import (
     CanceledCalls,
@@ -40,7 +41,7 @@ from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
-from . import admission, answers, cancels, commits, depths, inspect, leases, relay, tokens, turns, upkeep
+from . import admission, answers, cancels, commits, depths, inspect, leases, letters, relay, tokens, turns, upkeep
 from .database import Clock, Database, connect, real_time
 from .tasks import end_attempt, take_tasks
 from .timers import fire, upcoming
@@ -208,6 +209,15 @@ class SqliteStore:
 
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         return await self._read(depths.depths, queues)
+
+    async def letters(self, after: str, count: int) -> list[Letter]:
+        return await self._read(letters.letters, after, count)
+
+    async def drop_letters(self, ids: Sequence[str]) -> int:
+        return await self._write(letters.drop_letters, ids)
+
+    async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
+        return await self._write(letters.redrive_letters, ids)
 
     def mailbox_key(self, instance: str) -> str:
         """What other programs insert into: the rows of this instance in the table `mailbox`."""

@@ -20,8 +20,9 @@ from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
-from redurable.store.memory import admission, answers, depths, inspect, leases, relay, turns, upkeep
+from redurable.store.memory import admission, answers, depths, inspect, leases, letters, relay, turns, upkeep
 from redurable.store.memory.state import FORMAT, MemoryHub
 from redurable.store.memory.tasks import canceled, end_attempt, put_back, take_tasks
 from redurable.store.memory.timers import fire, upcoming
@@ -267,6 +268,18 @@ class MemoryStore:
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         async with self._step() as hub:
             return depths.depths(hub, queues)
+
+    async def letters(self, after: str, count: int) -> list[Letter]:
+        async with self._step() as hub:
+            return letters.letters(hub, after, count)
+
+    async def drop_letters(self, ids: Sequence[str]) -> int:
+        async with self._step() as hub:
+            return letters.drop_letters(hub, ids)
+
+    async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
+        async with self._step() as hub:
+            return letters.redrive_letters(hub, ids)
 
     def mailbox_key(self, instance: str) -> str:
         """The name that the mailbox would have on a server."""

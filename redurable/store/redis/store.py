@@ -16,6 +16,7 @@ from redurable.store import port
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
 from redurable.store.redis import admission, cancels, handover, hubs, leases, turns, upkeep
@@ -23,6 +24,7 @@ from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
 from redurable.store.redis import depths as _depths
 from redurable.store.redis import inspect as _inspect
+from redurable.store.redis import letters as _letters
 from redurable.store.redis import relay as _relay
 from redurable.store.redis import sweep as _sweep
 from redurable.store.redis import tasks as _tasks
@@ -233,6 +235,18 @@ class RedisStore:
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         """How much work lies where."""
         return await _answer(_depths.depths(self.lane, self.layout, self.consumer, queues))
+
+    async def letters(self, after: str, count: int) -> list[Letter]:
+        """Dead letters behind that id, the oldest first."""
+        return await _answer(_letters.letters(self.lane, self.layout, self.consumer, after, count))
+
+    async def drop_letters(self, ids: Sequence[str]) -> int:
+        """Delete dead letters."""
+        return await _answer(_letters.drop_letters(self.lane, self.layout, self.consumer, ids))
+
+    async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
+        """Put dead letters back into the intake."""
+        return await _answer(_letters.redrive_letters(self.lane, self.layout, self.consumer, ids))
 
     def mailbox_key(self, instance: str) -> str:
         """The name of the stream that is the instance's mailbox."""
