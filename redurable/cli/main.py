@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from redurable.cli import acl, activities, demo, dev, init, instances, messages, worker
+from redurable.cli import acl, activities, dead_letters, demo, dev, doctor, init, instances, messages, worker
 
 app = typer.Typer(
     name="redurable",
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (worker, dev, init, instances, messages, activities, demo, acl):
+for group in (worker, dev, init, instances, messages, activities, dead_letters, doctor, demo, acl):
     group.register(app)
 
 

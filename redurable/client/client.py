@@ -20,6 +20,7 @@ from redurable.authoring.policies import START_OPTIONS, StartOptions, check_fit,
 from redurable.client.attempts import failed, pending_activities, settle, token_of
 from redurable.client.changes import Changes
 from redurable.client.handle import Handle
+from redurable.client.letters import Letters
 from redurable.client.link import Link
 from redurable.client.status import Status, status_of
 from redurable.core.completion import Completion
@@ -61,7 +62,7 @@ _UNCLAIMED = {
 log = logging.getLogger("redurable.client")
 
 
-class Client:
+class Client(Letters):
     """Starts orchestrations, talks to them, and asks how they are: `async with Client(hub="orders") as client: …`.
 
     `address`: see the documentation of store addresses; None: the environment variable REDURABLE_REDIS_URL, else the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -17,6 +18,7 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 OURS: Final = (b"reason", b"instance", b"at", b"position", b"o")
 """What a dead letter says beside its original fields; `o`, packed, are originals with one of these names."""
 _original = msgspec.msgpack.Decoder(Pairs)
+_ID = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
 
 
 class Letter(Struct, frozen=True):
@@ -29,6 +31,11 @@ class Letter(Struct, frozen=True):
     at: int
     position: str
     fields: Pairs
+
+
+def is_letter_id(text: str) -> bool:
+    """Whether a store can be asked for it."""
+    return _ID.fullmatch(text) is not None
 
 
 def read_letter(letter_id: str, entry: Mapping[bytes, bytes]) -> Letter:
