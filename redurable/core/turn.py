@@ -168,7 +168,7 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
             break
         _take(draft, replay, mail, delivery.now)
     draft.custom_status = replay.take_custom_status()
-    _count_unread(draft, replay.depths() if draft.next is None else _names(draft.next.kept_events))
+    _count_unread(draft, _told(draft, replay))
     notes = replay.take_errors()
     if state.long and not was_long:
         notes = (*notes, _long(started.name, state, turn.cap))
@@ -276,6 +276,14 @@ def _count_unread(draft: Draft, depths: dict[str, int]) -> None:
         draft.unread = depths
 
 
+def _told(draft: Draft, replay: Replay) -> dict[str, int]:
+    """What is told of external events. An execution that has ended waits for none; its events lie there unread."""
+    if draft.next is not None:
+        return _names(draft.next.kept_events)
+    depths = replay.depths()
+    return depths if draft.state.ended is None else {name: depth for name, depth in depths.items() if depth > 0}
+
+
 def _names(events: Iterable[KeptEvent | EventRaised]) -> dict[str, int]:
     return dict(Counter(event.name for event in events))
 
@@ -311,7 +319,8 @@ def _without_code(
 
 def _recorded(draft: Draft) -> TurnCommit:
     recorded = _names(event for event in draft.events if isinstance(event, EventRaised))
-    _count_unread(draft, dict(Counter(draft.delivery.unread) + Counter(recorded)))
+    told = draft.delivery.unread
+    _count_unread(draft, told | {name: max(told.get(name, 0), 0) + count for name, count in recorded.items()})
     draft.refuse()
     if draft.state.ended is not None:
         _consume_rest(draft)

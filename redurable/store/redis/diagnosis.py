@@ -97,7 +97,7 @@ def _append_only(facts: ServerFacts) -> Iterator[Finding]:
             *("durability", Verdict.WARN, "append-only file off"),
             "set appendonly yes: a restart of the server loses everything since its last snapshot",
         )
-    elif "ok" not in (facts.get("aof_last_write_status", "ok"),):
+    elif facts.get("aof_last_write_status", "ok") != "ok":
         yield Finding("durability", Verdict.FAIL, "the last write of the append-only file failed", "look at its disk")
     else:
         yield Finding("durability", Verdict.OK, "append-only file on")
