@@ -24,7 +24,7 @@ from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator,
 from redurable.authoring.http_calls import HttpResponse
 from redurable.authoring.methods import activity
 from redurable.authoring.policies import RetryPolicy
-from redurable.client import Client, DeadLetter, Handle, PendingActivity, Quarantine, Status
+from redurable.client import Client, DeadLetter, Handle, PendingActivity, Quarantine, Reason, Status
 from redurable.core.values import Backoff, Failure, RuntimeStatus
 from redurable.errors import (
     ActivityCrashed,
@@ -97,6 +97,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "PendingActivity",
     "DeadLetter",
     "Quarantine",
+    "Reason",
     "RuntimeStatus",
     "Failure",
     # Errors; see redurable.errors for the tree

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from redurable.cli import acl, activities, dead_letters, demo, dev, doctor, init, instances, messages, worker
+from redurable.cli import acl, activities, dead_letters, demo, dev, doctor, init, instances, messages, watching, worker
 
 app = typer.Typer(
     name="redurable",
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (worker, dev, init, instances, messages, activities, dead_letters, doctor, demo, acl):
+for group in (worker, dev, init, instances, messages, watching, activities, dead_letters, doctor, demo, acl):
     group.register(app)
 
 

@@ -2,8 +2,9 @@
 
 from redurable.client.attempts import PendingActivity
 from redurable.client.client import Client
+from redurable.client.explaining import Reason
 from redurable.client.handle import Handle
 from redurable.client.letters import DeadLetter
 from redurable.client.status import Quarantine, Status
 
-__all__ = ["Client", "DeadLetter", "Handle", "PendingActivity", "Quarantine", "Status"]
+__all__ = ["Client", "DeadLetter", "Handle", "PendingActivity", "Quarantine", "Reason", "Status"]

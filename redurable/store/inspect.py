@@ -13,6 +13,7 @@ from redurable.core.messages import StartExecution
 from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
 from redurable.store.depths import Depths
 from redurable.store.letters import Letter
+from redurable.store.membership import Membership
 
 
 class Underway(Struct, frozen=True):
@@ -50,6 +51,15 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     parks: int = 0
     parked_until: int = 0
     held: bool = False
+
+
+class Announcement(Struct, frozen=True):
+    """The ready entry that tells workers of an instance's mail. `holder`: the consumer who has received it ("": nobody
+    yet), and last renewed its lease `idle_ms` ago; `deliveries`: how often it was received or taken over."""
+
+    holder: str = ""
+    idle_ms: int = 0
+    deliveries: int = 0
 
 
 class Change(Struct, frozen=True):
@@ -92,6 +102,14 @@ class Inspect(Protocol):
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         """How much work lies where: in these task queues, and in all that workers say they serve. The cost does not
         grow with the number of instances."""
+        ...
+
+    async def announcement(self, instance: str) -> Announcement | None:
+        """Who is told of the instance's mail; None: nobody, or no such instance."""
+        ...
+
+    async def members(self, ttl_ms: int) -> Membership:
+        """The workers whose last heartbeat is younger than that, and what they can do."""
         ...
 
     async def letters(self, after: str, count: int) -> list[Letter]:

@@ -30,6 +30,12 @@ COMMANDS = {
     "purge",
     "key",
     "acl",
+    "init",
+    "explain",
+    "watch",
+    "queues",
+    "dead-letters",
+    "doctor",
     "dev",
     "demo",
 }

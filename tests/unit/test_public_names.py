@@ -11,7 +11,7 @@ NAMES = """
 App activity OrchestrationContext ActivityContext HttpResponse RetryPolicy Backoff
 Orchestrator Activity AsyncActivity SyncActivity
 Worker WorkerSettings
-Client Handle Status PendingActivity DeadLetter Quarantine RuntimeStatus Failure
+Client Handle Status PendingActivity DeadLetter Quarantine Reason RuntimeStatus Failure
 RedurableError
 CallerError InvalidName InvalidPayload RegistrationError InvalidToken AttemptNotFound UnknownFunction HubNotFound
 InstanceNotFound InstanceAlreadyExists InstanceFinished InstanceNotFinished NotBuilt

@@ -18,7 +18,7 @@ from redurable.core.ids import check_hub_name
 from redurable.errors import StoreRefused
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
-from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.inspect import Announcement, Change, Snapshot, Underway
 from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
 from redurable.store.port import (
@@ -209,6 +209,12 @@ class SqliteStore:
 
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         return await self._read(depths.depths, queues)
+
+    async def announcement(self, instance: str) -> Announcement | None:
+        return await self._read(inspect.announcement, instance)
+
+    async def members(self, ttl_ms: int) -> Membership:
+        return await self._read(upkeep.members, ttl_ms)
 
     async def letters(self, after: str, count: int) -> list[Letter]:
         return await self._read(letters.letters, after, count)

@@ -37,6 +37,11 @@ def sweep(db: Database, partition: int, cursor: str, count: int) -> tuple[str, i
 def heartbeat(db: Database, consumer: str, ttl_ms: int, skills: Skills) -> Membership:
     """Say that `consumer` lives, and what it can do."""
     db.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?)", consumer, db.now, json.encode(skills).decode())
+    return members(db, ttl_ms)
+
+
+def members(db: Database, ttl_ms: int) -> Membership:
+    """Who lives, and what they can do."""
     alive = db.execute("SELECT * FROM workers WHERE seen > ? ORDER BY consumer", db.now - ttl_ms)
     return Membership(db.now, {row["consumer"]: json.decode(row["skills"], type=Skills) for row in alive})
 

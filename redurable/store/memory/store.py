@@ -19,7 +19,7 @@ from redurable.errors import StoreRefused
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
-from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.inspect import Announcement, Change, Snapshot, Underway
 from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
 from redurable.store.memory import admission, answers, depths, inspect, leases, letters, relay, turns, upkeep
@@ -268,6 +268,14 @@ class MemoryStore:
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         async with self._step() as hub:
             return depths.depths(hub, queues)
+
+    async def announcement(self, instance: str) -> Announcement | None:
+        async with self._step() as hub:
+            return inspect.announcement(hub, instance)
+
+    async def members(self, ttl_ms: int) -> Membership:
+        async with self._step() as hub:
+            return upkeep.members(hub, ttl_ms)
 
     async def letters(self, after: str, count: int) -> list[Letter]:
         async with self._step() as hub:

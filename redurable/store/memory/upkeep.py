@@ -26,8 +26,13 @@ def sweep(hub: MemoryHub, number: int, cursor: str, count: int) -> tuple[str, in
 
 def heartbeat(hub: MemoryHub, consumer: str, ttl_ms: int, skills: Skills) -> Membership:
     """Say that `consumer` lives, and what it can do."""
+    hub.workers[consumer] = hub.clock(), skills
+    return members(hub, ttl_ms)
+
+
+def members(hub: MemoryHub, ttl_ms: int) -> Membership:
+    """Who lives, and what they can do."""
     now = hub.clock()
-    hub.workers[consumer] = now, skills
     return Membership(now, {name: can for name, (seen, can) in sorted(hub.workers.items()) if now - seen < ttl_ms})
 
 

@@ -14,7 +14,7 @@ from redurable.core.events import Event, ExecutionStarted
 from redurable.core.messages import StartExecution
 from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
-from redurable.store.inspect import Change, Snapshot
+from redurable.store.inspect import Announcement, Change, Snapshot
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.wire import fields_of, unread_of
@@ -161,3 +161,10 @@ def _change(entry: list[Any]) -> Change | None:
 def mailbox_key(layout: Layout, instance: str) -> str:
     """The name of the stream that is the instance's mailbox."""
     return layout.of(instance).mailbox(instance)
+
+
+async def announcement(lane: Lane, layout: Layout, consumer: str, instance: str) -> Announcement | None:
+    """Who is told of the instance's mail."""
+    keys = layout.of(instance)
+    found = await lane.script("announcement", [keys.instance(instance), keys.ready], [])
+    return None if found is None else Announcement(found[0].decode(), int(found[1]), int(found[2]))

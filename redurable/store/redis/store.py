@@ -15,7 +15,7 @@ from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
-from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.inspect import Announcement, Change, Snapshot, Underway
 from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
@@ -235,6 +235,14 @@ class RedisStore:
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         """How much work lies where."""
         return await _answer(_depths.depths(self.lane, self.layout, self.consumer, queues))
+
+    async def announcement(self, instance: str) -> Announcement | None:
+        """Who is told of the instance's mail."""
+        return await _answer(_inspect.announcement(self.lane, self.layout, self.consumer, instance))
+
+    async def members(self, ttl_ms: int) -> Membership:
+        """The workers that live."""
+        return await _answer(upkeep.members(self.lane, self.layout, self.consumer, ttl_ms))
 
     async def letters(self, after: str, count: int) -> list[Letter]:
         """Dead letters behind that id, the oldest first."""

@@ -32,6 +32,14 @@ class TestMembership:
         await one.heartbeat(HOUR_MS, again)
         assert (await two.heartbeat(HOUR_MS, other)).workers == {"w1": again, "w2": other}
 
+    async def test_who_only_looks_is_no_member(self, store_factory: StoreFactory) -> None:
+        one, looker = await store_factory.store("w1"), await store_factory.store("looker")
+        assert (await looker.members(HOUR_MS)).workers == {}
+        await one.heartbeat(HOUR_MS, SKILLS)
+        assert (await looker.members(HOUR_MS)).workers == {"w1": SKILLS}
+        await store_factory.advance(20)
+        assert (await looker.members(10)).workers == {}
+
     async def test_the_silent_are_no_members(self, store_factory: StoreFactory) -> None:
         one, two = await store_factory.store("w1"), await store_factory.store("w2")
         await one.heartbeat(HOUR_MS, SKILLS)
