@@ -28,7 +28,7 @@ async def explain(target: Target, instance_id: IdArgument) -> None:
     """Say why an instance does not move: what it waits for, and who has to do something."""
     async with target.client() as client:
         reasons = await client.explain(instance_id)
-    print_records([_reason(reason) for reason in reasons], target.output)
+    print_records([_reason(reason, target.output) for reason in reasons], target.output)
 
 
 async def watch(
@@ -41,16 +41,18 @@ async def watch(
     Exit code 1 when it ends otherwise than completed. With -o jsonl or json: a line of JSON for each event.
     """
     async with target.client() as client:
-        seen, execution = 0, ""
+        seen, execution, last = 0, "", None
         async for status in client.watch(instance_id):
+            last = status
             history = status.history or []
             if status.execution != execution:
                 seen = len(history) if from_now and not execution else 0
                 execution = status.execution
             _print_news(history, seen, target.output)
             seen = len(history)
-    print_record(_end(status), Output.JSONL if target.output is Output.JSON else target.output)
-    if status.runtime_status != "Completed":
+    assert last is not None, "an instance that is found has a status"
+    print_record(_end(last), Output.JSONL if target.output is Output.JSON else target.output)
+    if last.runtime_status != "Completed":
         raise typer.Exit(1)
 
 
@@ -69,12 +71,12 @@ async def queues(
     print_record(_summary(found, target.output), target.output)
 
 
-def _reason(reason: Reason) -> Record:
+def _reason(reason: Reason, output: Output) -> Record:
     return {
         "waits_for": reason.kind,
         "since": _moment(reason.since),
         "until": _moment(reason.until),
-        "blocked": "yes" if reason.blocked else "",
+        "blocked": ("yes" if reason.blocked else "") if output is Output.TABLE else reason.blocked,
         "what": reason.text,
     }
 

@@ -112,7 +112,8 @@ def _quarantine(scene: _Scene) -> Iterator[Reason]:
     parted = f"; at event {mark.position} the history has {mark.expected}, the code {mark.asked or 'asks for nothing'}"
     parted += f" ({mark.place})" if mark.place else ""
     tries = f"tried {mark.tries} times"
-    after = f"{tries}, held until `redurable redrive {instance}`" if mark.next_try is None else f"{tries}, again at"
+    held = f"held until `redurable redrive {instance}`"
+    after = f"{tries}, {held}" if mark.next_try is None else f"{tries}, and again by itself"
     yield Reason(
         kind="quarantine",
         text=f"quarantined: {mark}{parted if mark.position is not None else ''}; {after}",

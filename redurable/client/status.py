@@ -59,11 +59,11 @@ class Status:
     `input`, `output`, `custom_status` and `memo` are plain JSON values; several inputs are a dict of `args` and
     `kwargs`. What JSON allows and Python's reader does not, such as a number of 5,000 digits, is shown as its text.
     `failure` says why the instance failed, was canceled or terminated. `execution` is the id of the current execution.
-    `unread_events` says how many external events of each name the orchestrator has not taken; `awaited_events`, of the
-    names that it waits for, since when. `unread_mail` counts messages that no turn has read yet. `quarantined` says why
-    no worker can take a turn now
-    (None: nothing is wrong). `history` holds the events of the current execution, and the rows of its activities'
-    attempts, and `pending_activities` the calls without outcome, when they were asked for.
+    `unread_events` says how many external events of each name the orchestrator has not taken; `awaited_events`, of
+    the names that it waits for, since when. `unread_mail` counts messages that no turn has read yet. `quarantined`
+    says why no worker can take a turn now (None: nothing is wrong). `history` holds the events of the current
+    execution, and the rows of its activities' attempts, and `pending_activities` the calls without outcome, when they
+    were asked for.
     """
 
     instance_id: str
