@@ -24,7 +24,18 @@ from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator,
 from redurable.authoring.http_calls import HttpResponse
 from redurable.authoring.methods import activity
 from redurable.authoring.policies import RetryPolicy
-from redurable.client import Client, DeadLetter, Handle, PendingActivity, Quarantine, Reason, Status
+from redurable.client import (
+    BulkProgress,
+    Client,
+    DeadLetter,
+    Handle,
+    InstanceFilters,
+    Page,
+    PendingActivity,
+    Quarantine,
+    Reason,
+    Status,
+)
 from redurable.core.values import Backoff, Failure, RuntimeStatus
 from redurable.errors import (
     ActivityCrashed,
@@ -40,10 +51,13 @@ from redurable.errors import (
     HubNotFound,
     InstanceAlreadyExists,
     InstanceFinished,
+    InstanceNotFailed,
     InstanceNotFinished,
     InstanceNotFound,
+    InvalidFilter,
     InvalidName,
     InvalidPayload,
+    InvalidPosition,
     InvalidToken,
     MissingExtra,
     NondeterminismError,
@@ -94,6 +108,9 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "Client",
     "Handle",
     "Status",
+    "InstanceFilters",
+    "Page",
+    "BulkProgress",
     "PendingActivity",
     "DeadLetter",
     "Quarantine",
@@ -107,6 +124,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "InvalidPayload",
     "RegistrationError",
     "InvalidToken",
+    "InvalidFilter",
     "AttemptNotFound",
     "UnknownFunction",
     "HubNotFound",
@@ -114,6 +132,8 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "InstanceAlreadyExists",
     "InstanceFinished",
     "InstanceNotFinished",
+    "InstanceNotFailed",
+    "InvalidPosition",
     "NotBuilt",
     "OrchestrationEnded",
     "OrchestrationFailed",

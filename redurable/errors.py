@@ -5,14 +5,17 @@ RedurableError
 │   ├── InvalidName                   a hub, instance, event, queue or function name that is not allowed
 │   ├── InvalidPayload                a value that cannot be encoded, or does not fit its type
 │   ├── RegistrationError             an App that cannot work as declared
-│   ├── InvalidToken                  no token of `complete_later()`, or one of another hub
+│   ├── InvalidFilter                 filters of a list of instances that cannot be meant
+│   ├── InvalidToken                  no token of `complete_later()`, no continuation of this list, or of another hub
 │   ├── AttemptNotFound               the attempt of a token is not under way any more
 │   ├── UnknownFunction               no orchestrator or activity of that name
 │   ├── HubNotFound                   nobody has created that hub yet
 │   ├── InstanceNotFound
 │   ├── InstanceAlreadyExists
 │   ├── InstanceFinished              the instance takes no more messages
-│   ├── InstanceNotFinished           purge of an instance that still runs
+│   ├── InstanceNotFinished           purge or restart of an instance that still runs
+│   ├── InstanceNotFailed             rewind of an instance that has not failed
+│   ├── InvalidPosition               reset to a place of a history where nothing can go on
 │   └── NotBuilt                      a documented feature that this version does not have
 ├── OrchestrationEnded                how an instance ended, raised by `result()`
 │   ├── OrchestrationFailed
@@ -50,7 +53,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from redurable.core.values import Failure
+    from redurable.core.values import Failure, RuntimeStatus
 
 
 class RedurableError(Exception):
@@ -73,8 +76,12 @@ class RegistrationError(CallerError, TypeError):
     """An App that cannot work as declared."""
 
 
+class InvalidFilter(CallerError, ValueError):
+    """Filters of a list of instances that cannot be meant."""
+
+
 class InvalidToken(CallerError, ValueError):
-    """A text that is no token of an attempt, or one of another hub."""
+    """A text that is no token of an attempt, no continuation of this list, or one of another hub."""
 
 
 class AttemptNotFound(CallerError, LookupError):
@@ -102,7 +109,19 @@ class InstanceFinished(CallerError):
 
 
 class InstanceNotFinished(CallerError):
-    """The instance has not finished, so it cannot be purged."""
+    """The instance has not finished, so it cannot be purged, nor started again under its id."""
+
+
+class InstanceNotFailed(CallerError):
+    """The instance has not failed, so there is nothing to rewind. `status` is its runtime status."""
+
+    def __init__(self, text: str, status: RuntimeStatus) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class InvalidPosition(CallerError, ValueError):
+    """An execution cannot go back to this place of its history: it stands amid a step, or is not there."""
 
 
 class NotBuilt(CallerError, NotImplementedError):

@@ -23,6 +23,13 @@ class InstancesFinished(Struct, frozen=True):
     ends: tuple[tuple[str, str, float], ...]
 
 
+class InstancesPurged(Struct, frozen=True):
+    """Finished instances were deleted; (status, count) of those that had it. Whoever deletes many, as retention does,
+    announces a page of them at a time."""
+
+    purged: tuple[tuple[str, int], ...]
+
+
 class TurnsTaken(Struct, frozen=True):
     """(name, result: ok | fenced | parked | failed | handed, seconds) of each turn of a batch."""
 
@@ -129,6 +136,7 @@ class CacheEvicted(Struct, frozen=True):
 Fact = (
     InstancesStarted
     | InstancesFinished
+    | InstancesPurged
     | TurnsTaken
     | TurnParked
     | QuarantineEnded

@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 DEFAULT_PARTITIONS = 16
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_TURN_BYTES = 64 * MAX_PAYLOAD_BYTES
-KEEP_MS = 7 * 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+KEEP_MS = 7 * DAY_MS
 MOST_KEPT = 1000
 DEFAULT_WORKER_TTL_MS = 5_000
 
@@ -25,6 +26,7 @@ class Unit(NamedTuple):
 
 
 Ms = Annotated[int, Field(gt=0), Unit("milliseconds")]
+MsOrNever = Annotated[int, Field(ge=0), Unit("milliseconds")]
 Count = Annotated[int, Field(gt=0), Unit("number")]
 Bytes = Annotated[int, Field(gt=0), Unit("bytes")]
 Port = Annotated[int, Field(ge=0, le=65535), Unit("TCP port")]
@@ -56,7 +58,23 @@ class UnknownSettings(BaseSettings):
         return not self.model_fields_set.isdisjoint(UnknownSettings.model_fields)
 
 
-class WorkerSettings(PayloadSettings, UnknownSettings):
+class RetentionSettings(BaseSettings):
+    """How long instances that have finished are kept; they go together with their sub-orchestrations. 0: for ever."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", extra="forbid", frozen=True)
+
+    retention_completed_ms: MsOrNever = Field(default=7 * DAY_MS, description="How long Completed ones are kept.")
+    retention_failed_ms: MsOrNever = Field(default=30 * DAY_MS, description="How long Failed ones are kept.")
+    retention_canceled_ms: MsOrNever = Field(default=30 * DAY_MS, description="How long Canceled ones are kept.")
+    retention_terminated_ms: MsOrNever = Field(default=30 * DAY_MS, description="How long Terminated ones are kept.")
+    retention_every_ms: Ms = Field(default=5_000, description="How often a worker looks for such instances.")
+    retention_batch: Count = Field(default=200, description="The most instances that are deleted in one go.")
+    archive_dir: str = Field(
+        default="", description="Directory in which their histories are kept before they go; empty: they are not."
+    )
+
+
+class WorkerSettings(PayloadSettings, UnknownSettings, RetentionSettings):
     """How a worker behaves. Times in milliseconds unless the name says otherwise."""
 
     max_turn_bytes: Bytes = Field(default=MAX_TURN_BYTES, description="The payloads of one step together, in bytes.")

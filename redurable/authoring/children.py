@@ -44,7 +44,7 @@ def call_child(scope: Scope, asked: StartCall) -> asyncio.Future[Any]:
         return call(1)
     if first.instance:
         check_instance_id(_following(first, policy.max_attempts).instance)
-    return _Attempts(scope, policy, call).outcome
+    return _Attempts(scope, policy, call, bool(first.instance)).outcome
 
 
 def child_of(options: OrchestratorOptions) -> Child:
@@ -66,12 +66,16 @@ def _following(first: Child, attempt: int) -> Child:
 class _Attempts(Generic[T]):
     """The calls of one policy, one after the other."""
 
-    def __init__(self, scope: Scope, policy: Retry, call: Callable[[int], asyncio.Future[T]]) -> None:
+    def __init__(
+        self, scope: Scope, policy: Retry, call: Callable[[int], asyncio.Future[T]], named: bool = False
+    ) -> None:
         self._scope = scope
         self._policy = policy
         self._call = call
         self._attempt = 1
         self._begun = scope.clock
+        self._named = named
+        self._before: BaseException | None = None
         first = call(1)
         self._waiting: asyncio.Future[Any] = first
         self.outcome: asyncio.Future[T] = first.get_loop().create_future()
@@ -88,10 +92,16 @@ class _Attempts(Generic[T]):
         if not isinstance(error, SubOrchestrationFailed):
             settle(self.outcome, call)
             return
+        if not self._named:
+            # A rewind takes all attempts back, so that the policy begins anew. Attempts with ids that somebody chose
+            # cannot begin anew, because those ids are taken: then it is the last one that goes on.
+            error.__cause__, self._before = self._before, error
         delay = self._delay(error.failure)
         if delay is None:
             failure = replace(error.failure, attempts=self._attempt)
-            settle(self.outcome, call, SubOrchestrationFailed(error.name, failure))
+            last = SubOrchestrationFailed(error.name, failure)
+            last.__cause__ = error
+            settle(self.outcome, call, last)
             return
         self._wait_for(lambda: self._scope.create_timer(self._scope.clock + delay), self._on_pause)
 

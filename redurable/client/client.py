@@ -23,12 +23,13 @@ from redurable.client.explaining import Explaining
 from redurable.client.handle import Handle
 from redurable.client.letters import Letters
 from redurable.client.link import Link
+from redurable.client.operations import Operations
 from redurable.client.status import Status, status_of
 from redurable.client.watching import Watching
 from redurable.core.completion import Completion
 from redurable.core.events import HistoryRow
 from redurable.core.ids import check_hub_name, check_id, check_instance_id, check_name
-from redurable.core.messages import Cancel, RaiseEvent, Resume, StartExecution, Suspend, Terminate
+from redurable.core.messages import RaiseEvent, StartExecution
 from redurable.core.rows import history_rows
 from redurable.core.sizes import call_size, check_size, tags_size
 from redurable.core.values import ABSENT, Failure
@@ -36,7 +37,6 @@ from redurable.errors import (
     CallerError,
     InstanceAlreadyExists,
     InstanceFinished,
-    InstanceNotFinished,
     InstanceNotFound,
 )
 from redurable.facts import EventsUnclaimed, Facts
@@ -64,7 +64,7 @@ _UNCLAIMED = {
 log = logging.getLogger("redurable.client")
 
 
-class Client(Explaining, Watching, Letters):
+class Client(Explaining, Watching, Letters, Operations):
     """Starts orchestrations, talks to them, and asks how they are: `async with Client(hub="orders") as client: …`.
 
     `address`: see the documentation of store addresses; None: the environment variable REDURABLE_REDIS_URL, else the
@@ -215,23 +215,6 @@ class Client(Explaining, Watching, Letters):
         if outcome in _UNCLAIMED:
             self._tell_unclaimed(instance_id, name, outcome)
 
-    async def terminate(self, instance_id: str, reason: str = "") -> None:
-        """End an instance at once, without running its code. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Terminate(reason=reason))
-
-    async def cancel(self, instance_id: str, reason: str = "") -> None:
-        """Ask an instance to end: its orchestrator is cancelled at its next await, and its own code cleans up. Once it
-        lets the `CancelledError` out, the status is Canceled. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Cancel(reason=reason, id=uuid4().hex))
-
-    async def suspend(self, instance_id: str, reason: str = "") -> None:
-        """Let an instance only record what arrives, until `resume`. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Suspend(reason=reason))
-
-    async def resume(self, instance_id: str, reason: str = "") -> None:
-        """Let a suspended instance go on. Raises `InstanceNotFound`, `InstanceFinished`."""
-        await self._link.control(instance_id, Resume(reason=reason))
-
     async def complete_activity(self, token: str, result: object = None) -> None:
         """Complete the attempt of an activity whose `ActivityContext.complete_later` returned this token, with any
         value that has a JSON form.
@@ -256,15 +239,6 @@ class Client(Explaining, Watching, Letters):
         named = token_of(self._link, token)
         said = ABSENT if details is None else self._payload(details, "the activity of this token", "details")
         await settle(self._link, Completion(named, details=said))
-
-    async def purge(self, instance_id: str) -> None:
-        """Delete all that is stored of a finished instance. Raises `InstanceNotFound`, `InstanceNotFinished`."""
-        link = self._link
-        answer, repeated = await link.attempt(lambda: link.store.purge(check_instance_id(instance_id)))
-        if answer == "running":
-            raise InstanceNotFinished(f"instance {instance_id!r} has not finished: terminate it first")
-        if answer == "missing" and not repeated:
-            raise self._link.not_found(instance_id)
 
     async def redrive(self, instance_id: str) -> bool:
         """Let a quarantined instance be tried at once, also one that waits for this. False: it was not quarantined.

@@ -118,12 +118,15 @@ class Link:
 
     async def control(self, instance: str, message: Control) -> None:
         """Send a control message. Raises `InvalidPayload`, `InstanceNotFound`, `InstanceFinished`."""
-        reason = len(message.reason.encode(errors="replace"))
-        check_size(f"{type(message).__name__.lower()}()", "reason", reason, self._max_payload)
+        self.check_reason(f"{type(message).__name__.lower()}()", message.reason)
         outcome, repeated = await self.send(check_instance_id(instance), message)
         if isinstance(message, Terminate | Cancel) and repeated and outcome is SendOutcome.FINISHED:
             return  # An earlier attempt did its work.
         self.check_sent(instance, outcome)
+
+    def check_reason(self, owner: str, reason: str) -> None:
+        """Raise `InvalidPayload` for a reason that is too long."""
+        check_size(owner, "reason", len(reason.encode(errors="replace")), self._max_payload)
 
     def check_sent(self, instance: str, outcome: SendOutcome) -> None:
         """Raise for a message that nobody will read."""

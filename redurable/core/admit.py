@@ -14,6 +14,7 @@ from redurable.core.events import (
     ExecutionSuspended,
     ExecutionTerminated,
     InputEvent,
+    ParentRewound,
     SubOrchestrationCompleted,
     SubOrchestrationFailed,
     SubOrchestrationScheduled,
@@ -28,6 +29,7 @@ from redurable.core.messages import (
     Message,
     RaiseEvent,
     Resume,
+    Rewind,
     StartExecution,
     SubOrchestrationFailure,
     SubOrchestrationResult,
@@ -36,6 +38,7 @@ from redurable.core.messages import (
     TimerDue,
 )
 from redurable.core.state import DEADLINE, State
+from redurable.core.values import Parent
 
 
 def begin(start: StartExecution, now: int, version: str) -> ExecutionStarted:
@@ -76,23 +79,29 @@ def admit(state: State, message: Message, now: int) -> InputEvent | None:
                 return None
             return EventRaised(at=at, name=message.name, data=message.data, id=message.id)
         case Terminate():
-            return ExecutionTerminated(at=at, reason=message.reason) if concerns(message, state.started) else None
+            return ExecutionTerminated(at=at, reason=message.reason) if concerns(message, state.parent) else None
         case Cancel():
-            if message.id in state.event_ids or not concerns(message, state.started):
+            if message.id in state.event_ids or not concerns(message, state.parent):
                 return None
             return ExecutionCancelRequested(at=at, reason=message.reason, id=message.id)
         case Suspend():
             return None if state.suspended else ExecutionSuspended(at=at, reason=message.reason)
+        case Rewind():
+            return (
+                ParentRewound(at=at, execution=message.heir, reason=message.reason)
+                if concerns(message, state.parent)
+                else None
+            )
         case Resume():
             return ExecutionResumed(at=at, reason=message.reason) if state.suspended else None
         case _:
             return _outcome(state, message, at)
 
 
-def concerns(message: Terminate | Cancel, started: ExecutionStarted | StartExecution | None) -> bool:
-    """False when a parent means its child, and this instance is not that child: another one has its id. A child that
-    continued as new is."""
-    return message.parent is None or (started is not None and started.parent == message.parent)
+def concerns(message: Terminate | Cancel | Rewind, parent: Parent | None) -> bool:
+    """False when a parent means its child, and this instance, which answers `parent`, is not that child: another one
+    has its id. A child that continued as new is."""
+    return message.parent is None or message.parent == parent
 
 
 Outcome = (

@@ -64,7 +64,10 @@ class Complete(Struct, frozen=True):
 
 
 class Fail(Struct, frozen=True):
+    """`causes` are the numbers of the calls whose failures led to it."""
+
     failure: Failure
+    causes: tuple[int, ...] = ()
 
 
 class CancelExecution(Struct, frozen=True):

@@ -132,11 +132,21 @@ class Parking(Struct, frozen=True):
         return min(self.min_ms * 2 ** min(parks, 20), self.max_ms)
 
 
+class Kept(Struct, frozen=True):
+    """What of a history the next execution begins with: `first`, then the events from the second one on, `count` in
+    all; none of them when `count` is 0."""
+
+    count: int
+    first: Event
+
+
 class TurnCommit(Struct, frozen=True, kw_only=True):
     """All that one turn makes true, or nothing of it. Accepted only while the instance's head is `expected`.
 
     `consumed` is the id of the last mailbox entry that the turn read (empty: none). `next` begins the next execution
-    after continue-as-new. With `park` nothing is consumed. Without anything it releases the ready entry.
+    after continue-as-new; with `kept`, it has the beginning of this one's history as its own, before its first turn.
+    With `park` nothing is consumed. Without anything it releases the ready entry.
+    With a `status` or a `next`, `name` repeats that of the delivery: a store may list instances by it.
     `closed_calls` are the seqs of calls with durable timeouts that have their outcome, or wait in vain for one: the
     timers that the store made of those timeouts go.
     `canceled_calls` are the seqs of calls whose tasks nobody waits for any more, while they lie in a queue or run.
@@ -149,6 +159,7 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     expected: str
     head: str
     execution: str = ""
+    name: str = ""
     consumed: str = ""
     start_consumed: bool = False
     events: tuple[Event, ...] = ()
@@ -162,6 +173,7 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     dead: tuple[DeadLetter, ...] = ()
     custom_status: Raw | None = None
     next: StartExecution | None = None
+    kept: Kept | None = None
     park: Park | None = None
     unread: dict[str, int] | None = None
     heard: str | None = None

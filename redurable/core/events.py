@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 from redurable.core.messages import KeptEvent
-from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent, ParentClose, Timeouts
+from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent, ParentClose, Retry, Timeouts
 
 
 class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
@@ -22,7 +22,8 @@ class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"
 
 class ExecutionStarted(_Event, frozen=True, kw_only=True):
     """`number` counts the executions of the instance from 1; `python` is the minor version that took the first turn.
-    `deadline`: when the execution must have ended (0: whenever)."""
+    `deadline`: when the execution must have ended (0: whenever). `origin`: the execution that this event was made by,
+    when another one begins with its history."""
 
     name: str
     execution: str
@@ -36,6 +37,7 @@ class ExecutionStarted(_Event, frozen=True, kw_only=True):
     event_ids: tuple[str, ...] = ()
     python: str = ""
     deadline: int = 0
+    origin: str = ""
 
 
 class ActivityCompleted(_Event, frozen=True, kw_only=True):
@@ -109,12 +111,41 @@ class ExecutionCancelRequested(_Event, frozen=True, kw_only=True):
     id: str = ""
 
 
+class ExecutionRewound(_Event, frozen=True, kw_only=True):
+    """What stands before it was taken from the history of `previous`, whose end was taken back; from here on
+    `execution` decides, and its numbers begin with `next_seq`. `parent` is whom it answers."""
+
+    execution: str
+    previous: str
+    next_seq: int
+    reason: str = ""
+    parent: Parent | None = None
+
+
+class ExecutionReset(_Event, frozen=True, kw_only=True):
+    """As `ExecutionRewound`; a person chose where the history of `previous` was left."""
+
+    execution: str
+    previous: str
+    next_seq: int
+    reason: str = ""
+    parent: Parent | None = None
+
+
+class ParentRewound(_Event, frozen=True, kw_only=True):
+    """The parent was rewound or reset: the call that this instance answers belongs to its `execution` now."""
+
+    execution: str
+    reason: str = ""
+
+
 class ActivityScheduled(_Event, frozen=True, kw_only=True):
     seq: int
     name: str
     call: Arguments = Arguments()
     task_queue: str = "default"
     timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
 
 
 class ActivityCancelRequested(_Event, frozen=True, kw_only=True):
@@ -143,6 +174,9 @@ class SubOrchestrationScheduled(_Event, frozen=True, kw_only=True):
     not_before: int = 0
     attempt: int = 1
     parent_close: ParentClose = ParentClose.TERMINATE
+    tags: dict[str, str] = {}
+    memo: Raw = ABSENT
+    execution_timeout: int = 0
 
 
 class SubOrchestrationCancelRequested(_Event, frozen=True, kw_only=True):
@@ -173,7 +207,10 @@ class ExecutionCompleted(_Event, frozen=True, kw_only=True):
 
 
 class ExecutionFailed(_Event, frozen=True, kw_only=True):
+    """`causes` are the numbers of the calls whose failures led to it."""
+
     failure: Failure
+    causes: tuple[int, ...] = ()
 
 
 class ExecutionCanceled(_Event, frozen=True, kw_only=True):
@@ -202,6 +239,9 @@ InputEvent = (
     | ExecutionResumed
     | ExecutionTerminated
     | ExecutionCancelRequested
+    | ExecutionRewound
+    | ExecutionReset
+    | ParentRewound
 )
 DecisionEvent = (
     ActivityScheduled

@@ -27,7 +27,7 @@ from redurable.core.events import (
     SubOrchestrationFailed,
     SubOrchestrationScheduled,
 )
-from redurable.core.sizes import call_size
+from redurable.core.sizes import call_size, tags_size
 from redurable.core.values import Failure
 
 MAX_EVENTS = 50_000
@@ -67,6 +67,10 @@ def _call(event: Any) -> int:
     return call_size(event.call)
 
 
+def _child(event: Any) -> int:
+    return call_size(event.call) + memoryview(event.memo).nbytes + tags_size(event.tags)
+
+
 def _result(event: Any) -> int:
     return memoryview(event.result).nbytes
 
@@ -95,7 +99,7 @@ _PAYLOADS: dict[type, Callable[[Any], int]] = {
     ExecutionStarted: _started,
     ExecutionContinuedAsNew: _call,
     ActivityScheduled: _call,
-    SubOrchestrationScheduled: _call,
+    SubOrchestrationScheduled: _child,
     OrchestrationScheduled: _call,
     ActivityCompleted: _result,
     SubOrchestrationCompleted: _result,

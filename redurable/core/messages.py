@@ -20,6 +20,20 @@ class KeptEvent(Struct, frozen=True, omit_defaults=True):
     id: str = ""
 
 
+class Rewound(Struct, frozen=True, omit_defaults=True):
+    """How an execution goes on that was rewound or reset (`reset`), and begins with the first `kept` events of
+    `previous`: its numbers go on from `next_seq`, and `mail` is what `previous` had read and this one is to read
+    again. `parent`: whom it answers."""
+
+    previous: str
+    kept: int
+    next_seq: int
+    reason: str = ""
+    reset: bool = False
+    parent: Parent | None = None
+    mail: tuple[Message, ...] = ()
+
+
 class StartExecution(_Message, frozen=True, kw_only=True):
     """Begin an execution. Lies in the instance's start slot, not in the mailbox stream, and is always read first.
 
@@ -40,6 +54,7 @@ class StartExecution(_Message, frozen=True, kw_only=True):
     not_before: int = 0
     execution_timeout: int = 0
     deadline: int = 0
+    rewound: Rewound | None = None
 
 
 class ActivityResult(_Message, frozen=True, kw_only=True):
@@ -131,6 +146,16 @@ class Resume(_Message, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Rewind(_Message, frozen=True, kw_only=True):
+    """A parent was rewound or reset: the call `parent`, which started this instance, is one of the execution `heir`
+    from now on, and wants an answer. Alone among messages it reaches an instance that has finished: one that did not
+    complete is rewound itself, one that did gives its result again."""
+
+    parent: Parent
+    heir: str
+    reason: str = ""
+
+
 Control = Terminate | Cancel | Suspend | Resume
 """Messages that ring for a parked instance, too. They are admitted without user code, so they reach one whose code
 cannot run now; but a `Cancel` needs the code of an execution that has begun, and waits for it."""
@@ -147,6 +172,7 @@ Message = (
     | Cancel
     | Suspend
     | Resume
+    | Rewind
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Raw
 
+from redurable.core.causes import numbered, numbers_of
 from redurable.core.commands import (
     CancelActivity,
     CancelExecution,
@@ -31,11 +32,14 @@ from redurable.core.events import (
     Event,
     EventRaised,
     ExecutionCancelRequested,
+    ExecutionReset,
     ExecutionResumed,
+    ExecutionRewound,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
     InputEvent,
+    ParentRewound,
     SubOrchestrationCompleted,
     SubOrchestrationFailed,
     TimerFired,
@@ -169,7 +173,9 @@ class Replay:
         match event:
             case ExecutionSuspended():
                 self._suspended = True
-            case ExecutionTerminated():
+            case ExecutionRewound() | ExecutionReset():
+                self.scope.execution = event.execution
+            case ExecutionTerminated() | ParentRewound():
                 pass
             case ExecutionResumed():
                 self._suspended = False
@@ -192,10 +198,10 @@ class Replay:
                 self._waiter(event.seq).succeed(event.result, place())
             case ActivityFailed():
                 waiter = self._waiter(event.seq)
-                waiter.fail(activity_error(waiter.name, event.failure), place())
+                waiter.fail(numbered(activity_error(waiter.name, event.failure), event.seq), place())
             case SubOrchestrationFailed():
                 waiter = self._waiter(event.seq)
-                waiter.fail(SubOrchestrationError(waiter.name, event.failure), place())
+                waiter.fail(numbered(SubOrchestrationError(waiter.name, event.failure), event.seq), place())
             case TimerFired():
                 self._fire(event.seq)
             case EventRaised():
@@ -247,7 +253,9 @@ class Replay:
             return self._continue_as_new(self.scope.continuation)
         if main.cancelled() and self._cancel is not None:
             return CancelExecution(self._cancel.reason)
-        return self._complete(main.result()) if error is None else Fail(self.definition.failure(error))
+        if error is not None:
+            return Fail(self.definition.failure(error), numbers_of(error))
+        return self._complete(main.result())
 
     def _complete(self, result: Raw) -> Complete | Fail:
         try:

@@ -47,7 +47,7 @@ class LiveScope:
 
     def __init__(self, instance: str, started: ExecutionStarted, bounds: Bounds) -> None:
         self.instance = instance
-        self.execution = started.execution
+        self.execution = started.origin or started.execution
         self.number = started.number
         self.parent = started.parent
         self.tags = started.tags

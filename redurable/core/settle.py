@@ -36,6 +36,8 @@ from redurable.core.events import (
     ExecutionCompleted,
     ExecutionContinuedAsNew,
     ExecutionFailed,
+    ExecutionReset,
+    ExecutionRewound,
     ExecutionStarted,
     ExecutionTerminated,
     InputEvent,
@@ -72,6 +74,9 @@ PARENT_CANCELED = "its parent cancelled the call"
 
 TAKEN = "InstanceAlreadyExists"
 """The type of the failure that the parent of a sub-orchestration sees whose instance id is taken."""
+
+
+_BEGINNINGS = (ExecutionStarted, ExecutionRewound, ExecutionReset)
 
 
 class Draft:
@@ -130,7 +135,7 @@ class Draft:
         for event in self.events:
             if isinstance(event, ActivityScheduled | SubOrchestrationScheduled):
                 state.open.pop(event.seq, None)  # It never was.
-        self.events = [event for event in self.events if isinstance(event, ExecutionStarted)]
+        self.events = [event for event in self.events if isinstance(event, _BEGINNINGS)]
         # Its children hear of what they were told to end.
         kept = [sent for sent in self.outbox if isinstance(sent.message, Cancel)]
         self.tasks, self.outbox, self.next, self.custom_status = {}, kept, None, None
@@ -167,6 +172,7 @@ class Draft:
             expected=self.delivery.head,
             head=self.head,
             execution=self.delivery.execution,
+            name=self.delivery.name,
             consumed=self.consumed,
             start_consumed=self.delivery.start is not None,
             events=tuple(self.events),
@@ -234,6 +240,7 @@ class Draft:
             call=command.call,
             task_queue=options.task_queue,
             timeouts=options.timeouts,
+            retry=options.retry,
         )
 
     def _close_call(self, seq: int) -> None:
@@ -278,6 +285,9 @@ class Draft:
             not_before=start.not_before,
             attempt=command.child.attempt,
             parent_close=command.child.parent_close,
+            tags=command.child.tags,
+            memo=command.child.memo,
+            execution_timeout=command.child.execution_timeout,
         )
 
     def _schedule_detached(self, command: ScheduleOrchestration, at: int, seq: int) -> DecisionEvent:
@@ -319,9 +329,9 @@ class Draft:
                     lambda parent: SubOrchestrationResult(execution=parent.execution, seq=parent.seq, result=result)
                 )
                 return ExecutionCompleted(at=at, result=result)
-            case Fail(failure=failure):
+            case Fail(failure=failure, causes=causes):
                 self._end(_report_failure(failure))
-                return ExecutionFailed(at=at, failure=failure)
+                return ExecutionFailed(at=at, failure=failure, causes=causes)
             case CancelExecution(reason=reason):
                 self._end(_report_failure(Failure(CANCELED, reason)))
                 return ExecutionCanceled(at=at, reason=reason)
@@ -338,7 +348,7 @@ class Draft:
             execution=f"{self.head}.n",
             name=started.name,
             call=command.call,
-            parent=started.parent,
+            parent=self.state.parent,
             tags=started.tags,
             memo=started.memo,
             number=started.number + 1,
@@ -357,7 +367,7 @@ class Draft:
         for seq, made in self.state.open.items():
             if isinstance(made, SubOrchestrationScheduled):
                 self._close_child(seq, made.parent_close, PARENT_ENDED)
-        parent = self.state.started.parent if self.state.started else None
+        parent = self.state.parent
         if parent is not None:
             self.outbox.append(Outgoing(parent.instance, report(parent)))
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from redurable.core.events import (
     ActivityCanceled,
     ActivityCancelRequested,
@@ -23,11 +25,14 @@ from redurable.core.events import (
     ExecutionCompleted,
     ExecutionContinuedAsNew,
     ExecutionFailed,
+    ExecutionReset,
     ExecutionResumed,
+    ExecutionRewound,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
     OrchestrationScheduled,
+    ParentRewound,
     SubOrchestrationCancelRequested,
     SubOrchestrationCompleted,
     SubOrchestrationFailed,
@@ -37,7 +42,7 @@ from redurable.core.events import (
     TimerFired,
 )
 from redurable.core.history_cap import event_size
-from redurable.core.values import RuntimeStatus
+from redurable.core.values import Parent, RuntimeStatus
 
 DEADLINE = 0
 """The number of the timer of an execution's deadline; those of commands begin with 1."""
@@ -48,8 +53,9 @@ CARRIED_EVENT_IDS = 1000
 
 class State:
     """The fold. `open` maps the seq of every call without an outcome to the decision event that made it, `canceled` are
-    the activities of which it is not known what became of their attempts. `size` counts bytes as `event_size` does,
-    `long` says that user code was told to continue as new."""
+    the activities of which it is not known what became of their attempts. `parent` is whom it answers. `origins`: from
+    which seq on which execution made the calls. `size` counts bytes as `event_size` does, `long` says that user code
+    was told to continue as new."""
 
     __slots__ = (
         "canceled",
@@ -60,6 +66,8 @@ class State:
         "long",
         "next_seq",
         "open",
+        "origins",
+        "parent",
         "size",
         "started",
         "suspended",
@@ -69,6 +77,8 @@ class State:
     def __init__(self) -> None:
         self.started: ExecutionStarted | None = None
         self.ended: EndEvent | None = None
+        self.parent: Parent | None = None
+        self.origins: list[tuple[int, str]] = []
         self.length = 0
         self.size = 0
         self.long = False
@@ -101,6 +111,10 @@ class State:
                 return RuntimeStatus.RUNNING
             case None:
                 return RuntimeStatus.SUSPENDED if self.suspended else RuntimeStatus.RUNNING
+
+    def origin(self, seq: int) -> str:
+        """The execution that made this call; another one than `execution` after a rewind or a reset."""
+        return next((execution for first, execution in reversed(self.origins) if first <= seq), self.execution)
 
     def open_timers(self) -> tuple[int, ...]:
         """The seqs of the timers that have neither fired nor been cancelled."""
@@ -159,8 +173,16 @@ class State:
         match event:
             case ExecutionStarted():
                 self.started = event
+                self.parent = event.parent
                 self.next_seq = event.first_seq
+                self.origins = [(0, event.origin or event.execution)]
                 self.event_ids = dict.fromkeys(event.event_ids)
+            case ExecutionRewound() | ExecutionReset():
+                self.next_seq = event.next_seq
+                self.parent = event.parent
+                self.origins.append((event.next_seq, event.execution))
+            case ParentRewound():
+                self.parent = self.parent and msgspec.structs.replace(self.parent, execution=event.execution)
             case ExecutionSuspended():
                 self.suspended = True
             case ExecutionResumed():

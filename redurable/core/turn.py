@@ -6,34 +6,35 @@ nondeterministic) leaves the mail where it is and parks the instance, except for
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-
 import msgspec
 from msgspec import Struct
 
 from redurable.core.admit import admit, begin, concerns, is_deadline
+from redurable.core.anew import make_anew, take_up
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
 from redurable.core.delivery import DeadLetter, Delivery, Difference, Park, Parking, Position, TurnCommit
-from redurable.core.events import EventRaised, ExecutionContinuedAsNew, ExecutionStarted, InputEvent
+from redurable.core.events import ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
 from redurable.core.messages import (
     Cancel,
-    KeptEvent,
     Mail,
     Malformed,
     RaiseEvent,
     Resume,
+    Rewind,
+    Rewound,
     StartExecution,
     Suspend,
     Terminate,
 )
 from redurable.core.replay import Replay
+from redurable.core.rewinding import answer_again
 from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.core.state import State
+from redurable.core.unread import tell_recorded, tell_unread
 from redurable.errors import NondeterminismError
 
 ENOUGH_COMMANDS = 1_000
@@ -107,7 +108,7 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
     if delivery.unreadable:
         return _discard(known, park(turn, UNREADABLE, delivery.unreadable), delivery.name)
     if delivery.status is None or delivery.status.finished:
-        return _discard(known, _refuse_all(turn), delivery.name)
+        return _discard(known, _after_end(turn), delivery.name)
     state = known.state if known else State()
     state.fold(delivery.events)
     draft = Draft(delivery, state, turn.head, turn.cap)
@@ -133,13 +134,16 @@ def _stopper(state: State, delivery: Delivery) -> Mail | None:
     if state.started is not None or start is None:
         return None
     kinds = (Terminate, Cancel) if start.number == 1 else Terminate
-    return next((m for m in _mails(delivery) if isinstance(m.message, kinds) and concerns(m.message, start)), None)
+    return next(
+        (m for m in _mails(delivery) if isinstance(m.message, kinds) and concerns(m.message, start.parent)), None
+    )
 
 
 def _never_begin(draft: Draft, turn: TurnInput, stopper: Mail) -> TurnCommit:
     """End an execution of which no code has run."""
     delivery = turn.delivery
     draft.record(begin(_start_of(delivery), max(delivery.now, draft.state.clock), turn.version))
+    _say_rewound(draft)
     _record_mail(draft, stopper, delivery.now)
     if isinstance(stopper.message, Cancel):
         draft.cancel_unbegun(stopper.message.reason)
@@ -163,12 +167,14 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
     enough = replay.moved + turn.bounds.turn
     if state.started is None:
         _step(draft, replay, started)
+    if delivery.start is not None and delivery.start.rewound is not None:
+        _go_on(draft, replay, delivery.start.rewound)
     for mail in delivery.mails:
         if state.ended is not None or replay.moved >= enough or draft.decided >= ENOUGH_COMMANDS:
             break
         _take(draft, replay, mail, delivery.now)
     draft.custom_status = replay.take_custom_status()
-    _count_unread(draft, _told(draft, replay))
+    tell_unread(draft, replay)
     notes = replay.take_errors()
     if state.long and not was_long:
         notes = (*notes, _long(started.name, state, turn.cap))
@@ -199,6 +205,26 @@ def _step(draft: Draft, replay: Replay, event: InputEvent | ExecutionStarted) ->
     draft.settle(replay.step(draft.record(event)), replay.unread, replay.bind)
 
 
+def _go_on(draft: Draft, replay: Replay, rewound: Rewound) -> None:
+    """The execution has the beginning of another one's history: read again what that one had read."""
+    _step(draft, replay, take_up(draft, rewound))
+    for message in rewound.mail:
+        event = admit(draft.state, message, draft.delivery.now) if draft.state.ended is None else None
+        if event is not None:
+            _step(draft, replay, event)
+        elif draft.state.ended is not None:
+            draft.dead.extend(_dead(draft.instance, Mail("", message)))
+    make_anew(draft, rewound)
+
+
+def _say_rewound(draft: Draft) -> None:
+    """The same, of an execution that ends before it goes on."""
+    rewound = draft.delivery.start.rewound if draft.delivery.start else None
+    if rewound is not None:
+        draft.record(take_up(draft, rewound))
+        draft.dead.extend(letter for message in rewound.mail for letter in _dead(draft.instance, Mail("", message)))
+
+
 def _long(name: str, state: State, cap: HistoryCap) -> str:
     return (
         f"{name}: the history has {state.length:,} events and about {state.size:,} bytes, a fifth of "
@@ -211,23 +237,24 @@ def _consume_rest(draft: Draft) -> None:
     mails = draft.delivery.mails
     taken = next((at for at, mail in enumerate(mails, 1) if mail.id == draft.consumed), 0)
     for mail in mails[taken:]:
+        if isinstance(mail.message, Rewind):
+            return  # Its parent wants to hear of the end once more.
         draft.dead.extend(_dead(draft.instance, mail))
         draft.consumed = mail.id
 
 
-def _refuse_all(turn: TurnInput) -> TurnCommit:
-    """Mail for an instance that has finished, or that does not exist (then the entry is only released)."""
+def _after_end(turn: TurnInput) -> TurnCommit:
+    """Mail for an instance that has finished, or that does not exist (then the entry is only released). Nobody reads
+    it, but for a parent that was rewound."""
     delivery = turn.delivery
-    instance = delivery.entry.instance
-    gone = delivery.status is None
-    return TurnCommit(
-        entry=delivery.entry,
-        expected=delivery.head,
-        head=turn.head,
-        execution=delivery.execution,
-        consumed=delivery.mails[-1].id if delivery.mails and not gone else "",
-        dead=() if gone else tuple(letter for mail in delivery.mails for letter in _dead(instance, mail)),
-    )
+    mails = delivery.mails if delivery.status is not None else ()
+    asked = next((at for at, mail in enumerate(mails) if isinstance(mail.message, Rewind)), None)
+    read = mails if asked is None else mails[: asked + 1]
+    commit = TurnCommit(entry=delivery.entry, expected=delivery.head, head=turn.head, execution=delivery.execution)
+    if read:
+        commit = answer_again(delivery, turn.head, read[-1].message) or commit
+    dead = tuple(letter for mail in read for letter in _dead(delivery.entry.instance, mail))
+    return msgspec.structs.replace(commit, consumed=read[-1].id if read else "", dead=dead)
 
 
 def _dead(instance: str, mail: Mail) -> tuple[DeadLetter, ...]:
@@ -271,23 +298,6 @@ def _mails(delivery: Delivery) -> tuple[Mail, ...]:
     return delivery.mails if delivery.control is None else (*delivery.mails, delivery.control)
 
 
-def _count_unread(draft: Draft, depths: dict[str, int]) -> None:
-    if depths != draft.delivery.unread:
-        draft.unread = depths
-
-
-def _told(draft: Draft, replay: Replay) -> dict[str, int]:
-    """What is told of external events. An execution that has ended waits for none; its events lie there unread."""
-    if draft.next is not None:
-        return _names(draft.next.kept_events)
-    depths = replay.depths()
-    return depths if draft.state.ended is None else {name: depth for name, depth in depths.items() if depth > 0}
-
-
-def _names(events: Iterable[KeptEvent | EventRaised]) -> dict[str, int]:
-    return dict(Counter(event.name for event in events))
-
-
 def _without_code(
     draft: Draft, turn: TurnInput, reason: str, detail: str, difference: Difference | None = None
 ) -> TurnCommit:
@@ -299,9 +309,12 @@ def _without_code(
     controls = [mail for mail in _mails(delivery) if _needs_no_code(mail, state)]
     terminate = next((mail for mail in controls if not isinstance(mail.message, Suspend)), None)
     if terminate is not None:
+        _say_rewound(draft)
         _record_mail(draft, terminate, delivery.now)
         _consume_rest(draft)
         return draft.commit()
+    if delivery.start is not None:
+        return park(turn, reason, detail, difference)
     if controls:
         _record_mail(draft, controls[0], delivery.now)
     if not state.suspended:
@@ -318,9 +331,7 @@ def _without_code(
 
 
 def _recorded(draft: Draft) -> TurnCommit:
-    recorded = _names(event for event in draft.events if isinstance(event, EventRaised))
-    told = draft.delivery.unread
-    _count_unread(draft, told | {name: max(told.get(name, 0), 0) + count for name, count in recorded.items()})
+    tell_recorded(draft)
     draft.refuse()
     if draft.state.ended is not None:
         _consume_rest(draft)
@@ -334,7 +345,7 @@ def _needs_no_code(mail: Mail, state: State) -> bool:
 def _ends(mail: Mail, state: State) -> bool:
     """Whether this ends the execution at once."""
     message = mail.message
-    return is_deadline(state, message) or (isinstance(message, Terminate) and concerns(message, state.started))
+    return is_deadline(state, message) or (isinstance(message, Terminate) and concerns(message, state.parent))
 
 
 def _record_mail(draft: Draft, mail: Mail, now: int) -> None:

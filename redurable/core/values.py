@@ -172,6 +172,7 @@ class Task(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"):
     `log`: its earlier attempts. `heartbeat`: the newest details that one of them left. `waiting_since`: when the
     attempt began to wait, where that was before the task came into its queue (milliseconds; 0: it was not). `held`: the
     attempt is under way without a worker; a task that comes back into its queue so has run out of its time.
+    `origin`: the execution that made the call, when another one begins with its history.
     """
 
     instance: str
@@ -186,12 +187,13 @@ class Task(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"):
     heartbeat: Raw = ABSENT
     waiting_since: int = 0
     held: Held | None = None
+    origin: str = ""
     v: int = 1
 
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this call, different for every other call."""
-        return f"{self.instance}:{self.execution}:{self.seq}"
+        return f"{self.instance}:{self.origin or self.execution}:{self.seq}"
 
     @property
     def close_by(self) -> int:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from redurable.core.delivery import Quarantine
 from redurable.core.events import Event
-from redurable.core.messages import StartExecution
-from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task
+from redurable.core.values import RuntimeStatus, Task
 from redurable.store.depths import Depths
 from redurable.store.letters import Letter
 from redurable.store.membership import Membership
+from redurable.store.queries import Counts, Found, Place, Query, Standing
+from redurable.store.snapshots import Snapshot
 
 
 class Underway(Struct, frozen=True):
@@ -23,34 +23,6 @@ class Underway(Struct, frozen=True):
     task: Task
     due: int = 0
     holder: str = ""
-
-
-class Snapshot(Struct, frozen=True, kw_only=True):
-    """What is known of an instance at a moment. `unread` counts messages that no turn has read; `unread_events` is
-    what the last turn told of external events (`TurnCommit.unread`). A quarantined one was parked `parks` times in a
-    row, and is tried again at `parked_until` (milliseconds; 0: now), or, when `held`, only after it is redriven."""
-
-    instance: str
-    name: str
-    status: RuntimeStatus
-    execution: str
-    number: int
-    created_at: int
-    updated_at: int
-    parent: Parent | None = None
-    tags: dict[str, str] = {}
-    memo: Raw = ABSENT
-    start: StartExecution | None = None
-    first: Event | None = None
-    last: Event | None = None
-    length: int = 0
-    custom_status: Raw | None = None
-    unread: int = 0
-    unread_events: dict[str, int] = {}
-    quarantined: Quarantine | None = None
-    parks: int = 0
-    parked_until: int = 0
-    held: bool = False
 
 
 class Announcement(Struct, frozen=True):
@@ -76,6 +48,18 @@ class Inspect(Protocol):
 
     async def get(self, instance: str) -> Snapshot | None:
         """The instance as it is now."""
+        ...
+
+    async def query(self, query: Query, limit: int, after: Place | None = None) -> Found:
+        """A page of at most `limit` of the instances that are asked for, behind a place of an earlier page."""
+        ...
+
+    async def counts(self) -> Counts:
+        """How many instances there are; costs the same however many that is."""
+        ...
+
+    async def children(self, instance: str) -> list[Standing]:
+        """The sub-orchestrations that an instance has started, in all its executions, and that are not `disown`ed."""
         ...
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:

@@ -6,7 +6,7 @@ All times are milliseconds of the store's own clock; the stores' clock is the on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -15,14 +15,16 @@ from msgspec import Raw, Struct
 from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
 from redurable.core.messages import ActivityFailure, ActivityResult, ActivityStopped, StartExecution
-from redurable.core.values import ABSENT, Task
+from redurable.core.values import ABSENT, RuntimeStatus, Task
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Inspect
 from redurable.store.membership import Membership, Skills
+from redurable.store.queries import Standing
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
+Purged = Literal["purged", "missing", "running"]
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
 MOST_SEARCHED = 1_000
@@ -336,8 +338,25 @@ class Store(Protocol):
         """Remove consumers that hold nothing and were not seen for `idle_ms`; return how many."""
         ...
 
-    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
-        """Delete all that is stored of a finished instance."""
+    async def purge(self, instance: str, execution: str = "") -> Purged:
+        """Delete all that is stored of a finished instance; with an `execution` only if that is its current one, else
+        it is missing."""
+        ...
+
+    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+        """Up to `count` instances of a partition that finished with one of these statuses longer ago than its
+        milliseconds, those of a status oldest first. Sub-orchestrations are not among them: they go with their parents,
+        unless they were disowned."""
+        ...
+
+    async def disown(self, instance: str, parent: str) -> None:
+        """A sub-orchestration of this parent is on its own from now on, whether or not it has finished."""
+        ...
+
+    async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        """Look at about `count` instances of a partition: put right what queries, counts and `expired` go by, where
+        other programs have damaged it, and disown those whose parents are gone. Return the next cursor ("" at the end)
+        and how much was put right."""
         ...
 
     async def prune(self, instance: str, keep: int) -> int:

@@ -45,6 +45,7 @@ LIMIT = 30.0
 
 _PREDICTABLE = {"lanes": 1, "concurrency": 10_000, "thread_concurrency": 1}
 """Settings under which the order of what happens depends on no thread."""
+_FOR_EVER = {f"retention_{status}_ms": 0 for status in ("completed", "failed", "canceled", "terminated")}
 _ALONE = {"drain_timeout_ms": 1, "timer_horizon_ms": 1}
 
 
@@ -193,11 +194,12 @@ def environment(
 
     `hub` defaults to the name of the first app, `start` is where the clock begins (time-zone aware). `task_queues` and
     `settings` are the worker's; without settings one thing happens at a time, so that a test comes out the same every
-    time: one batch of turns, and one plain function in a thread. `patience`: see `Environment.run_until_idle`.
+    time: one batch of turns, and one plain function in a thread; what has finished is kept for ever.
+    `patience`: see `Environment.run_until_idle`.
     """
     if start.tzinfo is None:
         raise CallerError(f"environment(start={start!r}): a time without a zone is ambiguous: give it tzinfo=UTC")
-    chosen = settings or WorkerSettings().model_copy(update=_PREDICTABLE)
+    chosen = settings or WorkerSettings().model_copy(update=_PREDICTABLE | _FOR_EVER)
     alone = chosen.model_copy(update=_ALONE)
     made = _Hub(hub or app.name, partitions, milliseconds(start - _EPOCH))
     store = MemoryStore(made.hub, "worker", alone.max_payload_bytes)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import anyio
 
 from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
+from redurable.core.events import Event
+from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreDamaged, StoreUnavailable
 from redurable.facts import Facts, StoreFaulted
 from redurable.settings import WorkerSettings
@@ -26,7 +28,9 @@ from redurable.store.port import (
     Completed,
     DueTimer,
     Fired,
+    Hub,
     Lost,
+    Purged,
     Reclaimed,
     Store,
     TaskDemand,
@@ -34,7 +38,9 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
+from redurable.store.queries import Standing
 from redurable.store.routing import Relayed, Routed
+from redurable.store.snapshots import Snapshot
 from redurable.store.unknown import UnknownInstance
 
 log = logging.getLogger("redurable.worker")
@@ -49,7 +55,7 @@ _MOST_DAMAGES = 1_000
 class PatientStore:
     """The hot verbs of a `Store`, each repeated with a growing, jittered wait while it is unavailable."""
 
-    def __init__(self, store: Store, settings: WorkerSettings, facts: Facts) -> None:
+    def __init__(self, store: Hub, settings: WorkerSettings, facts: Facts) -> None:
         self.faults = 0
         self._store = store
         self._facts = facts
@@ -148,6 +154,30 @@ class PatientStore:
 
     async def prune(self, instance: str, keep: int) -> int:
         return await self._look("prune", lambda: self._store.prune(instance, keep), 0)
+
+    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+        return await self._look("expired", lambda: self._store.expired(partition, ages, count), [])
+
+    async def children(self, instance: str) -> list[Standing]:
+        return await self._repeat("children", lambda: self._store.children(instance))
+
+    async def disown(self, instance: str, parent: str) -> None:
+        await self._look("disown", lambda: self._store.disown(instance, parent), None)
+
+    async def purge(self, instance: str, execution: str = "") -> Purged:
+        return await self._look("purge", lambda: self._store.purge(instance, execution), "missing")
+
+    async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        return await self._look("mend", lambda: self._store.mend(partition, cursor, count), ("", 0))
+
+    async def get(self, instance: str) -> Snapshot | None:
+        return await self._repeat("get", lambda: self._store.get(instance))
+
+    async def executions(self, instance: str) -> list[str]:
+        return await self._repeat("executions", lambda: self._store.executions(instance))
+
+    async def history(self, instance: str, execution: str, start: int, count: int) -> list[Event]:
+        return await self._repeat("history", lambda: self._store.history(instance, execution, start, count))
 
     async def _look(self, verb: str, call: Callable[[], Awaitable[T]], nothing: T, rest_ms: int = 0) -> T:
         """The answer; or where the store's data is damaged `nothing`, after a rest. Each damage is told of once."""

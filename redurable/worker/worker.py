@@ -25,7 +25,7 @@ from redurable.errors import CallerError, WorkerStopped
 from redurable.facts import Facts
 from redurable.settings import WorkerSettings
 from redurable.store.address import open_hub, where
-from redurable.store.port import Store
+from redurable.store.port import Hub
 from redurable.store.unknown import UnknownInstance
 from redurable.worker.activities import Activities
 from redurable.worker.cache import ReplayCache
@@ -38,10 +38,11 @@ from redurable.worker.completions import Completions
 from redurable.worker.crew import TASKS, TURNS, Crew
 from redurable.worker.drain import Parts, drain
 from redurable.worker.ends import Ends
+from redurable.worker.expiry import Expiry
 from redurable.worker.foreign import Foreign
 from redurable.worker.holdings import Holdings
 from redurable.worker.intake import Intake
-from redurable.worker.janitor import Janitor
+from redurable.worker.janitor import Janitor, Mending
 from redurable.worker.leases import Reclaiming, Renewal
 from redurable.worker.mailbox import Handed, Lane, Stealing
 from redurable.worker.membership import Membership
@@ -95,7 +96,7 @@ class Worker:
         self.id = new_worker_id()
         self._code = Code(self._apps)
         self._queues = self._code.queues(_checked_queues(task_queues))
-        self._store: Store | None = None
+        self._store: Hub | None = None
         self._owns_store = True
         self._clock = StoreClock()
         self._stop = asyncio.Event()
@@ -106,7 +107,7 @@ class Worker:
     def from_store(
         cls,
         apps: App | Sequence[App],
-        store: Store,
+        store: Hub,
         *,
         roles: Iterable[str] | None = None,
         task_queues: Iterable[str] | None = None,
@@ -136,7 +137,7 @@ class Worker:
             await self._tell_rule(self._store)
         return self
 
-    async def _tell_rule(self, store: Store) -> None:
+    async def _tell_rule(self, store: Hub) -> None:
         """The hub's rule for events of unknown instances is what its workers are told, if they are told anything."""
         rule = UnknownInstance.told(self.settings)
         if rule is not None:
@@ -256,7 +257,8 @@ class Worker:
         if pipeline is not None:
             roles += [Lane(common, pipeline, number) for number in range(self.settings.lanes)]
             roles += [Handed(common, pipeline), Stealing(common, pipeline), outbox, retention]
-            roles += [Intake(common), Sweeper(common), Foreign(common, timers, self._queues if tasks else ())]
+            roles += [Intake(common), Sweeper(common), Expiry(common), Mending(common)]
+            roles += [Foreign(common, timers, self._queues if tasks else ())]
         cancellations = None
         if activities is not None:
             cancellations = Cancellations(common, activities)
@@ -305,6 +307,6 @@ def _died(work: asyncio.Task[None]) -> bool:
     return not work.cancelled() and work.exception() is not None
 
 
-async def _close(store: Store) -> None:
+async def _close(store: Hub) -> None:
     with anyio.CancelScope(shield=True):
         await store.close()

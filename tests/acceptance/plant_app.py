@@ -9,7 +9,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from redurable import ActivityContext, App, OrchestrationContext
+from redurable import ActivityContext, App, OrchestrationContext, RetryPolicy
 from redurable.demo.effects import EFFECTS_VARIABLE, record_effect
 
 app = App("plant")
@@ -119,6 +119,40 @@ async def ponder(ctx: OrchestrationContext, seconds: float) -> float:
     return first + sum(await asyncio.gather(*(ctx.call_activity(mull, seconds) for _ in range(2))))
 
 
+@app.activity(retry=RetryPolicy(max_attempts=3, initial_interval=timedelta(milliseconds=10)))
+async def ship(number: int) -> int:
+    """Fails until there is a gate named "repaired"."""
+    if not gate("repaired").exists():
+        raise RuntimeError("the lorry has broken down")
+    record_effect("ship")
+    return number
+
+
+@app.orchestrator
+async def parcel(ctx: OrchestrationContext, number: int) -> int:
+    """The sub-orchestration of an order. Its code is wrong, too, until it is repaired."""
+    packed = await ctx.call_activity(step, number)
+    if not gate("repaired").exists():
+        raise RuntimeError("a bug")
+    return packed + await ctx.call_activity(ship, number)
+
+
+@app.orchestrator
+async def order(ctx: OrchestrationContext, number: int) -> int:
+    """Something before, and beside it, a sub-orchestration and an activity that fail."""
+    first = await ctx.call_activity(step, number)
+    ends = await asyncio.gather(
+        ctx.call_sub_orchestrator(parcel, number, instance_id=parcel_of(ctx.instance_id)),
+        ctx.call_activity(ship, number),
+        ctx.call_activity(press, number),
+        return_exceptions=True,
+    )
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+    return first + sum(end for end in ends if not isinstance(end, BaseException))
+
+
 @app.orchestrator
 async def eternal(ctx: OrchestrationContext, number: int, pauses: list[int]) -> str:
     """One execution a round, with an activity in every tenth; stands still at every pause until it is told to go on."""
@@ -135,6 +169,11 @@ async def eternal(ctx: OrchestrationContext, number: int, pauses: list[int]) -> 
 def child_of(instance: str) -> str:
     """The instance id of the sub-orchestration of a `line`."""
     return f"{instance}-square"
+
+
+def parcel_of(instance: str) -> str:
+    """The instance id of the sub-orchestration of an `order`."""
+    return f"{instance}-parcel"
 
 
 def line_result(number: int) -> int:

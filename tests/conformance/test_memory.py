@@ -57,7 +57,7 @@ class MemoryFactory(StoreFactory):
         self._hub.of(instance).histories[instance][-1] = b'{"type":"FromTheFuture","v":9}'
 
     async def break_format(self) -> None:
-        self._hub.format = 2
+        self._hub.format = 3
 
     async def dead_letters(self) -> list[dict[bytes, bytes]]:
         return [dict(fields) for fields in self._hub.dead.entries.values()]

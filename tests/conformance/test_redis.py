@@ -82,7 +82,7 @@ class RedisFactory(StoreFactory):
         await self._lane.call("LSET", history, -1, b'{"type":"FromTheFuture","v":9}')
 
     async def break_format(self) -> None:
-        await self._lane.call("HSET", self._keys.hub.meta, "format", "2")
+        await self._lane.call("HSET", self._keys.hub.meta, "format", "3")
 
     async def dead_letters(self) -> list[dict[bytes, bytes]]:
         entries = await self._lane.call("XRANGE", self._keys.hub.dead, "-", "+")

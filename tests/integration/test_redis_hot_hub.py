@@ -44,7 +44,7 @@ async def test_who_only_looks_creates_nothing(server: Server, hub: str, foreign:
 
 async def test_another_format_is_refused(store: RedisStore, foreign: Lane) -> None:
     await foreign.call("HSET", store.layout.hub.meta, "format", "7")
-    with pytest.raises(StoreRefused, match=r"has format 7, this release reads 1"):
+    with pytest.raises(StoreRefused, match=r"has format 7, this release reads 2"):
         await store.open()
 
 

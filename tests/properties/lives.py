@@ -16,7 +16,9 @@ from redurable.core.codec import decode_event, decode_message, decode_start, enc
 from redurable.core.delivery import DeadLetter, Delivery, Entry, Outgoing, TurnCommit
 from redurable.core.events import DecisionEvent, Event, ExecutionContinuedAsNew, ExecutionStarted
 from redurable.core.messages import Mail, Malformed, Message, StartExecution
+from redurable.core.places import before
 from redurable.core.replay import Replay
+from redurable.core.rewinding import reset, rewind
 from redurable.core.settle import Draft
 from redurable.core.state import State
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
@@ -80,6 +82,20 @@ class Life:
         self._accept(turn.commit)
         return turn.commit
 
+    def reset(self, position: int) -> None:
+        """A client resets it, and every worker still has its replay of before."""
+        place = before(self.history, position)
+        self._accept(reset(self._delivery(0), f"r{next(self._turns)}", place, ""))
+
+    def rewind(self) -> None:
+        """A client rewinds it."""
+        self._accept(rewind(self._delivery(0), f"r{next(self._turns)}", ""))
+
+    @property
+    def parks(self) -> int:
+        """How many turns in a row could not be taken."""
+        return self._parks
+
     def forget(self, worker: int = 0) -> None:
         """A worker drops its replay."""
         known, self._known[worker] = self._known[worker], None
@@ -92,9 +108,12 @@ class Life:
             self.forget(worker)
 
     def _take(self, known: Known | None, head: str, code: bool) -> Turn:
-        base = self._base(known)
+        delivery = self._delivery(self._base(known))
+        return take_turn(interpret.definition if code else None, TurnInput(delivery, known, head, VERSION, PARKING))
+
+    def _delivery(self, base: int) -> Delivery:
         start = decode_start(encode(self.start)) if self.start else None
-        delivery = Delivery(
+        return Delivery(
             entry=Entry(0, "1-1", INSTANCE),
             now=self.now,
             head=self._head,
@@ -108,7 +127,6 @@ class Life:
             base=base,
             events=tuple(decode_event(encode(event)) for event in self.history[base:]),
         )
-        return take_turn(interpret.definition if code else None, TurnInput(delivery, known, head, VERSION, PARKING))
 
     def _base(self, known: Known | None) -> int:
         """How much of the history that replay has seen: none of it when it is of another execution."""
@@ -139,7 +157,8 @@ class Life:
         if commit.next:
             self.start = commit.next
             self.executions.append(commit.next.execution)
-            self.histories.append([])
+            kept = [commit.kept.first, *self.history[1 : commit.kept.count]] if commit.kept else []
+            self.histories.append(kept)
 
     # -- for comparison
 

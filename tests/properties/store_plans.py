@@ -8,14 +8,25 @@ from hypothesis import strategies as st
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Park, Position, Timer, TurnCommit
-from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew
-from redurable.core.messages import ActivityResult, Message, Resume, StartExecution, Suspend, Terminate, TimerDue
-from redurable.core.values import ABSENT, RuntimeStatus, Task, Timeouts
+from redurable.core.delivery import DeadLetter, Delivery, Kept, Outgoing, Park, Position, Timer, TurnCommit
+from redurable.core.events import ExecutionCompleted, ExecutionContinuedAsNew, ExecutionStarted
+from redurable.core.messages import (
+    ActivityResult,
+    Message,
+    Resume,
+    Rewind,
+    Rewound,
+    StartExecution,
+    Suspend,
+    Terminate,
+    TimerDue,
+)
+from redurable.core.values import ABSENT, Parent, RuntimeStatus, Task, Timeouts
+from redurable.store.queries import Query
 from redurable.store.unknown import UnknownInstance
 from redurable.testing.conformance import scenes
 from tests.properties.pairs import FAR_MS
-from tests.properties.twins import CONSUMERS, INSTANCES, PARTITIONS, QUEUES, Fields
+from tests.properties.twins import CONSUMERS, INSTANCES, NAMES, PARTITIONS, QUEUES, TAGS, Fields
 
 HOUR_MS = 3_600_000
 """What waits, waits for so long: it never comes to an end here."""
@@ -37,10 +48,28 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(scenes.event, st.sampled_from(["A", "B"]), id=st.sampled_from(["", "1"])),
     st.sampled_from([Terminate(), Suspend(), Resume()]),
     st.builds(ActivityResult, execution=executions, seq=seqs),
+    st.builds(Rewind, parent=st.builds(Parent, instances, executions, seqs), heir=st.just("x3")),
     st.builds(TimerDue, execution=executions, seq=seqs, due=st.just(1)),
 )
+tags = st.dictionaries(st.sampled_from([key for key, _ in TAGS]), st.just("1"))
+parents = st.none() | st.builds(Parent, instances, executions, seqs)
+
+
+def start_message(execution: str, name: str, tags: dict[str, str], parent: Parent | None) -> StartExecution:
+    """A start message with all that instances are listed by."""
+    return replace(scenes.message(execution, name), tags=tags, parent=parent)
+
+
+queries = st.builds(
+    Query,
+    statuses=st.lists(st.sampled_from([*RuntimeStatus]), max_size=2, unique=True).map(tuple),
+    names=st.lists(st.sampled_from(NAMES), max_size=2, unique=True).map(tuple),
+    prefix=st.sampled_from(["", "", "a", "x"]),
+    tags=tags.map(lambda found: tuple(found.items())),
+    quarantined=st.sampled_from([False, False, True]),
+)
 starts = st.builds(
-    Outgoing, instances, st.builds(scenes.message, executions),
+    Outgoing, instances, st.builds(start_message, executions, st.sampled_from(NAMES), tags, parents),
     st.none() | st.tuples(instances, st.builds(scenes.refusal, executions)),
 )  # fmt: skip
 outgoing = st.one_of(st.builds(Outgoing, instances, messages), st.builds(Outgoing, instances, messages), starts)
@@ -72,13 +101,15 @@ class Plan(Struct, frozen=True):
     status: bool
     retry_ms: int | None
     next: str
+    kept: int
+    renamed: str
     unread: dict[str, int] | None
     deaf: bool
 
 
 plans = st.builds(
     Plan,
-    kind=st.sampled_from(["turn", "turn", "turn", "release", "park", "complete", "again"]),
+    kind=st.sampled_from(["turn", "turn", "turn", "release", "park", "complete", "again", "rewind"]),
     mails=st.integers(0, 4),
     tasks=st.integers(0, 2),
     queue=st.sampled_from(QUEUES),
@@ -92,6 +123,8 @@ plans = st.builds(
     status=st.booleans(),
     retry_ms=st.sampled_from([0, HOUR_MS, None]),
     next=executions,
+    kept=st.integers(0, 3),
+    renamed=st.sampled_from(NAMES),
     unread=st.sampled_from([None, None, {}, {"A": 3}]),
     deaf=st.booleans(),
 )
@@ -107,6 +140,8 @@ def turn(plan: Plan, delivery: Delivery, head: str) -> TurnCommit:
         return TurnCommit(entry=delivery.entry, expected=delivery.head, head=head, park=park, heard=heard)
     instance, mails = delivery.entry.instance, delivery.mails[: plan.mails]
     consumed = mails[-1].id if mails else ""
+    if plan.kind == "rewind" and delivery.events:
+        return _rewound(plan, delivery, head, consumed)
     if delivery.status.finished:
         return scenes.turn(delivery, head, status=None, consumed=consumed)
     fields: dict[str, Any] = {
@@ -126,9 +161,24 @@ def turn(plan: Plan, delivery: Delivery, head: str) -> TurnCommit:
     if plan.kind == "complete":
         return scenes.turn(delivery, head, ExecutionCompleted(at=2), status=RuntimeStatus.COMPLETED, **fields)
     if plan.kind == "again":
-        following = StartExecution(name="Demo", execution=plan.next + "'", number=2)
+        # Tags and parents stay, the name may change.
+        following = StartExecution(name=plan.renamed, execution=plan.next + "'", number=2, **_labels(delivery))
         return scenes.turn(delivery, head, ExecutionContinuedAsNew(at=2, next="n"), next=following, **fields)
     return scenes.turn(delivery, head, scenes.raised(head), **fields)
+
+
+def _labels(delivery: Delivery) -> dict[str, Any]:
+    origin = delivery.start or next((e for e in delivery.events if isinstance(e, ExecutionStarted)), None)
+    return {"tags": origin.tags, "parent": origin.parent} if origin else {}
+
+
+def _rewound(plan: Plan, delivery: Delivery, head: str, consumed: str) -> TurnCommit:
+    """The next execution begins with some of this one's history."""
+    count = min(plan.kept, len(delivery.events))
+    rewound = Rewound(previous=delivery.execution, kept=count, next_seq=1)
+    following = StartExecution(name=delivery.name, execution=plan.next + "'", rewound=rewound, **_labels(delivery))
+    kept = Kept(count, replace(delivery.events[0], at=7)) if count else None
+    return replace(scenes.turn(delivery, head, next=following, kept=kept, consumed=consumed), events=())
 
 
 def _limited(task: Task, starts: int, closes: int) -> Task:

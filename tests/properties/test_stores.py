@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import rule, run_state_machine_as_test
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -29,6 +29,7 @@ from redurable.store.unknown import UnknownInstance
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import EXHAUSTED
 from tests.properties.bounds import bounds, seeded
+from tests.properties.list_rules import Lists
 from tests.properties.pairs import Pair
 from tests.properties.store_plans import (
     EVERYTHING,
@@ -46,10 +47,12 @@ from tests.properties.store_plans import (
     plans,
     positions,
     rules,
+    start_message,
+    tags,
     turn,
     workers,
 )
-from tests.properties.twins import PARTITIONS, QUEUES, Fields, Twins, stands, told
+from tests.properties.twins import NAMES, PARTITIONS, QUEUES, Fields, Twins, stands, told
 from tests.support.servers import Server
 
 SAYINGS = ("result", "failure", "details", "nothing")
@@ -58,7 +61,7 @@ FORGED: list[dict[str, Any]] = [{}, {}, {}, {"seq": 2}, {"attempt": 2}, {"execut
 SKILLS = Skills(("orchestrations",), ("Demo",))
 
 
-class Stores(RuleBasedStateMachine):
+class Stores(Lists):
     """Anybody does anything at any time, also late, twice, and with what was taken from them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
@@ -70,10 +73,14 @@ class Stores(RuleBasedStateMachine):
 
     @rule(
         instance=instances, execution=executions, delay_ms=st.sampled_from([0, 0, 0, HOUR_MS]),
-        on_conflict=st.sampled_from(["fail", "use-existing", "replace-finished"]),
+        on_conflict=st.sampled_from(["fail", "use-existing", "replace-finished"]), tags=tags,
+        name=st.sampled_from(NAMES),
     )  # fmt: skip
-    def start(self, instance: str, execution: str, on_conflict: Any, delay_ms: int) -> None:
-        request = StartRequest(instance, scenes.message(execution), on_conflict, delay_ms)
+    def start(
+        self, instance: str, execution: str, on_conflict: Any, delay_ms: int, tags: dict[str, str], name: str
+    ) -> None:
+        message = start_message(execution, name, tags, None)
+        request = StartRequest(instance, message, on_conflict, delay_ms)
         self.twins.same(lambda store: store.start(request))
 
     @rule(instance=instances)

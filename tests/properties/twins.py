@@ -11,13 +11,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
 from redurable.store.hearing import Answered
 from redurable.store.inspect import Underway
 from redurable.store.memory import MemoryHub, MemoryStore
 from redurable.store.memory.streams import format_id
 from redurable.store.port import Hub, TaskLease
+from redurable.store.queries import Query
 from redurable.store.redis.lane import Lane
+from redurable.store.redis.listing import SPAN, base_of
 from redurable.store.redis.store import RedisStore
 from redurable.store.redis.wire import fields_of
 from tests.properties.pairs import Pairs
@@ -29,6 +32,10 @@ CONSUMERS = ("w1", "w2")
 INSTANCES = ("a", "b", "d")
 QUEUES = ("default", "vip")
 BEGIN = 1_700_000_000_000
+
+NAMES = ("Demo", "Other")
+TAGS = (("a", "1"), ("b", "1"))
+_MOST_PAGES = 50
 
 Fields = Mapping[bytes, bytes]
 
@@ -132,6 +139,8 @@ class Twins:
     def look(self) -> None:
         """All that can be read is the same."""
         self.run(self.workers[0].look(INSTANCES))
+        self.same(lambda store: store.counts())
+        self.run(self._check_indexes())
         assert self.run(self._letters()) == _letters(self.memory.dead.entries.values())
         for number, partition in enumerate(self.memory.partitions):
             keys = self.layout.partition(number)
@@ -143,6 +152,37 @@ class Twins:
             assert self.run(self.lane.call("HLEN", keys.retries)) == len(partition.retries) + len(partition.waits)
             feed = self.run(self.lane.call("XRANGE", keys.feed, "-", "+"))
             assert [fields_of(flat) for _, flat in feed] == list(partition.feed.entries.values())
+
+    async def _check_indexes(self) -> None:
+        """Every index holds what the instances say, and nothing else."""
+        for partition in self.memory.partitions:
+            keys, found = self.layout.partition(partition.number), partition.instances
+            scores = {name: await self._score(keys.instance(name)) for name in found}
+            assert await self._zset(keys.ix) == {name: score % SPAN for name, score in scores.items()}
+            assert await self._zset(keys.parked) == {
+                name: score % SPAN for name, score in scores.items() if name in partition.quarantines
+            }
+            assert set(await self._zset(keys.ended)) == {
+                name for name, record in found.items() if record.status.finished and not record.parent
+            }
+            for name in NAMES:
+                listed = {key: scores[key] for key, record in found.items() if record.name == name}
+                assert await self._zset(keys.named(name)) == listed
+            for parent in INSTANCES:
+                children = {name for name, record in found.items() if record.parent == parent}
+                assert {kid.decode() for kid in await self.lane.call("SMEMBERS", keys.kids(parent))} == children
+            snapshots = [await self.workers[0].stores[0].get(name) for name in found]
+            for key, value in TAGS:
+                tagged = {one.instance: one.created_at for one in snapshots if one and one.tags.get(key) == value}
+                assert (await self._zset(keys.tag(key, value))).keys() == tagged.keys()
+
+    async def _score(self, key: str) -> int:
+        status, created = await self.lane.call("HMGET", key, "s", "c")
+        return base_of(RuntimeStatus(status.decode())) + int(created)
+
+    async def _zset(self, key: str) -> dict[str, int]:
+        flat = await self.lane.call("ZRANGE", key, 0, -1, "WITHSCORES")
+        return {name.decode(): int(float(score)) for name, score in zip(flat[::2], flat[1::2], strict=True)}
 
     async def _letters(self) -> list[object]:
         entries = await self.lane.call("XRANGE", self.layout.hub.dead, "-", "+")
@@ -162,6 +202,27 @@ def _outcome(step: Callable[[], object]) -> str:
     except Exception:
         return "refused"
     return "done"
+
+
+async def walk(store: Hub, asked: Query, limit: int) -> list[str]:
+    """All that are asked for, page by page; in one millisecond the two hubs have different clocks."""
+    found, ids, pages = await store.query(asked, limit), list[str](), 0
+    while True:
+        ids += [snapshot.instance for snapshot in found.snapshots]
+        if found.place is None:
+            return ids
+        pages += 1
+        assert pages < _MOST_PAGES
+        found = await store.query(asked, limit, found.place)
+
+
+async def mended(store: Hub, number: int) -> int:
+    """How much is put right in a partition: nobody has damaged anything."""
+    cursor, count = await store.mend(number, "", 100)
+    while cursor:
+        cursor, more = await store.mend(number, cursor, 100)
+        count += more
+    return count
 
 
 async def _answer(asked: Awaitable[T]) -> T | str:

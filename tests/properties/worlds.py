@@ -79,6 +79,14 @@ def live(program: Node, moves: Sequence[Move]) -> tuple[Life, list[Said]]:
     return life, sayings
 
 
+def live_on(life: Life) -> None:
+    """All that is open is answered, until the life ends, or nothing more comes of it."""
+    settle(life)
+    for said in _say(life, ()):
+        life.put(said.message)
+        settle(life)
+
+
 def live_again(program: Node, sayings: Sequence[Said], steps: Sequence[Step]) -> Life:
     """The same is said to another life; each message is taken as its step says."""
     life = Life(program, workers=3)

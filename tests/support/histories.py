@@ -9,6 +9,8 @@ from redurable.core.events import (
     ActivityFailed,
     ActivityScheduled,
     ExecutionCompleted,
+    ExecutionReset,
+    ExecutionRewound,
     ExecutionStarted,
     HistoryRow,
     SubOrchestrationCompleted,
@@ -58,6 +60,8 @@ def idempotency_keys(instance: str, history: Iterable[HistoryRow]) -> list[str]:
     keys: list[str] = []
     for event in history:
         if isinstance(event, ExecutionStarted):
+            execution = event.origin or event.execution
+        elif isinstance(event, ExecutionRewound | ExecutionReset):
             execution = event.execution
         elif isinstance(event, ActivityScheduled):
             keys.append(f"{instance}:{execution}:{event.seq}")

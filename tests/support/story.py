@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 
 from msgspec import Raw
 
-from redurable.core.codec import decode_event, encode
+from redurable.core.codec import decode_event, decode_start, encode
 from redurable.core.definition import Scope
 from redurable.core.delivery import Delivery, Entry, Parking, TurnCommit
 from redurable.core.events import Event, ExecutionCompleted, TimerCanceled, TimerCreated, TimerFired
 from redurable.core.history_cap import HistoryCap
 from redurable.core.messages import ActivityResult, Mail, Malformed, Message, RaiseEvent, StartExecution, TimerDue
+from redurable.core.places import before
+from redurable.core.rewinding import reset, rewind
 from redurable.core.sizes import UNLIMITED, Bounds
 from redurable.core.turn import Known, Turn, TurnInput, take_turn
 from redurable.core.values import (
@@ -146,6 +148,21 @@ class Story:
             waiting.extend(self.turn(self._next(waiting, left)).tasks)
         raise AssertionError(f"not finished after {rounds} turns: {self.kinds()}")
 
+    def rewind(self, reason: str = "") -> TurnCommit:
+        """A client rewinds it."""
+        return self._change(lambda delivery, head: rewind(delivery, head, reason))
+
+    def reset(self, position: int, reason: str = "", keep_events: bool = True) -> TurnCommit:
+        """A client resets it."""
+        place = before(self.history, position, keep_events, self.instance)
+        return self._change(lambda delivery, head: reset(delivery, head, place, reason))
+
+    def _change(self, decide: Callable[[Delivery, str], TurnCommit]) -> TurnCommit:
+        self.forget()
+        commit = decide(self._delivery(None, ()), f"head{next(self._heads)}")
+        self._accept(commit)
+        return commit
+
     def result(self) -> str:
         """What the completed execution returned."""
         end = self.history[-1]
@@ -180,7 +197,12 @@ class Story:
         return [type(event).__name__ for event in self.history]
 
     def _take(self, known: Known | None, mails: tuple[Mail, ...], head: str) -> Turn:
-        delivery = Delivery(
+        bounds = Bounds(self.max_payload, self.max_turn)
+        delivery = self._delivery(known, mails)
+        return take_turn(self.definition, TurnInput(delivery, known, head, "3.11", PARKING, bounds, self.cap))
+
+    def _delivery(self, known: Known | None, mails: tuple[Mail, ...]) -> Delivery:
+        return Delivery(
             entry=Entry(0, "1-1", self.instance),
             now=self.now,
             head=self.head,
@@ -189,7 +211,7 @@ class Story:
             execution=self.execution,
             announced="1-1",
             parks=self.parks,
-            start=self.start,
+            start=decode_start(encode(self.start)) if self.start else None,
             mails=mails,
             base=known.state.length if known else 0,
             events=() if known else tuple(decode_event(encode(event)) for event in self.history),
@@ -198,8 +220,6 @@ class Story:
             heard=self._control.id if self._control else "",
             control=self._control,
         )
-        bounds = Bounds(self.max_payload, self.max_turn)
-        return take_turn(self.definition, TurnInput(delivery, known, head, "3.11", PARKING, bounds, self.cap))
 
     def _accept(self, commit: TurnCommit) -> None:
         assert commit.expected == self.head
@@ -214,7 +234,8 @@ class Story:
             self.start = None
         if commit.next:
             self.past.append(self.history)
-            self.history, self.start, self.execution = [], commit.next, commit.next.execution
+            kept = [commit.kept.first, *self.history[1 : commit.kept.count]] if commit.kept else []
+            self.history, self.start, self.execution = kept, commit.next, commit.next.execution
 
 
 def _shown(commit: TurnCommit) -> Any:

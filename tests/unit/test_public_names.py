@@ -11,10 +11,13 @@ NAMES = """
 App activity OrchestrationContext ActivityContext HttpResponse RetryPolicy Backoff
 Orchestrator Activity AsyncActivity SyncActivity
 Worker WorkerSettings
-Client Handle Status PendingActivity DeadLetter Quarantine Reason RuntimeStatus Failure
+Client Handle Status InstanceFilters Page BulkProgress PendingActivity DeadLetter Quarantine Reason RuntimeStatus
+Failure
 RedurableError
-CallerError InvalidName InvalidPayload RegistrationError InvalidToken AttemptNotFound UnknownFunction HubNotFound
-InstanceNotFound InstanceAlreadyExists InstanceFinished InstanceNotFinished NotBuilt
+CallerError InvalidName InvalidPayload RegistrationError InvalidToken InvalidFilter AttemptNotFound UnknownFunction
+HubNotFound
+InstanceNotFound InstanceAlreadyExists InstanceFinished InstanceNotFinished InstanceNotFailed InvalidPosition
+NotBuilt
 OrchestrationEnded OrchestrationFailed ExecutionTimedOut HistoryLimitExceeded OrchestrationCanceled
 OrchestrationTerminated
 CallFailed ActivityFailed ActivityCrashed

@@ -13,7 +13,7 @@ from msgspec import Struct, json
 from redurable.core.codec import encode
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL
-from redurable.core.messages import Message, RaiseEvent, StartExecution
+from redurable.core.messages import Message, RaiseEvent, Rewind, StartExecution
 from redurable.store.port import SendOutcome, StartOutcome, StartRequest
 from redurable.store.unknown import UnknownInstance
 
@@ -80,7 +80,7 @@ def _put(db: Database, instance: str, message: Message) -> SendOutcome | Undeliv
         if isinstance(message, RaiseEvent):
             return _claim(db, instance, message)
         return Undeliverable(SendOutcome.MISSING, UNKNOWN)
-    if finished(record):
+    if finished(record) and not isinstance(message, Rewind):
         return Undeliverable(SendOutcome.FINISHED, "the instance has finished")
     if message.execution and message.execution != record["execution"]:
         return Undeliverable(SendOutcome.STALE, "the execution is gone")

@@ -11,7 +11,7 @@ import sqlite3
 from msgspec import json
 
 from redurable.core.codec import encode
-from redurable.core.delivery import Outcome, Park, Quarantine, Receipt, TurnCommit
+from redurable.core.delivery import Kept, Outcome, Park, Quarantine, Receipt, TurnCommit
 from redurable.core.messages import StartExecution
 from redurable.core.values import RuntimeStatus
 from redurable.store.port import DueTimer
@@ -97,10 +97,11 @@ def _write(db: Database, record: Row, turn: TurnCommit) -> list[DueTimer]:
     _append_events(db, record, turn)
     timers = _send_out(db, record, turn)
     if turn.next is not None:
-        _begin_next(db, record, turn.next)
+        _begin_next(db, record, turn.next, turn.kept)
     elif turn.status is not None:
         db.execute("UPDATE instances SET status = ? WHERE instance = ?", turn.status, instance)
         if turn.status.finished:
+            db.execute("UPDATE instances SET ended = ? WHERE instance = ?", db.now, instance)
             _feed(db, record, turn.status)
     ring_anew(db, instance, turn.entry.id)
     return timers
@@ -145,14 +146,22 @@ def _send_out(db: Database, record: Row, turn: TurnCommit) -> list[DueTimer]:
     return timers
 
 
-def _begin_next(db: Database, record: Row, start: StartExecution) -> None:
-    """Continue as new: the history of the ended execution stays, the next one finds its start message."""
+def _begin_next(db: Database, record: Row, start: StartExecution, kept: Kept | None) -> None:
+    """The history of the ended execution stays, the next one finds its start message. It has a copy of the beginning of
+    that history when the instance was rewound or reset."""
     _feed(db, record, RuntimeStatus.CONTINUED_AS_NEW)
     db.execute("INSERT INTO executions (instance, execution) VALUES (?, ?)", record["instance"], start.execution)
     db.execute(
-        "UPDATE instances SET execution = ?, number = ?, start = ?, status = ? WHERE instance = ?",
-        *(start.execution, start.number, encode(start), RuntimeStatus.RUNNING, record["instance"]),
+        "UPDATE instances SET execution = ?, number = ?, name = ?, start = ?, status = ? WHERE instance = ?",
+        *(start.execution, start.number, start.name, encode(start), RuntimeStatus.RUNNING, record["instance"]),
     )
+    if kept is not None:
+        db.execute(
+            """INSERT INTO events (instance, execution, position, head, body)
+               SELECT instance, ?, position, head, iif(position = 0, ?, body) FROM events
+               WHERE instance = ? AND execution = ? AND position < ?""",
+            *(start.execution, encode(kept.first), record["instance"], record["execution"], kept.count),
+        )
 
 
 def _feed(db: Database, record: Row, status: RuntimeStatus) -> None:

@@ -114,10 +114,15 @@ def create(db: Database, instance: str, start: StartExecution, delay_ms: int = 0
     """A new instance with its start message; events that waited for it are its mail now."""
     # The first head is the execution's id: a turn of an instance that had this id before must not fit.
     db.execute(
-        """INSERT INTO instances (instance, partition, name, status, execution, number, head, start, created, updated)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO instances
+           (instance, partition, name, status, execution, number, head, start, created, updated, parent)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         *(instance, db.partition_of(instance), start.name, RuntimeStatus.PENDING, start.execution, start.number),
-        *(start.execution, encode(start), db.now, db.now),
+        *(start.execution, encode(start), db.now, db.now, start.parent.instance if start.parent else None),
+    )
+    db.write_all(
+        "INSERT INTO tags (instance, key, value) VALUES (?, ?, ?)",
+        [(instance, key, value) for key, value in start.tags.items()],
     )
     db.execute("INSERT INTO executions (instance, execution) VALUES (?, ?)", instance, start.execution)
     forget_expired(db)
@@ -141,5 +146,5 @@ def park(db: Database, instance: str, until: int) -> DueTimer:
 
 def erase(db: Database, instance: str) -> None:
     """Delete all that is stored of an instance."""
-    for table in ("instances", "executions", "events", "mailbox"):
+    for table in ("instances", "executions", "events", "mailbox", "tags"):
         db.execute(f"DELETE FROM {table} WHERE instance = ?", instance)

@@ -27,10 +27,26 @@ CREATE TABLE IF NOT EXISTS instances (
     control       TEXT NOT NULL DEFAULT '',     -- the mail of the newest control message that no commit has read
     unread        TEXT NOT NULL DEFAULT '{}',   -- events that user code has not taken: name -> count, JSON
     created       INTEGER NOT NULL,
-    updated       INTEGER NOT NULL
+    updated       INTEGER NOT NULL,
+    ended         INTEGER,                      -- when it finished
+    parent        TEXT                          -- whose sub-orchestration it is
 ) STRICT;
+CREATE INDEX IF NOT EXISTS instances_by_age ON instances (created, instance);
+CREATE INDEX IF NOT EXISTS instances_by_status ON instances (status, created, instance);
+CREATE INDEX IF NOT EXISTS instances_by_name ON instances (name, status, created, instance);
+CREATE INDEX IF NOT EXISTS instances_by_end ON instances (partition, status, ended)
+    WHERE ended IS NOT NULL AND parent IS NULL;
+CREATE INDEX IF NOT EXISTS children ON instances (parent) WHERE parent IS NOT NULL;
 CREATE INDEX IF NOT EXISTS open_instances ON instances (partition, instance)
     WHERE status IN ('Pending', 'Running', 'Suspended');
+
+CREATE TABLE IF NOT EXISTS tags (
+    instance TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    value    TEXT NOT NULL,
+    PRIMARY KEY (instance, key)
+) STRICT;
+CREATE INDEX IF NOT EXISTS tagged ON tags (key, value, instance);
 
 CREATE TABLE IF NOT EXISTS executions (         -- of an instance, the current one last
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -155,5 +171,5 @@ CREATE TABLE IF NOT EXISTS handed (             -- ready entries that were hande
     consumer TEXT NOT NULL
 ) STRICT;
 
-PRAGMA user_version = 2;                        -- the format of this file
+PRAGMA user_version = 3;                        -- the format of this file
 COMMIT;

@@ -15,6 +15,7 @@ from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCommit
 from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
+from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
@@ -28,6 +29,7 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
+    Purged,
     Reclaimed,
     SendOutcome,
     StartOutcome,
@@ -37,11 +39,26 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
+from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
-from . import admission, answers, cancels, commits, depths, inspect, leases, letters, relay, tokens, turns, upkeep
+from . import (
+    admission,
+    answers,
+    cancels,
+    commits,
+    depths,
+    inspect,
+    leases,
+    letters,
+    queries,
+    relay,
+    tokens,
+    turns,
+    upkeep,
+)
 from .database import Clock, Database, connect, real_time
 from .tasks import end_attempt, take_tasks
 from .timers import fire, upcoming
@@ -180,8 +197,17 @@ class SqliteStore:
     async def reap(self, idle_ms: int) -> int:
         return await self._write(upkeep.reap, idle_ms)
 
-    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
-        return await self._write(upkeep.purge, instance)
+    async def purge(self, instance: str, execution: str = "") -> Purged:
+        return await self._write(upkeep.purge, instance, execution)
+
+    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+        return await self._read(upkeep.expired, partition, ages, count)
+
+    async def disown(self, instance: str, parent: str) -> None:
+        await self._write(upkeep.disown, instance, parent)
+
+    async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        return "", await self._write(upkeep.mend, partition)
 
     async def prune(self, instance: str, keep: int) -> int:
         return await self._write(upkeep.prune, instance, keep)
@@ -191,6 +217,15 @@ class SqliteStore:
 
     async def get(self, instance: str) -> Snapshot | None:
         return await self._read(inspect.get, instance)
+
+    async def query(self, query: Query, limit: int, after: Place | None = None) -> Found:
+        return await self._read(queries.query, query, limit, after)
+
+    async def counts(self) -> Counts:
+        return await self._read(queries.counts)
+
+    async def children(self, instance: str) -> list[Standing]:
+        return await self._read(queries.children, instance)
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         return await self._read(inspect.history, instance, execution, start, count)

@@ -60,7 +60,7 @@ def checkout(db: Database, entry: Entry, known: Position | None) -> Delivery:
         events = read_events(db, entry.instance, record["execution"], base)
         return structs.replace(
             delivery,
-            start=None if base or events else _read_start(record),
+            start=_read_start(record),
             mails=(mails := _read_mails(db, entry.instance)),
             control=_read_control(db, record, mails),
             base=base,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
 
 from msgspec import json
 
+from redurable.core.values import RuntimeStatus
 from redurable.store.membership import Membership, Skills
+from redurable.store.port import Purged
+from redurable.store.queries import Standing
 from redurable.store.redriving import Redriven
 
 from .database import Database
@@ -59,15 +62,42 @@ def reap(db: Database, idle_ms: int) -> int:
     return db.count(f"DELETE FROM workers {SILENT}", db.now - idle_ms)
 
 
-def purge(db: Database, instance: str) -> Literal["purged", "missing", "running"]:
+def purge(db: Database, instance: str, execution: str = "") -> Purged:
     """Delete a finished instance."""
     record = find(db, instance)
-    if record is None:
+    if record is None or execution not in ("", record["execution"]):
         return "missing"
     if not finished(record):
         return "running"
     erase(db, instance)
     return "purged"
+
+
+def expired(db: Database, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+    """Instances that ended too long ago, those of a status oldest first."""
+    found: list[Standing] = []
+    for status, age in ages.items():
+        rows = db.execute(
+            """SELECT instance, execution FROM instances WHERE partition = ? AND status = ? AND ended <= ?
+               AND parent IS NULL ORDER BY ended, instance LIMIT ?""",
+            *(partition, status, db.now - age, count - len(found)),
+        )
+        found += [Standing(row["instance"], row["execution"], status) for row in rows]
+    return found
+
+
+def disown(db: Database, instance: str, parent: str) -> None:
+    """A sub-orchestration is on its own."""
+    db.execute("UPDATE instances SET parent = NULL WHERE instance = ? AND parent = ?", instance, parent)
+
+
+def mend(db: Database, partition: int) -> int:
+    """Disown those whose parents are gone; all else SQLite keeps right by itself."""
+    return db.count(
+        """UPDATE instances SET parent = NULL WHERE partition = ? AND parent IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM instances AS parents WHERE parents.instance = instances.parent)""",
+        partition,
+    )
 
 
 def prune(db: Database, instance: str, keep: int) -> int:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from redurable.core.codec import encode
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import INTERNAL
-from redurable.core.messages import Message, RaiseEvent, StartExecution
+from redurable.core.messages import Message, RaiseEvent, Rewind, StartExecution
 from redurable.store.memory.letters import outbox_fields
 from redurable.store.memory.state import MemoryHub, Partition
 from redurable.store.memory.streams import StreamExhausted, parse_id
@@ -64,7 +64,7 @@ def _put(
         if isinstance(message, RaiseEvent):
             return _claim(partition, instance, message, unknown)
         return Undeliverable(SendOutcome.MISSING, UNKNOWN)
-    if record.status.finished:
+    if record.status.finished and not isinstance(message, Rewind):
         return Undeliverable(SendOutcome.FINISHED, "the instance has finished")
     if message.execution and message.execution != record.execution:
         return Undeliverable(SendOutcome.STALE, "the execution is gone")

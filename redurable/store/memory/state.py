@@ -27,7 +27,7 @@ from redurable.store.unknown import UnknownInstance
 Clock = Callable[[], int]
 """The hub's clock: milliseconds of the Unix epoch."""
 
-FORMAT = 1
+FORMAT = 2
 NEVER = 2**53
 """Until then waits what waits to be redriven."""
 
@@ -55,6 +55,10 @@ class Instance(Struct):
     control: str = ""
     """The mail of the newest control message that no commit has read."""
     unread: dict[str, int] = {}
+    parent: str = ""
+    """Whose sub-orchestration it is."""
+    ended: int = 0
+    """When it finished."""
 
 
 class Mailbox(Stream):
@@ -160,6 +164,7 @@ class Partition:
         now = self.clock()
         # The first head is the execution's id: a turn of an instance that had this id before must not fit.
         record = Instance(start.name, start.execution, start.number, now, now, head=start.execution)
+        record.parent = start.parent.instance if start.parent else ""
         self.instances[instance] = record
         self.starts[instance] = encode(start)
         self.open.add(instance)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -15,6 +15,7 @@ import anyio.lowlevel
 from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt, TurnCommit
 from redurable.core.events import Event
+from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.depths import Depths
@@ -22,7 +23,7 @@ from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Announcement, Change, Snapshot, Underway
 from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
-from redurable.store.memory import admission, answers, depths, inspect, leases, letters, relay, turns, upkeep
+from redurable.store.memory import admission, answers, depths, inspect, leases, letters, queries, relay, turns, upkeep
 from redurable.store.memory.state import FORMAT, MemoryHub
 from redurable.store.memory.tasks import canceled, end_attempt, put_back, take_tasks
 from redurable.store.memory.timers import fire, upcoming
@@ -34,6 +35,7 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
+    Purged,
     Reclaimed,
     SendOutcome,
     StartOutcome,
@@ -43,6 +45,7 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
+from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
@@ -230,9 +233,21 @@ class MemoryStore:
         async with self._step() as hub:
             return upkeep.reap(hub, idle_ms)
 
-    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
+    async def purge(self, instance: str, execution: str = "") -> Purged:
         async with self._step() as hub:
-            return upkeep.purge(hub, instance)
+            return upkeep.purge(hub, instance, execution)
+
+    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+        async with self._step() as hub:
+            return upkeep.expired(hub, partition, ages, count)
+
+    async def disown(self, instance: str, parent: str) -> None:
+        async with self._step() as hub:
+            upkeep.disown(hub, instance, parent)
+
+    async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        async with self._step() as hub:
+            return "", upkeep.mend(hub, partition)
 
     async def prune(self, instance: str, keep: int) -> int:
         async with self._step() as hub:
@@ -245,6 +260,18 @@ class MemoryStore:
     async def get(self, instance: str) -> Snapshot | None:
         async with self._step() as hub:
             return inspect.get(hub, instance)
+
+    async def query(self, query: Query, limit: int, after: Place | None = None) -> Found:
+        async with self._step() as hub:
+            return queries.query(hub, query, limit, after)
+
+    async def counts(self) -> Counts:
+        async with self._step() as hub:
+            return queries.counts(hub)
+
+    async def children(self, instance: str) -> list[Standing]:
+        async with self._step() as hub:
+            return queries.children(hub, instance)
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         async with self._step() as hub:

@@ -15,6 +15,7 @@ from redurable.core.delivery import (
     DeadLetter,
     Delivery,
     Entry,
+    Kept,
     Outcome,
     Park,
     Position,
@@ -94,7 +95,7 @@ def checkout(hub: MemoryHub, entry: Entry, known: Position | None, max_payload: 
         base, mails = _base(record, history, known), _read_mails(partition, instance, max_payload)
         return msgspec.structs.replace(
             delivery,
-            start=None if history else _read_start(partition, instance),
+            start=_read_start(partition, instance),
             mails=mails,
             control=_read_control(partition, instance, record.control) if len(mails) == MAILS else None,
             base=base,
@@ -218,10 +219,11 @@ def _write(partition: Partition, record: Instance, turn: TurnCommit) -> list[Due
     if turn.custom_status is not None:
         partition.custom_statuses[instance] = bytes(turn.custom_status)
     if turn.next is not None:
-        _begin_next(partition, record, instance, turn.next)
+        _begin_next(partition, record, instance, turn.next, turn.kept)
     elif turn.status is not None:
         record.status = turn.status
         if turn.status.finished:
+            record.ended = now
             partition.open.discard(instance)
             _feed(partition, instance, record.execution, turn.status)
     _ring_anew(partition, record, turn.entry)
@@ -260,13 +262,19 @@ def _send_out(partition: Partition, turn: TurnCommit) -> list[DueTimer]:
     return timers
 
 
-def _begin_next(partition: Partition, record: Instance, instance: str, start: StartExecution) -> None:
-    """Continue as new: the history goes to the archive, the next execution finds its start slot filled."""
+def _begin_next(
+    partition: Partition, record: Instance, instance: str, start: StartExecution, kept: Kept | None
+) -> None:
+    """The history goes to the archive, the next execution finds its start slot filled. It has the beginning of that
+    history when the instance was rewound or reset."""
     _feed(partition, instance, record.execution, RuntimeStatus.CONTINUED_AS_NEW)
     partition.executions.setdefault(instance, []).append(record.execution)
-    partition.past[instance, record.execution] = partition.histories.pop(instance, [])
+    past = partition.past[instance, record.execution] = partition.histories.pop(instance, [])
+    if kept is not None:
+        partition.histories[instance] = [encode(kept.first), *past[1 : kept.count]]
+    partition.open.add(instance)
     partition.starts[instance] = encode(start)
-    record.execution, record.number = start.execution, start.number
+    record.execution, record.number, record.name = start.execution, start.number, start.name
     record.status = RuntimeStatus.RUNNING
 
 

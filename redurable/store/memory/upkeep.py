@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
 
+from redurable.core.values import RuntimeStatus
 from redurable.store.membership import Membership, Skills
 from redurable.store.memory.state import MemoryHub
 from redurable.store.memory.streams import PeekLock
+from redurable.store.port import Purged
+from redurable.store.queries import Standing
 from redurable.store.redriving import Redriven
 
 
@@ -61,16 +64,46 @@ def reap(hub: MemoryHub, idle_ms: int) -> int:
     return len(removed)
 
 
-def purge(hub: MemoryHub, instance: str) -> Literal["purged", "missing", "running"]:
+def purge(hub: MemoryHub, instance: str, execution: str) -> Purged:
     """Delete a finished instance."""
     partition = hub.of(instance)
     record = partition.instances.get(instance)
-    if record is None:
+    if record is None or execution not in ("", record.execution):
         return "missing"
     if not record.status.finished:
         return "running"
     partition.erase(instance)
     return "purged"
+
+
+def expired(hub: MemoryHub, number: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+    """Instances that ended too long ago, those of a status oldest first."""
+    partition, now = hub.partitions[number], hub.clock()
+    found: list[Standing] = []
+    for status, age in ages.items():
+        over = sorted(
+            (record.ended, name)
+            for name, record in partition.instances.items()
+            if record.status is status and not record.parent and record.ended <= now - age
+        )
+        found += [Standing(name, partition.instances[name].execution, status) for _, name in over]
+    return found[:count]
+
+
+def disown(hub: MemoryHub, instance: str, parent: str) -> None:
+    """A sub-orchestration is on its own."""
+    record = hub.of(instance).instances.get(instance)
+    if record is not None and record.parent == parent:
+        record.parent = ""
+
+
+def mend(hub: MemoryHub, number: int) -> int:
+    """Disown those whose parents are gone; there is nothing else that could be wrong."""
+    records = hub.partitions[number].instances.values()
+    alone = [record for record in records if record.parent and record.parent not in hub.of(record.parent).instances]
+    for record in alone:
+        record.parent = ""
+    return len(alone)
 
 
 def prune(hub: MemoryHub, instance: str, keep: int) -> int:

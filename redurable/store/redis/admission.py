@@ -13,8 +13,10 @@ from redurable.core.messages import RaiseEvent, StartExecution
 from redurable.errors import StoreDamaged, StoreFull, StoreRefused
 from redurable.store.port import SendOutcome, StartOutcome, StartRequest
 from redurable.store.redis.keyring import Keyring
+from redurable.store.redis.keys import PartitionKeys
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redis.listing import belongings, index_keys, zsets_of
 from redurable.store.redis.wire import json_text, kind_of
 from redurable.store.unknown import UnknownInstance
 
@@ -44,20 +46,37 @@ async def start(lane: Lane, layout: Layout, consumer: str, request: StartRequest
         keys.executions(instance),
         keys.unknown,
         keys.kept(instance),
+        keys.ix,
+        keys.names,
+        keys.ended,
     ]
+    owner = message.parent.instance if message.parent else ""
+    indexes = index_keys(keys, message.name, owner, message.tags.items())
+    names += indexes
     args: list[Argument] = [instance, message.name, message.execution, message.number, encode(message)]
-    args += [request.on_conflict, request.delay_ms, json_text(instance)]
-    past: list[str] = []
+    args += [request.on_conflict, request.delay_ms, json_text(instance), owner, len(indexes)]
+    more: list[str] = []
+    known: list[Argument] = ["", 0, 0]
     while True:
         if request.on_conflict == "replace-finished":
-            executions = await lane.call("LRANGE", keys.executions(instance), 0, -1)
-            past = [keys.past(instance, execution.decode()) for execution in executions]
+            more, known = await _replaced(lane, keys, instance)
         try:
-            answer = await lane.script("start", names + past, args)
+            answer = await lane.script("start", names + more, args + known)
         except (ResponseError, StoreDamaged) as error:
             raise StoreDamaged(f"instance {instance!r} cannot be started: {error}") from error
         if answer != _AGAIN:
             return _STARTED[answer]
+
+
+async def _replaced(lane: Lane, keys: PartitionKeys, instance: str) -> tuple[list[str], list[Argument]]:
+    """All that an instance has which may be replaced, as `start.lua` takes it."""
+    has = await belongings(lane, keys, instance)
+    if has is None:
+        return [], ["", 0, 0]
+    zsets = zsets_of(keys, has)
+    kids = [keys.kids(has.parent)] if has.parent else []
+    past = [keys.past(instance, execution.decode()) for execution in has.past]
+    return [*zsets, *kids, *past], [has.execution, len(zsets), len(kids)]
 
 
 async def send(lane: Lane, layout: Layout, consumer: str, messages: Sequence[Outgoing]) -> list[SendOutcome]:
@@ -90,7 +109,7 @@ async def send(lane: Lane, layout: Layout, consumer: str, messages: Sequence[Out
 def _pack(layout: Layout, ring: Keyring, args: list[Argument], item: Outgoing) -> int:
     keys = layout.of(item.instance)
     message, instance = item.message, item.instance
-    ready = ring.block(keys, keys.ready, keys.open, keys.outbox, keys.timers, keys.unknown)
+    ready = ring.block(keys, keys.ready, keys.open, keys.outbox, keys.timers, keys.unknown, keys.ix, keys.names)
     own = ring.own(
         keys.instance(instance),
         keys.start(instance),
@@ -103,7 +122,9 @@ def _pack(layout: Layout, ring: Keyring, args: list[Argument], item: Outgoing) -
     if isinstance(message, StartExecution):
         parent, refusal = (item.refusal[0], encode(item.refusal[1])) if item.refusal else ("", b"")
         packed += ["s", message.execution, body, message.name, message.number, parent, refusal]
-        packed += [message.not_before, json_text(instance)]
+        owner = message.parent.instance if message.parent else ""
+        indexes = index_keys(keys, message.name, owner, message.tags.items())
+        packed += [message.not_before, json_text(instance), owner, ring.own(*indexes), len(indexes)]
     else:
         packed += [kind_of(message), message.execution, body]
         if isinstance(message, RaiseEvent):

@@ -103,7 +103,7 @@ class _Batch:
         ring, entry = self._ring, item.entry
         instance = entry.instance
         keys = self._layout.partition(entry.partition)
-        ready = ring.block(keys, keys.ready, keys.timers)
+        ready = ring.block(keys, keys.ready, keys.timers, keys.ended, keys.parked)
         own = ring.own(
             keys.instance(instance),
             keys.start(instance),
@@ -129,7 +129,9 @@ class _Batch:
         events = [encode(event) for event in item.events]
         unread = b"" if item.unread is None else _json.encode(item.unread)
         consumed = (after(item.consumed) or "*") if item.consumed else ""
-        packed += ("n", consumed, 1 if item.start_consumed else 0, item.status or "", unread, len(events), *events)
+        named = ring.shared(keys.named(item.name)) if item.name and (item.status or item.next) else 0
+        packed += ("n", consumed, 1 if item.start_consumed else 0, item.status or "", unread, named)
+        packed += (len(events), *events)
         packed.append(len(item.tasks))
         for task in item.tasks:
             body = encode(task)
@@ -176,10 +178,20 @@ class _Batch:
             yield "SET", ring.shared(keys.custom_status(instance)), (bytes(item.custom_status),)
         ended = RuntimeStatus.CONTINUED_AS_NEW if item.next else item.status
         if ended is not None and (item.next or ended.finished):
-            fields = ("i", instance, "x", item.execution, "s", ended)
-            yield "XADD", ring.shared(keys.feed), ("MAXLEN", "~", _FEED_LENGTH, "*", *fields)
-            if item.next is None:
-                yield "SREM", ring.shared(keys.open), (instance,)
+            yield from self._tell_ended(keys, ready, item, ended)
+
+    def _tell_ended(
+        self, keys: PartitionKeys, ready: int, item: TurnCommit, ended: RuntimeStatus
+    ) -> Iterator[tuple[str, int, Sequence[Argument]]]:
+        """An execution has ended; its instance too, or it goes on, perhaps after it had finished."""
+        ring, instance = self._ring, item.entry.instance
+        fields = ("i", instance, "x", item.execution, "s", ended)
+        yield "XADD", ring.shared(keys.feed), ("MAXLEN", "~", _FEED_LENGTH, "*", *fields)
+        if item.next is None:
+            yield "SREM", ring.shared(keys.open), (instance,)
+        elif item.next.rewound is not None:
+            yield "SADD", ring.shared(keys.open), (instance,)
+            yield "ZREM", ready + 2, (instance,)
 
     def _tell_canceled(self, keys: PartitionKeys, item: TurnCommit) -> Iterator[tuple[str, int, Sequence[Argument]]]:
         """News for the workers that run these calls, and marks for those that renew the leases of their tasks."""
@@ -197,7 +209,12 @@ class _Batch:
         instance = item.entry.instance
         executions = self._ring.own(keys.executions(instance), keys.past(instance, item.execution))
         following = item.next
-        return executions, item.execution, following.execution, following.number, following.name, encode(following)
+        renamed = 0
+        if item.name and following.name != item.name:
+            renamed = self._ring.own(keys.names, keys.named(following.name))
+        named = following.execution, following.number, following.name, encode(following), renamed
+        kept = (0, "") if item.kept is None else (item.kept.count, encode(item.kept.first))
+        return executions, item.execution, *named, *kept
 
     async def run(self, lane: Lane, consumer: str, demand: TaskDemand) -> Committed:
         """One script call."""

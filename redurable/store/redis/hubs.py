@@ -10,7 +10,7 @@ from redurable.errors import StoreDamaged, StoreRefused
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 
-FORMAT = 1
+FORMAT = 2
 """The version of what is written: keys, hash fields, wire form."""
 OLDEST_REDIS = (7, 0)
 OLDEST_VALKEY = (7, 2)

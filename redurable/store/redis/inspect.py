@@ -14,10 +14,12 @@ from redurable.core.events import Event, ExecutionStarted
 from redurable.core.messages import StartExecution
 from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
-from redurable.store.inspect import Announcement, Change, Snapshot
+from redurable.store.inspect import Announcement, Change
+from redurable.store.redis.keys import PartitionKeys
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.wire import fields_of, unread_of
+from redurable.store.snapshots import Snapshot
 
 NOWHERE = "0-0"
 """Before every stream id."""
@@ -31,13 +33,18 @@ _quarantine = msgspec.json.Decoder(Quarantine)
 async def get(lane: Lane, layout: Layout, consumer: str, instance: str) -> Snapshot | None:
     """The instance as it is now. What cannot be read of it is left out, so that the rest can be seen."""
     keys = layout.of(instance)
-    names = [keys.instance(instance), keys.start(instance), keys.mailbox(instance), keys.history(instance)]
-    names += [keys.custom_status(instance), keys.quarantine(instance)]
-    reply = await lane.script("inspect", names, [])
-    return None if reply is None else _snapshot(instance, reply)
+    (reply,) = await lane.script("inspect", inspect_keys(keys, instance), [1])
+    return None if reply is None else snapshot_of(instance, reply)
 
 
-def _snapshot(instance: str, reply: list[Any]) -> Snapshot:
+def inspect_keys(keys: PartitionKeys, instance: str) -> tuple[str, ...]:
+    """What `inspect.lua` reads of an instance."""
+    own = keys.instance(instance), keys.start(instance), keys.mailbox(instance), keys.history(instance)
+    return *own, keys.custom_status(instance), keys.quarantine(instance)
+
+
+def snapshot_of(instance: str, reply: list[Any]) -> Snapshot:
+    """What `inspect.lua` says of an instance. Raises `StoreRefused` for what cannot be read and left out."""
     status, name, execution, number, created, updated, slot, unread, length, oldest, newest, custom, *rest = reply
     mark, events, until, parks = rest
     held = (parks or b"").startswith(b"-")

@@ -12,8 +12,8 @@ GROUP = "w"
 _TYPES = {
     "stream": ("intake", "aside", "dead", "ready", "outbox", "feed", "cancels", "tasks", "answers", "m", "handed"),
     "hash": ("meta", "marks", "retries", "beats", "unknown", "i", "skills"),
-    "zset": ("workers", "timers", "canceled", "k"),
-    "set": ("open", "queues"),
+    "zset": ("workers", "timers", "canceled", "k", "ix", "ended", "parked", "named", "tag"),
+    "set": ("open", "queues", "names", "kids"),
     "string": ("s", "c", "q"),
     "list": ("h", "e", "x"),
 }
@@ -57,11 +57,15 @@ class PartitionKeys:
         "beats",
         "canceled",
         "cancels",
+        "ended",
         "feed",
+        "ix",
         "marks",
+        "names",
         "number",
         "open",
         "outbox",
+        "parked",
         "ready",
         "retries",
         "timers",
@@ -78,6 +82,12 @@ class PartitionKeys:
         self.outbox = base + "outbox"  # stream: messages for other instances and for the dead letters
         self.marks = base + "marks"  # hash: source -> last id delivered from there
         self.open = base + "open"  # set: instances that have not finished
+        self.ix = base + "ix"  # zset: instance -> when it was created
+        self.ended = (
+            base + "ended"
+        )  # zset: finished instance without a parent -> status and when it ended (lua/_index.lua)
+        self.parked = base + "parked"  # zset: quarantined instance -> when it was created
+        self.names = base + "names"  # set: names of orchestrators that have, or had, instances here
         self.feed = base + "feed"  # stream, trimmed: executions that ended
         self.cancels = base + "cancels"  # stream, trimmed: calls of activities that were cancelled
         self.canceled = base + "canceled"  # zset, trimmed: call of an activity -> when it was cancelled
@@ -88,10 +98,22 @@ class PartitionKeys:
         """The stream of a task queue; its group is the peek-lock of tasks."""
         return f"{self._base}tasks:{name}"
 
+    def named(self, name: str) -> str:
+        """Zset: instance of one orchestrator -> status and when it was created (lua/_index.lua)."""
+        return f"{self._base}named:{name}"
+
+    def tag(self, key: str, value: str) -> str:
+        """Zset: instances with this tag -> when they were created."""
+        return f"{self._base}tag:{len(key)}:{key}:{value}"
+
+    def kids(self, parent: str) -> str:
+        """Set: the sub-orchestrations, in this partition, of an instance in any partition."""
+        return f"{self._base}kids:{parent}"
+
     def instance(self, instance: str) -> str:
         """Hash: status s, name n, execution x, its number k, head h, announced-by q, tip t, parked-until p, park count
         z (less than 0: it is held, until somebody redrives it), newest control message y, unread events b (JSON),
-        created c, updated u."""
+        created c, updated u, parent o, number of tags g."""
         return f"{self._base}i:{instance}"
 
     def start(self, instance: str) -> str:

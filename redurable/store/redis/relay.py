@@ -24,6 +24,7 @@ from redurable.store.redis import intake
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redis.listing import index_keys
 from redurable.store.redis.tokens import Saying, settle_from_intake
 from redurable.store.redis.wire import Fields, fields_of, json_text, pack_fields
 from redurable.store.routing import Grievance, Relayed, Routed
@@ -32,7 +33,7 @@ from redurable.store.unknown import Unclaimed
 INTAKE: Final = "in"
 """The intake's name as a source; an outbox is called `p` and its partition's number."""
 
-_PER_MESSAGE = 14
+_PER_MESSAGE = 17
 _MOST_MESSAGES = 500
 _MOST_BYTES = 1_000_000
 _MOST_FIELDS = 1000
@@ -46,7 +47,11 @@ _GRIEVANCES: Final[dict[bytes, Grievance]] = {
     b"dead unusable": "unusable",
 }
 """What becomes of messages of the intake; they are meant for no execution, so none is stale."""
-_KINDS = {"RaiseEvent": "e", "StartExecution": "s"} | {kind.__name__: "c" for kind in get_args(Control)}
+_KINDS = {"RaiseEvent": "e", "StartExecution": "s", "Rewind": "r"} | {kind.__name__: "c" for kind in get_args(Control)}
+
+
+class _Parent(Struct):
+    instance: str
 
 
 class _Head(Struct):
@@ -58,6 +63,8 @@ class _Head(Struct):
     number: int = 1
     not_before: int = 0
     id: str = ""
+    parent: _Parent | None = None
+    tags: dict[str, str] = {}
 
 
 class Parcel(Struct, frozen=True):
@@ -211,7 +218,8 @@ def _pack(layout: Layout, ring: Keyring, parcel: Parcel) -> Iterator[Argument]:
     instance, head = parcel.instance, parcel.head
     keys = layout.of(instance)
     kind = _KINDS.get(head.type, "m")
-    yield ring.block(keys, keys.ready, keys.open, keys.outbox, keys.marks, keys.timers, keys.unknown)
+    shared = (keys.ready, keys.open, keys.outbox, keys.marks, keys.timers, keys.unknown, keys.ix, keys.names)
+    yield ring.block(keys, *shared)
     yield ring.own(
         keys.instance(instance),
         keys.start(instance),
@@ -223,6 +231,12 @@ def _pack(layout: Layout, ring: Keyring, parcel: Parcel) -> Iterator[Argument]:
     yield from (head.id if kind == "e" else head.name, head.number)
     yield from (*parcel.refusal, parcel.original)
     yield from (head.not_before, json_text(instance) if head.not_before else "")
+    if kind != "s":
+        yield from ("", 0, 0)
+        return
+    owner = head.parent.instance if head.parent else ""
+    indexes = index_keys(keys, head.name, owner, head.tags.items())
+    yield from (owner, ring.own(*indexes), len(indexes))
 
 
 def _dead_fields(letter: DeadLetter) -> list[Argument]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
 from redis.exceptions import ResponseError
 
 from redurable.core.completion import Completion
 from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCommit
 from redurable.core.events import Event
+from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreDamaged
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
@@ -19,12 +20,14 @@ from redurable.store.inspect import Announcement, Change, Snapshot, Underway
 from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
-from redurable.store.redis import admission, cancels, handover, hubs, leases, turns, upkeep
+from redurable.store.queries import Counts, Found, Place, Query, Standing
+from redurable.store.redis import admission, cancels, handover, hubs, leases, retention, turns, upkeep
 from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
 from redurable.store.redis import depths as _depths
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import letters as _letters
+from redurable.store.redis import queries as _queries
 from redurable.store.redis import relay as _relay
 from redurable.store.redis import sweep as _sweep
 from redurable.store.redis import tasks as _tasks
@@ -196,9 +199,21 @@ class RedisStore:
         """Remove consumers that hold nothing and were not seen for `idle_ms`."""
         return await _answer(upkeep.reap(self.lane, self.layout, self.consumer, idle_ms))
 
-    async def purge(self, instance: str) -> Literal["purged", "missing", "running"]:
+    async def purge(self, instance: str, execution: str = "") -> port.Purged:
         """Delete all that is stored of a finished instance."""
-        return await _answer(upkeep.purge(self.lane, self.layout, self.consumer, instance))
+        return await _answer(upkeep.purge(self.lane, self.layout, self.consumer, instance, execution))
+
+    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+        """Instances that finished too long ago."""
+        return await _answer(retention.expired(self.lane, self.layout, self.consumer, partition, ages, count))
+
+    async def disown(self, instance: str, parent: str) -> None:
+        """A sub-orchestration is on its own from now on."""
+        await _answer(retention.disown(self.lane, self.layout, self.consumer, instance, parent))
+
+    async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        """Put right what queries, counts and `expired` go by."""
+        return await _answer(retention.mend(self.lane, self.layout, self.consumer, partition, cursor, count))
 
     async def prune(self, instance: str, keep: int) -> int:
         """Forget past executions of an instance."""
@@ -211,6 +226,18 @@ class RedisStore:
     async def get(self, instance: str) -> Snapshot | None:
         """The instance as it is now."""
         return await _answer(_inspect.get(self.lane, self.layout, self.consumer, instance))
+
+    async def query(self, query: Query, limit: int, after: Place | None = None) -> Found:
+        """A page of the instances that are asked for."""
+        return await _answer(_queries.query(self.lane, self.layout, self.consumer, query, limit, after))
+
+    async def counts(self) -> Counts:
+        """How many instances there are."""
+        return await _answer(_queries.counts(self.lane, self.layout, self.consumer))
+
+    async def children(self, instance: str) -> list[Standing]:
+        """The sub-orchestrations of an instance."""
+        return await _answer(_queries.children(self.lane, self.layout, self.consumer, instance))
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         """A page of the history of an execution."""

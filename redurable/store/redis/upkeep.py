@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final
 
 import msgspec
 
+from redurable.core.values import RuntimeStatus
 from redurable.store.membership import Membership, Skills
+from redurable.store.port import Purged
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redis.listing import belongings, zsets_of
 from redurable.store.redriving import Redriven
 
 _json = msgspec.json.Encoder()
 _skills = msgspec.json.Decoder(Skills)
 _MOST_STREAMS = 100
 _MOST_KEYS = 1000
+_FINISHED: Final = frozenset(status.value for status in RuntimeStatus if status.finished)
 
 
 async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int, skills: Skills) -> Membership:
@@ -28,7 +32,7 @@ async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int, skil
 
 async def members(lane: Lane, layout: Layout, consumer: str, ttl_ms: int) -> Membership:
     """Who lives, and what they can do."""
-    now, fresh = await lane.script("members", [layout.hub.workers], [ttl_ms])
+    now, fresh = await lane.script("roster", [layout.hub.workers], [ttl_ms])
     return await _membership(lane, layout, int(now), sorted(_texts(fresh)), layout.skills)
 
 
@@ -76,17 +80,26 @@ async def _dismiss(lane: Lane, layout: Layout, args: Sequence[Any]) -> set[bytes
     return gone
 
 
-async def purge(lane: Lane, layout: Layout, consumer: str, instance: str) -> Literal["purged", "missing", "running"]:
+async def purge(lane: Lane, layout: Layout, consumer: str, instance: str, execution: str = "") -> Purged:
     """Delete all that is stored of a finished instance.
 
     Its past histories may be many, so they go before, in slices; nothing ever reads or makes them again.
     """
     keys = layout.of(instance)
-    names = [keys.open, keys.instance(instance), keys.executions(instance), keys.start(instance)]
-    names += [keys.mailbox(instance), keys.history(instance), keys.custom_status(instance), keys.quarantine(instance)]
-    execution, past = b"", list[bytes]()
+    own = [keys.instance(instance), keys.executions(instance), keys.start(instance), keys.mailbox(instance)]
+    own += [keys.history(instance), keys.custom_status(instance), keys.quarantine(instance)]
     while True:
-        answer = await lane.script("purge", names, [instance, execution, len(past)])
+        has = await belongings(lane, keys, instance)
+        if has is not None and execution not in ("", has.execution.decode()):
+            return "missing"
+        listed: list[str] = []
+        if has is not None:
+            listed = [*zsets_of(keys, has), *([keys.kids(has.parent)] if has.parent else [])]
+            if has.status.decode() in _FINISHED:
+                await _unlink(lane, [keys.past(instance, name.decode()) for name in has.past])
+        known = [has.execution, len(has.past)] if has is not None else ["", 0]
+        args = [instance, *known, len(own), int(has is not None and has.parent != "")]
+        answer: bytes = await lane.script("purge", [keys.open, keys.ix, keys.ended, *own, *listed], args)
         match answer:
             case b"purged":
                 return "purged"
@@ -95,10 +108,12 @@ async def purge(lane: Lane, layout: Layout, consumer: str, instance: str) -> Lit
             case b"running":
                 return "running"
             case _:
-                execution, past = answer
-        histories = [keys.past(instance, name.decode()) for name in past]
-        for first in range(0, len(histories), _MOST_KEYS):
-            await lane.call("UNLINK", *histories[first : first + _MOST_KEYS])
+                """It is another one by now."""
+
+
+async def _unlink(lane: Lane, keys: Sequence[str]) -> None:
+    for first in range(0, len(keys), _MOST_KEYS):
+        await lane.call("UNLINK", *keys[first : first + _MOST_KEYS])
 
 
 async def prune(lane: Lane, layout: Layout, consumer: str, instance: str, keep: int) -> int:

@@ -10,7 +10,7 @@ import msgspec
 from redurable.core.codec import decode_message, decode_start, encode
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.foreign import read_mail
-from redurable.core.messages import Control, Mail, Message, RaiseEvent, StartExecution, SubOrchestrationFailure
+from redurable.core.messages import Control, Mail, Message, RaiseEvent, Rewind, StartExecution, SubOrchestrationFailure
 from redurable.core.values import ABSENT, Task
 from redurable.store.port import CanceledCalls, TaskLease
 
@@ -50,10 +50,13 @@ def after(entry_id: str) -> str:
     return f"{int(ms) + 1}-0" if int(ms) < _LARGEST else ""
 
 
-def kind_of(message: Message) -> Literal["e", "c", "m"]:
-    """What `_append.lua` must know of a message: e = external event, c = control, m = anything else."""
+def kind_of(message: Message) -> Literal["e", "c", "r", "m"]:
+    """What `_append.lua` must know of a message: e = external event, c = control, r = for finished instances, too,
+    m = anything else."""
     if isinstance(message, RaiseEvent):
         return "e"
+    if isinstance(message, Rewind):
+        return "r"
     return "c" if isinstance(message, Control) else "m"
 
 

@@ -19,6 +19,7 @@ _TOPICS = (
     "receive_checkout",
     "commit_fence",
     "continue_as_new",
+    "rewinds",
     "park",
     "quarantine",
     "tasks",
@@ -38,7 +39,9 @@ _TOPICS = (
     "inspect",
     "depths",
     "letters",
+    "queries",
     "purge",
+    "retention",
     "bad_entries",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "scenes")))
@@ -62,8 +65,11 @@ from redurable.testing.conformance.outbox_relay import TestDeadLetters, TestRela
 from redurable.testing.conformance.park import TestPark
 from redurable.testing.conformance.purge import TestPurge
 from redurable.testing.conformance.quarantine import TestDeliveries, TestQuarantine
+from redurable.testing.conformance.queries import TestCounts, TestQuery
 from redurable.testing.conformance.receive_checkout import TestCheckout, TestReceive
+from redurable.testing.conformance.retention import TestExpired, TestFamilies
 from redurable.testing.conformance.retries import TestRetries
+from redurable.testing.conformance.rewinds import TestRewind, TestRewindOfChildren
 from redurable.testing.conformance.sweep import TestSweep
 from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
 from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
@@ -82,9 +88,12 @@ __all__ = [
     "TestCommit",
     "TestComplete",
     "TestContinueAsNew",
+    "TestCounts",
     "TestDeadLetters",
     "TestDeliveries",
     "TestDepths",
+    "TestExpired",
+    "TestFamilies",
     "TestFeed",
     "TestHandBack",
     "TestHandOver",
@@ -97,6 +106,7 @@ __all__ = [
     "TestPrune",
     "TestPurge",
     "TestQuarantine",
+    "TestQuery",
     "TestReap",
     "TestReceive",
     "TestReceiveTasks",
@@ -105,6 +115,8 @@ __all__ = [
     "TestRelay",
     "TestRelease",
     "TestRetries",
+    "TestRewind",
+    "TestRewindOfChildren",
     "TestRoute",
     "TestScheduleToClose",
     "TestScheduleToStart",

@@ -129,8 +129,7 @@ def raised(name: str = "Go") -> EventRaised:
 
 def turn(delivery: Delivery, head: str, *events: Event, **fields: Any) -> TurnCommit:
     """A commit that consumes all that was delivered; the last event carries the head, as the core writes it."""
-    first = () if delivery.start is None else (ExecutionStarted(at=1, name="Demo", execution=delivery.execution),)
-    written = [*first, *events]
+    written = [*_first(delivery), *events]
     if written:
         written[-1] = msgspec.structs.replace(written[-1], commit=head)
     defaults: dict[str, Any] = {
@@ -138,11 +137,19 @@ def turn(delivery: Delivery, head: str, *events: Event, **fields: Any) -> TurnCo
         "start_consumed": delivery.start is not None,
         "status": RuntimeStatus.RUNNING,
         "execution": delivery.execution,
+        "name": delivery.name,
         "heard": delivery.heard,
     }
     return TurnCommit(
         entry=delivery.entry, expected=delivery.head, head=head, events=tuple(written), **(defaults | fields)
     )
+
+
+def _first(delivery: Delivery) -> list[Event]:
+    start = delivery.start
+    if start is None:
+        return []
+    return [ExecutionStarted(at=1, name=start.name, execution=start.execution, parent=start.parent, tags=start.tags)]
 
 
 def release(delivery: Delivery, head: str) -> TurnCommit:

@@ -34,7 +34,7 @@ local function checkout(hash, start, mailbox, history, execution, known, tip)
   if not row[1] then return row end
   local mails = redis.pcall('XRANGE', mailbox, '-', '+', 'COUNT', 100)
   local length = redis.pcall('LLEN', history)
-  local slot = length == 0 and redis.pcall('GET', start)
+  local slot = (length == 0 or row[6] == '') and redis.pcall('GET', start)
   local broken = mails.err or type(length) == 'table' and length.err or type(slot) == 'table' and slot.err
   if broken then
     row[11], row[12] = -1, tostring(broken)

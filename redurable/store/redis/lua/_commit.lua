@@ -1,4 +1,4 @@
--- apply[kind](a, k, row): the writes of an accepted item (needs _wait, call, try, failed, clock; layout: commit.lua).
+-- apply[kind](a, k, row): the writes of an accepted item (needs _wait, _moves, _next, call, try, failed, clock; layout: commit.lua).
 -- row: head, announced, status, tip, parks, parked until, mail left in the mailbox, newest control message. Returns why it
 -- failed, or nil.
 local apply = {}
@@ -32,6 +32,7 @@ function apply.p(a, k, row)
   local before = try('GET', KEYS[k + 4])
   local since = type(before) == 'string' and string.match(before, '^{"since":(%d+)') or clock
   call('SET', KEYS[k + 4], '{"since":' .. since .. ARGV[a + 9])
+  if not before then move(KEYS[ARGV[a + 2] + 3], call('HGET', KEYS[k], 'c') or 0, ARGV[a + 6]) end
   local flag = ring(a, called(row, ARGV[a + 11]))
   call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', flag, 'p', wake, 'z', held and -parks or parks, 'u', clock)
 end
@@ -47,12 +48,6 @@ local function waiting(at)
   return { ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], clock }
 end
 
-local function succeed(k, at)
-  call('RENAME', KEYS[k + 3], KEYS[ARGV[at] + 1])
-  call('SET', KEYS[k + 1], ARGV[at + 5])
-  call('HSET', KEYS[k], 'x', ARGV[at + 2], 'k', ARGV[at + 3], 'n', ARGV[at + 4])
-end
-
 -- made: index of stream and id, one after the other.
 local function take_back(made, why)
   for i = 1, #made, 2 do call('XDEL', KEYS[made[i] + 0], made[i + 1]) end
@@ -60,8 +55,8 @@ local function take_back(made, why)
 end
 
 function apply.n(a, k, row)
-  local events = ARGV[a + 12] + 0
-  local at = a + 13 + events
+  local events = ARGV[a + 13] + 0
+  local at = a + 14 + events
   local last = at + 2 * ARGV[at]
   local made = {}
   for j = at + 1, last, 2 do
@@ -90,7 +85,7 @@ function apply.n(a, k, row)
   local past = ARGV[at] ~= '0' and KEYS[ARGV[at] + 0]
   local ended = past and try('RPUSH', past, ARGV[at + 1])
   if type(ended) == 'table' then return take_back(made, failed(past, ended)) end
-  local why = events > 0 and push(KEYS[k + 3], a + 13, a + 12 + events)
+  local why = events > 0 and push(KEYS[k + 3], a + 14, a + 13 + events)
   if why then
     if past then call('RPOP', past) end
     return take_back(made, why)
@@ -105,14 +100,17 @@ function apply.n(a, k, row)
     succeed(k, at)
     tip, mail = '', true
   end
+  local named, renamed = named_now(a, past and at)
   local flag = row[2]
   if flag == '' or flag == ARGV[a + 3] then flag = ring(a, mail) end
   local status = ARGV[a + 10] ~= '' and ARGV[a + 10] or row[3]
   local set = { 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status }
   if ARGV[a + 11] ~= '' then set[11], set[12] = 'b', ARGV[a + 11] end
   call('HSET', KEYS[k], unpack(set))
+  if status ~= row[3] or renamed then list_anew(a, k, status, named) end
   if row[5] or row[6] or row[8] then
     call('HDEL', KEYS[k], 'p', 'z', 'y')
     call('DEL', KEYS[k + 4])
+    try('ZREM', KEYS[ARGV[a + 2] + 3], ARGV[a + 6])
   end
 end

@@ -1,6 +1,7 @@
 -- create(ready, hash, start, mailbox, open, timers, it, now): a Pending instance, announced, or parked while it.wake is
--- to come (needs _keep). it: instance, name, execution, number, body, wake in ms ('0' = at once), json (the instance as
--- JSON), and the keys unknown and kept of _keep: what was kept for it is its mail now.
+-- to come (needs _keep, _index). it: instance, name, execution, number, body, wake in ms ('0' = at once), json (the
+-- instance as JSON), owner (its parent, '' = none), and the keys of _index, and unknown and kept of _keep: what was kept
+-- for it is its mail now.
 -- Its first write (XADD, ZADD) is one that a server out of memory refuses. The caller has made sure that there is no
 -- instance. Returns nil, or the server's words when one of the shared keys takes nothing: then there is no instance.
 -- The first head is the execution's id: a turn of an instance that had this id before must not fit.
@@ -22,6 +23,9 @@ local function create(ready, hash, start, mailbox, open, timers, it, now)
   redis.call('HSET', hash, 's', 'Pending', 'n', it.name, 'x', it.execution, 'k', it.number, 'h', it.execution,
     'q', later and '' or first, 't', '', 'c', now, 'u', now)
   if later then redis.call('HSET', hash, 'p', it.wake) end
+  if it.owner ~= '' then redis.call('HSET', hash, 'o', it.owner) end
+  if it.tagged[1] then redis.call('HSET', hash, 'g', #it.tagged) end
   redis.call('SET', start, it.body)
   adopt(it.unknown, it.kept, mailbox)
+  enlist(it, now)
 end

@@ -3,14 +3,16 @@
 --   pass 3 writes. The head is compared and set; a fenced item writes and acknowledges nothing. Within an item shared
 --   streams come first and the instance last, so what fails on foreign damage leaves the instance as it was; what it has
 --   put into streams by then is taken back.
--- KEYS: per partition (once) ready, timers; task queues, outboxes and the like (once); per item hash, start, mailbox,
---   history, quarantine.
+-- KEYS: per partition (once) ready, timers, ended, parked; task queues, outboxes and the like (once); per item hash,
+--   start, mailbox, history, quarantine.
 -- ARGV: number of items, consumer, how many tasks to receive, then the items; last the indexes of queues to receive from.
 --   Item: size (without itself), index of hash, of ready, entry id, expected head, new head, instance, kind, then
 --   kind n: id after the consumed ('' = none, * = the end), start consumed (1, 0), status ('' = same), unread events (JSON,
---     '' = same), E, E events, T, T x (index of queue, task), W, W x (position of the task, index of retries, then member to queue as in _wait),
---     O, O x (command, index of key, N, N arguments), index of executions (0 = no next execution; the past history follows
---     it), old execution, execution, number, name, start message;
+--     '' = same), index of named (0 = no other status), E, E events, T, T x (index of queue, task), W, W x (position of the
+--     task, index of retries, then member to queue as in _wait), O, O x (command, index of key, N, N arguments), index of
+--     executions (0 = no next execution; the past history follows it), old execution, execution, number, name, start
+--     message, index of names (0 = the same name; the new one's named follows it), how many events of the past history it
+--     begins with (0 = none), the first of them ('' = none);
 --   kind p (park): ms until the retry ('' = it is held), quarantine text after the time, instance as JSON, newest control
 --     message that the turn knew (* = ring for none);   kind r (release): the same message.
 -- Returns: the server's time in ms, per item 1 accepted, 2 already applied, 3 no such instance, 0 fenced, or which
@@ -49,6 +51,9 @@ local function judge(a)
   return 1, row
 end
 
+--@include _index
+--@include _moves
+--@include _next
 --@include _commit
 
 local a = 4
@@ -69,6 +74,7 @@ end
 for i = 1, count do
   if out[i + 1] == 1 then out[i + 1] = apply[ARGV[starts[i] + 7]](starts[i], ARGV[starts[i] + 1] + 0, rows[i]) or 1 end
 end
+settle_moves()
 local queues = {}
 for i = a, #ARGV do queues[#queues + 1] = KEYS[ARGV[i] + 0] end
 out[count + 2] = take(ARGV[2], tonumber(ARGV[3]), queues)

@@ -1,23 +1,24 @@
 -- Purpose: deliver messages that lie in a source stream (an outbox, the intake) to their instances, in order.
 -- Invariant: an id at or below the source's mark was delivered before; the mark moves in the step that delivers. What
 --   cannot be delivered and must not vanish becomes a dead letter in the outbox of the same partition, in the same step.
--- KEYS: per partition (once) ready, open, outbox, marks, timers, unknown; per message hash, start, mailbox, executions,
---   kept.
--- ARGV: source, then per message 14: index of ready, index of hash, id, instance, kind (e, c, m as in _append; s = start),
---   execution, body, name, number, refused parent ('' = nobody), refusal, packed fields, wake, instance as JSON (all from
---   name on but the packed fields belong to a start; of an event, name is its id; packed fields are the original ones, ''
---   when the body is all that there was).
+-- KEYS: per partition (once) ready, open, outbox, marks, timers, unknown, ix, names; per message hash, start, mailbox,
+--   executions, kept; of a start also its indexes (see _index: listed).
+-- ARGV: source, then per message 17: index of ready, index of hash, id, instance, kind (e, c, r, m as in _append; s = start),
+--   execution, body, name, number, refused parent ('' = nobody), refusal, packed fields, wake, instance as JSON, owner,
+--   index of its first index, number of its indexes (all from name on but the packed fields belong to a start; of an
+--   event, name is its id; packed fields are the original ones, '' when the body is all that there was).
 -- Returns: per message sent | kept | dropped | buried | missing | finished | stale | seen; for what became a dead letter
 --   although its instance exists, or is no event, `dead` and why: missing | finished | stale | taken | unusable.
 --@include _now
 --@include _announce
 --@include _append
 --@include _keep
+--@include _index
 --@include _create
 --@include _begin
 --@include _above
 
-local source, STRIDE = ARGV[1], 14
+local source, STRIDE = ARGV[1], 17
 local REASON = {
   missing = 'no such instance', finished = 'the instance has finished', stale = 'the execution is gone',
   taken = 'the instance exists',
@@ -29,11 +30,11 @@ local function put(a, r, k)
     if outcome ~= 'missing' or ARGV[a + 4] ~= 'e' then return outcome end
     return keep(KEYS[r + 5], KEYS[k + 4], KEYS[k + 2], ARGV[a + 7], ARGV[a + 6])
   end
-  return begin(KEYS[r], KEYS[r + 1], KEYS[r + 2], KEYS[r + 4], KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], {
+  return begin(KEYS[r], KEYS[r + 1], KEYS[r + 2], KEYS[r + 4], KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], listed({
     instance = ARGV[a + 3], execution = ARGV[a + 5], body = ARGV[a + 6], name = ARGV[a + 7], number = ARGV[a + 8],
     parent = ARGV[a + 9], refusal = ARGV[a + 10], wake = ARGV[a + 12], json = ARGV[a + 13],
-    unknown = KEYS[r + 5], kept = KEYS[k + 4],
-  })
+    unknown = KEYS[r + 5], kept = KEYS[k + 4], ix = KEYS[r + 6], names = KEYS[r + 7], owner = ARGV[a + 14],
+  }, ARGV[a + 15] + 0, ARGV[a + 16] + 0))
 end
 
 -- Why an outcome must not be the end of the message. A relay drops what only comes too late; whoever wrote into the

@@ -1,20 +1,17 @@
--- Purpose: read what is known of an instance at a moment.
+-- Purpose: read what is known of instances at a moment.
 -- Invariant: writes nothing. A key of a wrong type, which only a foreign client can make, reads as absent.
--- KEYS: hash, start, mailbox, history, custom status, quarantine.
--- ARGV: none.
--- Returns: nil when there is no such instance; else status, name, execution, number, created, updated, start slot, unread
---   messages, length of the history, its first and last event, custom status, quarantine, unread events, parked until,
---   parks.
+-- KEYS: per instance hash, start, mailbox, history, custom status, quarantine.
+-- ARGV: about how many bytes to read; at least one instance is.
+-- Returns: per instance as in _inspect; it ends early when there is no more room.
+--@include _inspect
 
-local state = redis.pcall('HMGET', KEYS[1], 's', 'n', 'x', 'k', 'c', 'u', 'b', 'p', 'z')
-if not state[1] then return false end
-local function read(...)
-  local value = redis.pcall(...)
-  if type(value) == 'table' then return false end
-  return value
+local room, out = ARGV[1] + 0, {}
+for k = 1, #KEYS, 6 do
+  local found = inspect(k)
+  out[#out + 1] = found
+  for i = 1, found and #found or 0 do
+    if type(found[i]) == 'string' then room = room - #found[i] end
+  end
+  if room <= 0 then break end
 end
-return {
-  state[1], state[2], state[3], state[4], state[5], state[6], read('GET', KEYS[2]), read('XLEN', KEYS[3]) or 0,
-  read('LLEN', KEYS[4]) or 0, read('LINDEX', KEYS[4], 0), read('LINDEX', KEYS[4], -1), read('GET', KEYS[5]),
-  read('GET', KEYS[6]), state[7], state[8], state[9],
-}
+return out

@@ -1,10 +1,12 @@
--- Purpose: learn who lives.
--- Invariant: writes nothing. Times are the server's, as in heartbeat.lua.
--- KEYS: workers.
--- ARGV: ms for which a heartbeat is fresh.
--- Returns: now, then the fresh workers.
---@include _now
+-- Purpose: read sets.
+-- Invariant: writes nothing. A key of a wrong type, which only a foreign client can make, holds nothing.
+-- KEYS: sets.
+-- ARGV: none.
+-- Returns: per set its members.
 
-local time, ttl = now(), tonumber(ARGV[1])
-local stale, far = string.format('%.0f', tonumber(time) - ttl), string.format('%.0f', tonumber(time) + ttl)
-return { time, redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. stale, far) }
+local out = {}
+for i = 1, #KEYS do
+  local members = redis.pcall('SMEMBERS', KEYS[i])
+  out[i] = members.err and {} or members
+end
+return out

@@ -1,12 +1,16 @@
 -- Purpose: begin an instance with its start message, announced, or parked until its delay is over.
 -- Invariant: an execution id begins once, however often it is asked for. The first write is one that a server out of
---   memory refuses. A finished instance is erased only when all its past histories are in KEYS.
+--   memory refuses. A finished instance is erased only when all its past histories, and all indexes that it is in, are
+--   in KEYS.
 -- KEYS: ready, hash, start, mailbox, open, timers, history, custom status, quarantine, executions, unknown and kept (see
---   _keep), past histories...
--- ARGV: instance, name, execution, number, body, on_conflict, delay in ms, instance as JSON.
--- Returns: started, existing, refused; again: read the list of executions again and repeat.
+--   _keep), ix, names, ended, indexes (see _index: listed)...; of an instance to be replaced: the zsets that it is in...,
+--   kids of its parent (if it has one), past histories...
+-- ARGV: instance, name, execution, number, body, on_conflict, delay in ms, instance as JSON, owner, number of indexes; of
+--   an instance to be replaced: its execution ('' = none is known), number of zsets, 1 or 0 kids.
+-- Returns: started, existing, refused; again: read what the instance has once more, and repeat.
 --@include _now
 --@include _keep
+--@include _index
 --@include _create
 local call = redis.call
 local ready, hash, start, mailbox, open, timers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -21,18 +25,23 @@ if found[1] then
   local status = found[1]
   local over = status == 'Completed' or status == 'Failed' or status == 'Canceled' or status == 'Terminated'
   if ARGV[6] ~= 'replace-finished' or not over then return 'refused' end
-  if call('LLEN', KEYS[10]) ~= #KEYS - 12 then return 'again' end
+  local zsets = 16 + ARGV[10]
+  local past = zsets + ARGV[12] + ARGV[13]
+  if found[2] ~= ARGV[11] or call('LLEN', KEYS[10]) ~= #KEYS - past + 1 then return 'again' end
   for key, kind in pairs({ [ready] = 'stream', [open] = 'set', [timers] = 'zset' }) do
     local there = call('TYPE', key)['ok']
     if there ~= kind and there ~= 'none' then return redis.error_reply('WRONGTYPE ' .. key .. ' is no ' .. kind) end
   end
   call('HSET', hash, 'u', clock) -- refused when out of memory: then nothing has been erased
   call('DEL', hash, start, mailbox, KEYS[7], KEYS[8], KEYS[9], KEYS[10])
-  for i = 13, #KEYS do call('DEL', KEYS[i]) end
+  redis.pcall('ZREM', KEYS[15], instance)
+  for i = zsets, zsets + ARGV[12] - 1 do redis.pcall('ZREM', KEYS[i], instance) end
+  if ARGV[13] == '1' then redis.pcall('SREM', KEYS[past - 1], instance) end
+  for i = past, #KEYS do call('DEL', KEYS[i]) end
 end
-local why = create(ready, hash, start, mailbox, open, timers, {
+local why = create(ready, hash, start, mailbox, open, timers, listed({
   instance = instance, name = name, execution = execution, number = number, body = body,
-  wake = string.format('%.0f', clock + delay), json = ARGV[8],
-  unknown = KEYS[11], kept = KEYS[12],
-}, clock)
+  wake = string.format('%.0f', clock + delay), json = ARGV[8], owner = ARGV[9],
+  unknown = KEYS[11], kept = KEYS[12], ix = KEYS[13], names = KEYS[14],
+}, 16, ARGV[10] + 0), clock)
 return why and redis.error_reply(why) or 'started'

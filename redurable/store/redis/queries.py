@@ -1,0 +1,256 @@
+"""Questions about many instances, answered from indexes. Writes nothing.
+
+A page is read in three steps: entries of the narrowest index, the newest first, merged over the partitions; where the
+index does not say all, what stands in the hashes; at last the instances themselves. Each step is one script or a few,
+and looks at a bounded number of instances, so a page may come back short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from redurable.core.values import RuntimeStatus
+from redurable.store.queries import Counts, Found, Place, Query, Standing
+from redurable.store.redis.inspect import inspect_keys, snapshot_of
+from redurable.store.redis.keyring import Keyring
+from redurable.store.redis.keys import PartitionKeys
+from redurable.store.redis.lane import Argument, Lane
+from redurable.store.redis.layout import Layout
+from redurable.store.redis.listing import SPAN, STATUSES, base_of
+from redurable.store.snapshots import Snapshot
+
+_MOST_LOOKED_AT: Final = 10_000
+"""Entries of indexes that are looked at in one step."""
+_MOST_CANDIDATES: Final = 2_000
+"""Instances whose hashes are looked at for one page, about."""
+_MOST_NAMES: Final = 64
+"""Orchestrators whose indexes are merged for one page."""
+_MOST_BYTES: Final = 8 * 1024 * 1024
+"""Of the instances of one page, about."""
+_SLICE: Final = 500
+"""Instances in one script."""
+
+
+class _Range(Struct, frozen=True):
+    """The entries of an index whose scores lie `base` above a time; `also` are indexes that must have them, too."""
+
+    key: str
+    base: int
+    also: tuple[str, ...] = ()
+
+
+class _Plan(Struct, frozen=True):
+    """Where to look. `exact`: all that is found there fits, as far as the indexes go."""
+
+    asked: Query
+    ranges: tuple[_Range, ...]
+    exact: bool
+
+    @property
+    def first(self) -> int:
+        """Nothing that fits was created before."""
+        return self.asked.created_from
+
+    @property
+    def last(self) -> int:
+        """Nothing that fits was created later."""
+        return min(self.asked.created_to, self.asked.updated_to)
+
+
+async def query(
+    lane: Lane, layout: Layout, consumer: str, asked: Query, limit: int, after: Place | None = None
+) -> Found:
+    """A page of at most `limit` of the instances that are asked for."""
+    plan, page, place, seen = await _plan(lane, layout, asked), list[Snapshot](), after, 0
+    while True:
+        places, reached = await _find(lane, plan, place, limit - len(page))
+        seen += max(len(places), 1)
+        fitting = places if plan.exact else await _fitting(lane, layout, asked, places)
+        chosen = fitting[: limit - len(page)]
+        read = await _read(lane, layout, chosen)
+        page += [snapshot for snapshot in read if snapshot is not None and asked.admits(snapshot)]
+        if len(read) < len(chosen):
+            return Found(tuple(page), chosen[len(read) - 1])
+        place = chosen[-1] if len(chosen) < len(fitting) else reached
+        if place is None or len(page) == limit or seen >= _MOST_CANDIDATES:
+            return Found(tuple(page), place)
+
+
+async def _plan(lane: Lane, layout: Layout, asked: Query) -> _Plan:
+    """The narrowest way to what is asked for."""
+    everywhere = [layout.partition(number) for number in range(layout.partitions)]
+    plain = _timeless(asked) and not asked.statuses and not asked.names
+    if asked.quarantined:
+        return _Plan(asked, tuple(_Range(keys.parked, 0, _tags(keys, asked)) for keys in everywhere), plain)
+    plans = [await _listed(lane, everywhere, asked)]
+    plans += [_Plan(asked, tuple(_tagged(everywhere, asked, at)), plain) for at in range(len(asked.tags))]
+    if len(plans) == 1:
+        return plans[0]
+    counts = iter(await _weigh(lane, [(part, plan.first, plan.last) for plan in plans for part in plan.ranges]))
+    weights = [sum(next(counts) for _ in plan.ranges) for plan in plans]
+    return plans[weights.index(min(weights))]
+
+
+def _timeless(asked: Query) -> bool:
+    return asked.updated_from == 0 and asked.updated_to >= asked.created_to
+
+
+async def _listed(lane: Lane, everywhere: Sequence[PartitionKeys], asked: Query) -> _Plan:
+    """By names and statuses; when many names make many ranges, by all instances, which are looked at then."""
+    names = asked.names
+    if asked.statuses and not names:
+        found = await lane.script("members", [keys.names for keys in everywhere], [])
+        names = tuple({name for members in found for name in texts(members)})
+    if len(names) > _MOST_NAMES or not (names or asked.statuses):
+        ranges = [_Range(keys.ix, 0, _tags(keys, asked)) for keys in everywhere]
+        return _Plan(asked, tuple(ranges), _timeless(asked) and not asked.names and not asked.statuses)
+    statuses = [status for status in asked.statuses or STATUSES if status in STATUSES]
+    ranges = [
+        _Range(keys.named(name), base_of(status), _tags(keys, asked))
+        for keys in everywhere
+        for name in names
+        for status in statuses
+    ]
+    return _Plan(asked, tuple(ranges), _timeless(asked))
+
+
+def _tagged(everywhere: Iterable[PartitionKeys], asked: Query, at: int) -> Iterator[_Range]:
+    for keys in everywhere:
+        tags = _tags(keys, asked)
+        yield _Range(tags[at], 0, tags[:at] + tags[at + 1 :])
+
+
+def _tags(keys: PartitionKeys, asked: Query) -> tuple[str, ...]:
+    return tuple(keys.tag(key, value) for key, value in asked.tags)
+
+
+async def _weigh(lane: Lane, ranges: Sequence[tuple[_Range, int, int]]) -> list[int]:
+    """How many entries these have, between these times."""
+    ring, args = Keyring(), list[Argument]()
+    for part, first, last in ranges:
+        args += (ring.shared(part.key), part.base + first, part.base + last)
+    return await lane.script("weigh", ring.keys, args)
+
+
+async def _find(lane: Lane, plan: _Plan, after: Place | None, wanted: int) -> tuple[list[Place], Place | None]:
+    """The next places behind one, and down to where they are all; None: to the end."""
+    ranges = plan.ranges if after is None or after.created >= plan.first else ()
+    share = max(_MOST_LOOKED_AT // max(len(ranges), 1), wanted)
+    # Instances are spread evenly over the partitions, and most of them have one status.
+    ring, args = Keyring(), list[Argument]()
+    args += (plan.asked.prefix, after.instance if after else "", wanted // 8 + 8, share)
+    for part in ranges:
+        place = part.base + after.created if after and after.created <= plan.last else ""
+        args += (ring.shared(part.key), part.base + plan.first, part.base + plan.last, place)
+        args += (len(part.also), *map(ring.shared, part.also))
+    found: list[Place] = []
+    reached: list[Place] = []
+    for part, (entries, *end) in zip(ranges, await lane.script("find", ring.keys, args), strict=True):
+        found += [_place(part, *pair) for pair in zip(entries[::2], entries[1::2], strict=True)]
+        reached += [_place(part, *end)] if end else []
+    until = max(reached, default=None)
+    return sorted((place for place in found if until is None or place >= until), reverse=True), until
+
+
+def _place(part: _Range, instance: bytes, score: bytes) -> Place:
+    # What no instance can be called, a foreign client has put there: it is looked for in vain.
+    return Place(int(float(score)) - part.base, instance.decode(errors="replace"))
+
+
+async def _fitting(lane: Lane, layout: Layout, asked: Query, places: Sequence[Place]) -> list[Place]:
+    """Those whose hashes say that they fit."""
+    rows = await stand(lane, layout, [place.instance for place in places])
+    return [place for place, row in zip(places, rows, strict=True) if row is not None and row.fits(asked)]
+
+
+async def _read(lane: Lane, layout: Layout, places: Sequence[Place]) -> list[Snapshot | None]:
+    """The instances there; some may be gone, and when they are large only the first ones are read."""
+    read: list[Snapshot | None] = []
+    for first in range(0, len(places), _SLICE):
+        names = [place.instance for place in places[first : first + _SLICE]]
+        keys = [key for name in names for key in inspect_keys(layout.of(name), name)]
+        replies: list[Any] = await lane.script("inspect", keys, [_MOST_BYTES])
+        read += [reply and snapshot_of(name, reply) for name, reply in zip(names, replies, strict=False)]
+        if len(replies) < len(names):
+            break
+    return read
+
+
+class Row(Struct, frozen=True):
+    """What the hash of an instance says; times in milliseconds."""
+
+    status: str
+    execution: str
+    name: str
+    created: int
+    updated: int
+    parent: str
+    parked: bool
+
+    def fits(self, asked: Query) -> bool:
+        """What indexes may not have said."""
+        return (
+            (not asked.statuses or self.status in asked.statuses)
+            and (not asked.names or self.name in asked.names)
+            and asked.updated_from <= self.updated <= asked.updated_to
+        )
+
+
+async def stand(lane: Lane, layout: Layout, instances: Sequence[str]) -> list[Row | None]:
+    """Where instances stand; None: there is no such instance, or what stands there is none."""
+    rows: list[Row | None] = []
+    for first in range(0, len(instances), _SLICE):
+        keys = [layout.of(instance).instance(instance) for instance in instances[first : first + _SLICE]]
+        rows += [_row(reply) for reply in await lane.script("stand", keys, [])]
+    return rows
+
+
+def _row(reply: Sequence[bytes | None]) -> Row | None:
+    if not reply or None in reply[:5]:
+        return None
+    status, execution, name, created, updated, parent, parks = (part or b"" for part in reply)
+    with contextlib.suppress(ValueError):
+        texts = status.decode(), execution.decode(), name.decode()
+        return Row(*texts, int(created), int(updated), parent.decode(), bool(parks))
+    return None
+
+
+async def counts(lane: Lane, layout: Layout, consumer: str) -> Counts:
+    """How many instances there are. What this costs grows with the names of orchestrators, and not with instances."""
+    everywhere = [layout.partition(number) for number in range(layout.partitions)]
+    named: list[tuple[str, RuntimeStatus, _Range]] = []
+    for keys, names in zip(
+        everywhere, await lane.script("members", [keys.names for keys in everywhere], []), strict=True
+    ):
+        for name in texts(names):
+            named += [(name, status, _Range(keys.named(name), base_of(status))) for status in STATUSES]
+    parked = [(_Range(keys.parked, 0), 0, SPAN - 1) for keys in everywhere]
+    found = await _weigh(lane, [*((part, 0, SPAN - 1) for _, _, part in named), *parked])
+    instances: dict[tuple[str, RuntimeStatus], int] = {}
+    for (name, status, _), count in zip(named, found, strict=False):
+        if count:
+            instances[name, status] = instances.get((name, status), 0) + count
+    return Counts(instances, sum(found[len(named) :]))
+
+
+async def children(lane: Lane, layout: Layout, consumer: str, instance: str) -> list[Standing]:
+    """The sub-orchestrations of an instance, by their ids."""
+    keys = [layout.partition(number).kids(instance) for number in range(layout.partitions)]
+    names = sorted(name for members in await lane.script("members", keys, []) for name in texts(members))
+    rows = zip(names, await stand(lane, layout, names), strict=True)
+    return [
+        Standing(name, row.execution, RuntimeStatus(row.status))
+        for name, row in rows
+        if row is not None and row.parent == instance
+    ]
+
+
+def texts(members: Iterable[bytes]) -> Iterator[str]:
+    """What no instance or orchestrator can be called, a foreign client has put there."""
+    for member in members:
+        with contextlib.suppress(UnicodeDecodeError):
+            yield member.decode()

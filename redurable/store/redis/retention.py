@@ -1,0 +1,93 @@
+"""What the janitor asks: which instances ended too long ago, and whether the indexes say what is true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from redurable.core.values import RuntimeStatus
+from redurable.store.queries import Standing
+from redurable.store.redis.keys import PartitionKeys
+from redurable.store.redis.lane import Lane
+from redurable.store.redis.layout import Layout
+from redurable.store.redis.listing import base_of
+from redurable.store.redis.queries import Row, stand, texts
+
+_WALKS: Final = ("parked", "open", "ix")
+"""Who is looked at: who may be listed, and who must be."""
+
+
+async def expired(
+    lane: Lane, layout: Layout, consumer: str, partition: int, ages: Mapping[RuntimeStatus, int], count: int
+) -> list[Standing]:
+    """Instances that ended too long ago, those of a status oldest first."""
+    keys, found = layout.partition(partition), list[Standing]()
+    seconds, micros = await lane.call("TIME")
+    now = int(seconds) * 1000 + int(micros) // 1000
+    for status, age in ages.items():
+        least, most = base_of(status), base_of(status) + now - age
+        members = await lane.call("ZRANGEBYSCORE", keys.ended, least, most, "LIMIT", 0, count - len(found))
+        names = list(texts(members))
+        if not names:
+            continue
+        rows = await lane.script("overdue", [keys.ended, *map(keys.instance, names)], names)
+        found += [
+            Standing(name, row[0].decode(), status)
+            for name, row in zip(names, rows, strict=True)
+            if row and row[1] == status.encode()
+        ]
+        if len(found) >= count:
+            break
+    return found
+
+
+async def disown(lane: Lane, layout: Layout, consumer: str, instance: str, parent: str) -> None:
+    """A sub-orchestration is on its own from now on."""
+    keys = layout.of(instance)
+    await lane.script("disown", [keys.instance(instance), keys.kids(parent), keys.ended], [instance, parent])
+
+
+async def mend(lane: Lane, layout: Layout, consumer: str, partition: int, cursor: str, count: int) -> tuple[str, int]:
+    """Look at some instances of a partition, in one of its lists after the other; names that nobody has any more go."""
+    keys = layout.partition(partition)
+    walk, _, at = (cursor or f"{_WALKS[0]}:0").partition(":")
+    listed: str = getattr(keys, walk)
+    scan = "SSCAN" if walk == "open" else "ZSCAN"
+    following, flat = await lane.call(scan, listed, at, "COUNT", count)
+    names = list(texts(flat if walk == "open" else flat[::2]))
+    mended = await _mend(lane, layout, keys, names)
+    if following != b"0":
+        return f"{walk}:{following.decode()}", mended
+    rest = _WALKS[_WALKS.index(walk) + 1 :]
+    return f"{rest[0]}:0" if rest else "", mended
+
+
+async def _mend(lane: Lane, layout: Layout, keys: PartitionKeys, names: Sequence[str]) -> int:
+    if not names:
+        return 0
+    rows = dict(zip(names, await stand(lane, layout, names), strict=True))
+    there = {name: row for name, row in rows.items() if row is not None}
+    own = [key for name, row in there.items() for key in (keys.instance(name), keys.named(row.name))]
+    args = [part for name, row in there.items() for part in (name, row.name)]
+    mended: int = await lane.script("mend", [keys.ix, keys.ended, keys.parked, keys.names, *own], args) if there else 0
+    mended += await _unlist(lane, keys, [name for name, row in rows.items() if row is None])
+    return mended + await _disown_orphans(lane, layout, there)
+
+
+async def _unlist(lane: Lane, keys: PartitionKeys, gone: Sequence[str]) -> int:
+    if not gone:
+        return 0
+    zsets = [keys.ix, keys.ended, keys.parked]
+    zsets += [keys.named(name) for name in texts(await lane.call("SMEMBERS", keys.names))]
+    return await lane.script("unlist", [*zsets, *map(keys.instance, gone)], [len(zsets), *gone])
+
+
+async def _disown_orphans(lane: Lane, layout: Layout, rows: Mapping[str, Row]) -> int:
+    """Whose parent is gone; a start that was under way when its parent was purged comes after it."""
+    parents = sorted({row.parent for row in rows.values() if row.parent})
+    alive = await stand(lane, layout, parents)
+    gone = {parent for parent, row in zip(parents, alive, strict=True) if row is None}
+    orphans = [(name, row.parent) for name, row in rows.items() if row.parent in gone]
+    for name, parent in orphans:
+        await disown(lane, layout, "", name, parent)
+    return len(orphans)

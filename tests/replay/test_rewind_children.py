@@ -1,0 +1,122 @@
+"""What a child hears of its parent's rewind, and what it answers."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from redurable.core.messages import (
+    Cancel,
+    Message,
+    RaiseEvent,
+    Rewind,
+    StartExecution,
+    SubOrchestrationFailure,
+    SubOrchestrationResult,
+    Terminate,
+)
+from redurable.core.values import Parent, RuntimeStatus
+from tests.replay.test_rewind import OOPS, broken, chain, done, sent, seqs
+from tests.support.story import Ctx, Story, raw
+
+
+@pytest.mark.parametrize("end", [Terminate(), Cancel()])
+def test_a_child_that_was_ended_goes_on_from_before_that(end: Message) -> None:
+    story = Story(chain)
+    story.start = replace(story.start, parent=Parent("boss", "b1", 4))  # type: ignore[type-var]
+    story.turn()
+    story.turn(done(story, 1))
+    story.turn(end)
+    assert story.status.finished
+    story.turn(Rewind(parent=Parent("boss", "b1", 4), heir="b2", reason="r"))
+    assert story.status is RuntimeStatus.RUNNING
+    assert seqs(story.turn()) == [2]
+    assert sent(story.turn(done(story, 2, "2"))) == [
+        ("boss", SubOrchestrationResult(execution="b2", seq=4, result=raw("12")))
+    ]
+
+
+def kid(*, parent: str = "b1") -> Story:
+    story = Story(chain)
+    story.start = StartExecution(name="Story", execution="x1", parent=Parent("boss", parent, 4))
+    story.turn()
+    story.turn(done(story, 1))
+    return story
+
+
+ASKED = Rewind(parent=Parent("boss", "b1", 4), heir="b2", reason="repaired")
+
+
+def test_a_failed_child_is_rewound_and_answers_the_next_execution_of_its_parent() -> None:
+    story = kid()
+    story.turn(broken(story, 2))
+    commit = story.turn(ASKED)
+    assert (commit.outbox, commit.next is not None, story.status) == ((), True, RuntimeStatus.RUNNING)
+    assert seqs(story.turn()) == [2]
+    assert sent(story.turn(broken(story, 2))) == [
+        ("boss", SubOrchestrationFailure(execution="b2", seq=4, failure=story.history[-1].failure))  # type: ignore[union-attr]
+    ]
+
+
+def test_a_child_that_completed_gives_its_result_again() -> None:
+    story = kid()
+    story.turn(done(story, 2, "2"))
+    commit = story.turn(RaiseEvent(name="late"), ASKED, RaiseEvent(name="later"))
+    assert sent(commit) == [("boss", SubOrchestrationResult(execution="b2", seq=4, result=raw("12")))]
+    assert (commit.status, len(commit.dead), story.status) == (None, 1, RuntimeStatus.COMPLETED)
+
+
+def test_a_child_that_runs_goes_on_and_answers_the_next_execution() -> None:
+    story = kid()
+    story.turn(ASKED)
+    assert story.turn(ASKED).events == ()
+    assert story.kinds()[-1] == "ParentRewound"
+    stale = Terminate(parent=Parent("boss", "b1", 4))
+    assert story.turn(stale).events == ()
+    assert sent(story.turn(done(story, 2))) == [
+        ("boss", SubOrchestrationResult(execution="b2", seq=4, result=raw("11")))
+    ]
+
+
+def test_a_child_that_ends_in_the_same_turn_still_hears_of_it() -> None:
+    story = kid()
+    commit = story.turn(done(story, 2), ASKED)
+    assert commit.consumed.endswith("-2")
+    assert sent(story.turn(ASKED))[0][1] == SubOrchestrationResult(execution="b2", seq=4, result=raw("11"))
+
+
+def test_a_repetition_means_nothing() -> None:
+    story = kid()
+    story.turn(broken(story, 2))
+    story.turn(ASKED)
+    story.turn()
+    story.turn(broken(story, 2))
+    commit = story.turn(ASKED)
+    assert (commit.outbox, commit.next, story.status) == ((), None, RuntimeStatus.FAILED)
+
+
+def test_another_instance_that_has_the_childs_id_says_so() -> None:
+    story = kid(parent="somebody else's")
+    story.turn(done(story, 2))
+    ((to, told),) = sent(story.turn(ASKED))
+    assert isinstance(told, SubOrchestrationFailure)
+    assert (to, told.execution, told.seq, told.failure.type) == ("boss", "b2", 4, "InstanceAlreadyExists")
+
+
+def test_an_instance_that_does_not_exist_says_nothing() -> None:
+    story = kid()
+    story.status = None  # type: ignore[assignment]
+    assert story.turn(ASKED).outbox == ()
+
+
+def test_a_parent_that_went_on_without_the_child_is_not_told_anything_new() -> None:
+    async def boss(ctx: Ctx) -> str:
+        try:
+            return await ctx.child("Kid")
+        except Exception:
+            return await ctx.event("Go")
+
+    story = Story(boss)
+    story.turn()
+    story.turn(SubOrchestrationFailure(execution="x1", seq=1, failure=OOPS))
+    assert story.turn(SubOrchestrationResult(execution="x1", seq=1)).events == ()
