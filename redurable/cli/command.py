@@ -136,7 +136,9 @@ def _shared(address: str) -> str:
 def _report(error: Exception, debug: bool) -> int:
     """Say on stderr in one line what went wrong, and return the exit code; `debug` adds the traceback."""
     cause = _first_cause(error)
-    if isinstance(cause, typer.BadParameter | typer.Exit):  # These are for typer, from wherever they were raised.
+    if isinstance(
+        cause, typer.BadParameter | typer.Exit | typer.Abort
+    ):  # These are for typer, from wherever they were raised.
         raise cause
     if debug:
         traceback.print_exception(error, file=sys.stderr)

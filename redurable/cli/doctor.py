@@ -9,6 +9,8 @@ import typer
 
 from redurable.cli.command import Target, command
 from redurable.cli.output import print_records
+from redurable.cli.wellbeing import look_at
+from redurable.errors import StoreError
 from redurable.settings import RedisSettings
 from redurable.store.address import EmbeddedAddress, RedisAddress, read_address
 from redurable.store.embedded.server import EmbeddedServer
@@ -25,15 +27,27 @@ def register(app: typer.Typer) -> None:
 
 
 async def doctor(target: Target) -> None:
-    """Look whether the server keeps what it is given and answers in time, and whether the hub can be used.
+    """Look whether the server keeps what it is given and answers in time, and whether the hub is well.
 
     Exit code 1 when something fails; warnings do not count.
     """
     async with _lane(target.address) as lane:
         findings = [finding async for finding in examine(lane, target.named_hub())]
+    if findings[-1].check == "hub" and findings[-1].verdict is Verdict.OK:
+        findings += await _hub(target)
     print_records([_row(finding) for finding in findings], target.output)
     if any(finding.verdict is Verdict.FAIL for finding in findings):
         raise typer.Exit(1)
+
+
+async def _hub(target: Target) -> list[Finding]:
+    """How the hub is; what its user must not read is a finding, too."""
+    try:
+        async with target.link() as link:
+            return [finding async for finding in look_at(link)]
+    except StoreError as error:
+        advice = "give the user the rules that `redurable acl` prints"
+        return [Finding("contents", Verdict.FAIL, " ".join(str(error).split()), advice)]
 
 
 @asynccontextmanager

@@ -7,17 +7,32 @@ from typing import Annotated
 
 import typer
 
-from redurable.cli import acl, activities, dead_letters, demo, dev, doctor, init, instances, messages, watching, worker
+from redurable.cli import (
+    acl,
+    activities,
+    dead_letters,
+    demo,
+    dev,
+    doctor,
+    init,
+    instances,
+    listing,
+    messages,
+    operations,
+    replaying,
+    watching,
+    worker,
+)
 
 app = typer.Typer(
     name="redurable",
     help="Durable Functions on Redis.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (worker, dev, init, instances, messages, watching, activities, dead_letters, doctor, demo, acl):
+_GROUPS = (worker, dev, init, instances, listing, messages, operations, watching, activities, dead_letters, replaying)
+for group in (*_GROUPS, doctor, demo, acl):
     group.register(app)
 
 

@@ -64,6 +64,9 @@ from redurable.core.values import Failure, Parent, ParentClose, Task
 TIMED_OUT = Failure("ExecutionTimedOut", "the orchestration did not end within its execution_timeout")
 """Why an execution failed whose deadline has come."""
 
+TOO_LONG = "HistoryLimitExceeded"
+"""The type of the failure of one whose history became too long."""
+
 TERMINATED = "OrchestrationTerminated"
 """The type of the failure that the parent of a terminated sub-orchestration sees."""
 CANCELED = "OrchestrationCanceled"
@@ -140,7 +143,7 @@ class Draft:
         kept = [sent for sent in self.outbox if isinstance(sent.message, Cancel)]
         self.tasks, self.outbox, self.next, self.custom_status = {}, kept, None, None
         self.dead, self.consumed, self.unread = [], "", None
-        self._fail(Failure("HistoryLimitExceeded", text), state.clock)
+        self._fail(Failure(TOO_LONG, text), state.clock)
 
     def cancel_unbegun(self, reason: str) -> None:
         """End an execution that has run no user code yet."""

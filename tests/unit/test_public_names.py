@@ -17,6 +17,7 @@ RedurableError
 CallerError InvalidName InvalidPayload RegistrationError InvalidToken InvalidFilter AttemptNotFound UnknownFunction
 HubNotFound
 InstanceNotFound InstanceAlreadyExists InstanceFinished InstanceNotFinished InstanceNotFailed InvalidPosition
+InvalidHistory
 NotBuilt
 OrchestrationEnded OrchestrationFailed ExecutionTimedOut HistoryLimitExceeded OrchestrationCanceled
 OrchestrationTerminated

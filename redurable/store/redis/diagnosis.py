@@ -23,6 +23,7 @@ SLOW_MS: Final = 5.0
 SKEW_MS: Final = 1_000
 FULL: Final = 0.8
 """So much of the memory limit may be in use."""
+_RULES: Final = "give the user the rules that `redurable acl` prints"
 
 
 class Verdict(StrEnum):
@@ -49,23 +50,26 @@ async def examine(lane: Lane, hub: str) -> AsyncIterator[Finding]:
     """Look at everything, one after the other. A server that cannot be reached is one finding, and the last."""
     try:
         facts = await server_facts(lane)
-    except StoreError as error:
-        yield Finding("connection", Verdict.FAIL, str(error), "check the address, the user and that the server runs")
+    except (StoreError, ResponseError) as error:
+        text = " ".join(str(error).split())
+        yield Finding("connection", Verdict.FAIL, text, "check the address, the user and its rules, and the server")
         return
     for check in (_version, _eviction, _append_only, _replicas, _clients):
         for finding in check(facts):
             yield finding
-    yield await _permissions(lane)
-    yield await _clock(lane)
-    yield await _latency(lane)
-    yield await _hub(lane, hub)
+    permissions = await _permissions(lane)
+    yield permissions
+    if permissions.verdict is Verdict.OK:
+        yield await _clock(lane)
+        yield await _latency(lane)
+        yield await _hub(lane, hub)
 
 
 def _version(facts: ServerFacts) -> Iterator[Finding]:
     product = "Valkey" if "valkey_version" in facts else "Redis"
     version = facts.get("valkey_version") or facts.get("redis_version") or "of an unknown version"
     try:
-        check_server({**facts, "maxmemory_policy": "noeviction"})
+        check_server({**facts, "maxmemory_policy": "noeviction", "role": "master"})
     except StoreRefused as error:
         yield Finding("server", Verdict.FAIL, f"{product} {version}", str(error))
         return
@@ -140,8 +144,10 @@ async def _permissions(lane: Lane) -> Finding:
         user = str((await lane.call("ACL", "WHOAMI")).decode())
     try:
         await lane.call("EVAL_RO", "return 1", 0)
+        await lane.call("TIME")
+        await lane.call("PING")
     except (StoreError, ResponseError) as error:
-        return Finding("permissions", Verdict.FAIL, str(error), "give the user the rules that `redurable acl` prints")
+        return Finding("permissions", Verdict.FAIL, f"user {user}: {error}", _RULES)
     return Finding("permissions", Verdict.OK, f"user {user} may run scripts")
 
 
@@ -177,7 +183,7 @@ async def _hub(lane: Lane, hub: str) -> Finding:
     try:
         stored, partitions = await lane.call("HMGET", HubKeys(hub).meta, "format", "partitions")
     except (StoreError, ResponseError) as error:
-        return Finding("hub", Verdict.FAIL, str(error))
+        return Finding("hub", Verdict.FAIL, str(error), _RULES)
     if stored is None:
         return Finding(
             "hub", Verdict.WARN, f"there is no hub {hub!r}", "`redurable init` makes it, or its first worker"
