@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 from redurable.core.codec import Unreadable, decode_event, encode
 from redurable.core.definition import Definition
 from redurable.core.events import (
+    DecisionEvent,
     Event,
     ExecutionCanceled,
     ExecutionCancelRequested,
@@ -26,13 +27,14 @@ from redurable.core.events import (
 )
 from redurable.core.replay import Replay
 from redurable.core.settle import TIMED_OUT, TOO_LONG
-from redurable.errors import InvalidHistory, NondeterminismError
+from redurable.errors import InvalidHistory, InvalidPayload, NondeterminismError, TurnLimitExceeded
 
 VERSION = 1
 HISTORY = "history"
 
 _BEGINNINGS = (ExecutionStarted, ExecutionRewound, ExecutionReset)
 _ENDS_UNBEGUN = (ExecutionCancelRequested, ExecutionCanceled, ExecutionTerminated)
+_LIMITS = (TOO_LONG, TurnLimitExceeded.__name__, InvalidPayload.__name__)
 
 
 class Recorded(Struct, frozen=True):
@@ -103,30 +105,30 @@ def replay(definition: Definition, recorded: Recorded) -> None:
     """Run the code along the history. Raises `NondeterminismError` where they differ."""
     started = recorded.events[0]
     assert isinstance(started, ExecutionStarted), "it was checked when it was read"
-    decided, cut = _decided(recorded.events)
+    decided, settled = _decided(recorded.events)
     if not decided:
         return
     replay = Replay(definition, recorded.instance, started)
     try:
         replay.catch_up(decided)
     except NondeterminismError as error:
-        # What the last turn decided was dropped: the code may ask for it.
-        if not (cut and error.position == len(decided) and not error.expected):
+        if error.position < settled:
             raise
     finally:
         replay.evict()
 
 
-def _decided(events: Sequence[Event]) -> tuple[Sequence[Event], bool]:
-    """What the code has decided, or was told: without an end that came from outside, and nothing when it ended before
-    it ever ran. True when what its last turn decided is missing."""
-    if isinstance(events[-1], _ENDS_UNBEGUN) and all(
-        isinstance(event, _BEGINNINGS + _ENDS_UNBEGUN) for event in events
-    ):
-        return (), False
+def _decided(events: Sequence[Event]) -> tuple[Sequence[Event], int]:
+    """What the code was told, and has decided: without an end that came from outside, and nothing when it ended before
+    it ever ran. And up to which event they have to agree: what a limit ended is cut off in its last step, or differs
+    there from what the code does without that limit."""
+    unbegun = isinstance(events[-1], _ENDS_UNBEGUN)
+    if unbegun and all(isinstance(event, _BEGINNINGS + _ENDS_UNBEGUN) for event in events):
+        return (), 0
     last = events[-1]
     if isinstance(last, ExecutionFailed) and last.failure == TIMED_OUT:
-        return events[:-1], False
-    if isinstance(last, ExecutionFailed) and last.failure.type == TOO_LONG:
-        return events[:-1], True
-    return events, False
+        return events[:-1], len(events)
+    if isinstance(last, ExecutionFailed) and last.failure.type in _LIMITS:
+        told = max(at for at, event in enumerate(events) if not isinstance(event, DecisionEvent))
+        return events[:-1], told + 1
+    return events, len(events) + 1

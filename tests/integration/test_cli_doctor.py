@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from anyio import to_thread
@@ -128,7 +129,8 @@ async def test_nobody_listens() -> None:
 async def test_whoever_may_read_may_ask(server: Server, hub: str, role: Role) -> None:
     async with Client(server.url, hub=hub) as client:
         await client.start(wait)
-    with server.client() as admin:
+    with server.client() as connected:
+        admin: Any = connected
         admin.execute_command(*rule(hub, role).split())
         admin.execute_command("ACL", "SETUSER", user(hub, role), ">pw")
         found = await doctor(f"unix://{user(hub, role)}:pw@{server.socket}", 0, hub)
@@ -148,7 +150,8 @@ async def test_whoever_may_read_may_ask(server: Server, hub: str, role: Role) ->
 async def test_a_user_with_wrong_rules(server: Server, hub: str, rules: tuple[str, ...], check: str) -> None:
     async with Client(server.url, hub=hub) as client:
         await client.start(wait)
-    with server.client() as admin:
+    with server.client() as connected:
+        admin: Any = connected
         admin.execute_command("ACL", "SETUSER", hub, "on", ">pw", "~*", *(each.format(hub=hub) for each in rules))
         found = await doctor(f"unix://{hub}:pw@{server.socket}", 1, hub)
         admin.execute_command("ACL", "DELUSER", hub)

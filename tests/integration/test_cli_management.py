@@ -77,12 +77,8 @@ class Line:
         return {row["instance_id"] for row in (await self.json("list", "--all", *words))["instances"]}
 
     async def start(self, name: str, instance: str, given: object, **tags: str) -> None:
-        function = app.registry.orchestrator(name)
-        assert function is not None
-        await self.client.start(
-            {"wait": wait, "buy": buy}[name].options(instance_id=instance, tags=tags),
-            given,  # type: ignore[arg-type]
-        )
+        chosen: Any = {"wait": wait, "buy": buy}[name]
+        await self.client.start(chosen.options(instance_id=instance, tags=tags), given)
 
 
 @pytest.fixture(autouse=True)
@@ -273,8 +269,8 @@ async def _lie_there(line: Line, count: int) -> bool:
 async def test_an_instance_is_watched_until_it_ends(line: Line) -> None:
     await line.start("wait", "w-1", "Go")
     await running(line, "w-1")
+    told: list[str] = []
     async with anyio.create_task_group() as group:
-        told: list[str] = []
 
         async def watch() -> None:
             told.append(await line.run("watch", "w-1", "-o", "jsonl"))
@@ -318,7 +314,7 @@ async def test_a_history_is_exported_and_replayed(line: Line, tmp_path: Path, mo
     assert (told["instance_id"], told["events"]) == ("b-1", 4)
     (tmp_path / "changed_buy.py").write_text(CHANGED.replace("{first}", "pay, 1"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     here = f"{__name__}:app"
 
     for what in ("b-1", str(golden)):
