@@ -24,7 +24,10 @@ def progress(what: str, total: int | None = None) -> Generator[Advance]:
 
     columns = (rich.SpinnerColumn(), rich.TextColumn("{task.description}"), rich.BarColumn())
     more = (rich.MofNCompleteColumn(), rich.TimeElapsedColumn(), rich.TextColumn("{task.fields[note]}"))
-    with rich.Progress(*columns, *more, console=Console(stderr=True), transient=True) as shown:
+    # What is printed meanwhile goes above the bar where both are on the terminal, and else where it belongs.
+    both = sys.stdout.isatty()
+    console = Console(stderr=True)
+    with rich.Progress(*columns, *more, console=console, transient=True, redirect_stdout=both) as shown:
         task = shown.add_task(what, total=total, note="")
         yield lambda done, note: shown.update(task, completed=done, note=note)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -40,10 +41,14 @@ async def watch(
 
     Exit code 1 when it ends otherwise than completed. With -o jsonl or json: a line of JSON for each event.
     """
+    seen, execution, last, held = 0, "", None, None
     async with target.client() as client:
-        seen, execution, last = 0, "", None
         async for status in client.watch(instance_id):
             last = status
+            if status.quarantined not in (None, held):
+                said = f"it is quarantined: {status.quarantined}; `redurable explain {instance_id}` says more"
+                print(f"redurable: {' '.join(said.split())}", file=sys.stderr, flush=True)
+            held = status.quarantined
             history = status.history or []
             if status.execution != execution:
                 seen = len(history) if from_now and not execution else 0

@@ -47,13 +47,13 @@ class _View:
     def __init__(self, link: Link, instance: str) -> None:
         self._link = link
         self._instance = instance
-        self._seen: tuple[str, int, int, str] | None = None
+        self._seen: tuple[object, ...] = ()
         self._execution = ""
         self._events: list[Event] = []
 
     def is_news(self, snapshot: Snapshot) -> bool:
         """Whether anything has changed since it was asked last."""
-        mark = (snapshot.execution, snapshot.length, snapshot.updated_at, snapshot.status.value)
+        mark = (snapshot.execution, snapshot.length, snapshot.updated_at, snapshot.status.value, snapshot.quarantined)
         news = mark != self._seen
         self._seen = mark
         return news
