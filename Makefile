@@ -10,14 +10,16 @@ PYTEST := $(VENV)/bin/python -m pytest
 EXPLICIT_PYTHON := $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster check docs bench clean
+.PHONY: help demo test test-cluster check docs pictures bench clean
 
 help:
 	@echo "make demo    install what is needed into $(VENV) and show orchestrations surviving crashes"
 	@echo "make test    run the tests (not those marked slow; ARGS=... goes to pytest)"
 	@echo "make test-cluster    the chart on a real API server (needs Go and etcd; builds the server once)"
 	@echo "make check   formatting, lint, types, import rules and the other rules of the architecture"
-	@echo "make docs    write the pages that are made from the code: docs/settings.md"
+	@echo "make docs    write the pages that are made from the code: docs/settings.md, docs/metrics.md,"
+	@echo "             grafana/dashboards, prometheus/rules, prometheus/kubernetes"
+	@echo "make pictures  draw grafana/pictures from a load that a real Prometheus watches (minutes)"
 	@echo "make bench   run the benchmarks (ONLY=hello_sequence,chain_500 runs a choice)"
 	@echo "make clean   delete $(VENV), caches and build products (never .redurable: that is your data)"
 
@@ -41,14 +43,19 @@ check: $(VENV)/.test.stamp
 docs: $(VENV)/.test.stamp
 	$(VENV)/bin/python scripts/settings_page.py
 	$(VENV)/bin/python scripts/chart_readme.py
-	$(VENV)/bin/python scripts/chart_files.py
+	$(VENV)/bin/python scripts/metrics_page.py
+	$(VENV)/bin/python -m grafana
+	$(VENV)/bin/python -m prometheus
+
+pictures: $(VENV)/.test.stamp
+	$(VENV)/bin/python -m tests.monitoring.pictures
 
 bench: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find redurable tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find redurable tests examples benchmarks docs grafana prometheus -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # helm and kubectl, for the tests of the chart.
 $(VENV)/.helm.stamp: scripts/fetch_helm.py $(VENV)/.test.stamp

@@ -42,6 +42,8 @@ class Sizes:
     events: int = 500
     intake: int = 10_000
     waiting: int = 100_000
+    listed: int = 200_000
+    lives: int = 4_000
     unannounced: int = 30
     settle_seconds: float = 2.0
     window_seconds: float = 8.0

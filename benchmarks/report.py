@@ -24,6 +24,10 @@ UNITS = {
     "sweep_busy_redis_percent": "% of a core",
     "sweep_busy_worker_percent": "% of a core",
     "sweep_heard_ms": "ms",
+    "query_page_ms": "ms",
+    "query_counts_ms": "ms",
+    "index_start_percent": "%",
+    "index_turn_percent": "%",
     "cold_replay_events_per_s": "events/s",
     "turn_us_at_10": "us",
     "turn_us_at_10000": "us",
@@ -66,7 +70,12 @@ TARGETS = (
     Target("intake_per_s", least=5_000),
     Target("sweep_redis_percent", most=2.0),
     Target("sweep_worker_percent", most=3.0),
+    Target("sweep_busy_redis_percent", most=2.0),
+    Target("sweep_busy_worker_percent", most=3.0),
     Target("sweep_heard_ms", most=1_000.0),
+    Target("query_page_ms", most=20.0),
+    Target("index_start_percent", most=15.0),
+    Target("index_turn_percent", most=15.0),
     Target("turn_us_at_10000", "turn_us_at_10", most=1.2),
 )
 

@@ -15,6 +15,7 @@ from benchmarks import (
     floor,
     hello_sequence,
     intake,
+    queries,
     sweep,
     turn_cost,
     xadd,
@@ -43,6 +44,7 @@ WORKLOADS = {
     "cancel": Workload(cancel.run),
     "intake": Workload(intake.run),
     "sweep": Workload(sweep.run),
+    "queries": Workload(queries.run),
     "cold_replay": Workload(cold_replay.run),
     "turn": Workload(turn_cost.run),
 }

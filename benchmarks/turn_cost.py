@@ -17,8 +17,9 @@ from benchmarks.bench import Bench
 from benchmarks.errors import check
 from benchmarks.report import Figures
 from redurable.core.delivery import Delivery, Entry, Parking
+from redurable.core.known import Known
 from redurable.core.messages import ActivityResult, Mail, StartExecution
-from redurable.core.turn import Known, Turn, TurnInput, take_turn
+from redurable.core.turn import Turn, TurnInput, take_turn
 from redurable.core.values import Arguments, RuntimeStatus
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -114,15 +114,38 @@ class WorkerSettings(PayloadSettings, UnknownSettings, RetentionSettings):
     )
     park_min_ms: Ms = Field(default=1_000, description="First wait of a parked instance; doubles.")
     park_max_ms: Ms = Field(default=60_000, description="Longest wait of a parked instance.")
-    metrics_port: Port = Field(default=9464, description="Port of the metrics; 0: none.")
+    survey_every_ms: Ms = Field(
+        default=5_000, description="How often one worker of the hub looks at the whole of it, for the metrics."
+    )
+    metrics_port: Port = Field(default=9464, description="Port of the metrics and the probes; 0: none.")
 
 
 class MetricsSettings(BaseSettings):
-    """Where `redurable worker` serves its metrics; `metrics_port` is a setting of the worker."""
+    """Where `redurable worker` serves its metrics and its health; `metrics_port` is a setting of the worker."""
 
     model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
 
     metrics_host: str = Field(default="0.0.0.0", description="Address of the interface that the metrics are served on.")
+    live_within_ms: Ms = Field(
+        default=30_000, description="A worker whose event loop or turns have stood still for so long is not alive."
+    )
+    ready_within_ms: Ms = Field(
+        default=10_000, description="A worker that has not heard of its store for so long is not ready."
+    )
+
+
+class TelemetrySettings(BaseSettings):
+    """What `redurable worker` tells of itself beside its metrics."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
+
+    log_format: Literal["text", "json"] = Field(default="text", description="How log lines look; json: an object each.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", description="The least important log lines that are written."
+    )
+    tracing: Annotated[bool, Unit("yes or no")] = Field(
+        default=False, description="Make OpenTelemetry spans; the `OTEL_…` variables say how."
+    )
 
 
 class RedisSettings(BaseSettings):

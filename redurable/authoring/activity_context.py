@@ -74,7 +74,8 @@ class ActivityContext:
     `instance_id` and `execution` name the orchestration that called. `attempt` counts from 1. `idempotency_key` is the
     same for every attempt of this call and different for every other call: give it to services that de-duplicate.
     `last_heartbeat` are the newest details that an earlier attempt has left by `heartbeat`, as plain JSON values; None
-    when there are none.
+    when there are none. `name` is the activity's registered name. `traceparent` is the W3C trace context of the
+    orchestration (empty: it has none); with OpenTelemetry, the current span is the attempt's own.
     """
 
     instance_id: str
@@ -82,6 +83,8 @@ class ActivityContext:
     attempt: int
     idempotency_key: str
     last_heartbeat: Any = None
+    name: str = field(default="", compare=False)
+    traceparent: str = field(default="", compare=False)
     pulse: Pulse = field(default_factory=Pulse, compare=False, repr=False)
     make_token: Callable[[], str] = field(default=lambda: "a-token", compare=False, repr=False)
 
@@ -97,6 +100,11 @@ class ActivityContext:
         return context
 
     @classmethod
+    def running(cls) -> "ActivityContext | None":
+        """The same; None outside of one."""
+        return _current.get(None)
+
+    @classmethod
     def of(
         cls, task: Task, pulse: Pulse | None = None, token: Callable[[], str] = lambda: "a-token"
     ) -> "ActivityContext":
@@ -107,6 +115,8 @@ class ActivityContext:
             attempt=task.attempt,
             idempotency_key=task.idempotency_key,
             last_heartbeat=None if task.heartbeat is ABSENT else decode_any(task.heartbeat),
+            name=task.name,
+            traceparent=task.trace.traceparent if task.trace is not None else "",
             pulse=pulse or Pulse(),
             make_token=token,
         )

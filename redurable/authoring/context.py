@@ -86,6 +86,12 @@ class OrchestrationContext:
         return None if self._scope.memo is ABSENT else decode_any(self._scope.memo)
 
     @property
+    def traceparent(self) -> str:
+        """The W3C trace context of this execution, the same on every replay; empty when it belongs to no trace."""
+        trace = self._scope.trace
+        return trace.traceparent if trace else ""
+
+    @property
     def current_utc_datetime(self) -> datetime:
         """The time of the history, the same on every replay; time-zone aware, in UTC, to the millisecond."""
         return _EPOCH + timedelta(milliseconds=self._scope.clock)

@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.failures import failure_of
+from redurable.authoring.logs import Running, running
 from redurable.authoring.policies import RESERVED
 from redurable.authoring.signature import Signature
 from redurable.core.definition import Scope
@@ -42,6 +43,7 @@ class OrchestratorDefinition:
 
     async def run(self, scope: Scope, call: Arguments) -> Raw:
         """User code from its decoded inputs to its encoded result. A call that does not fit raises `InvalidPayload`."""
+        running.set(Running(self.name, scope))
         args, kwargs = self.signature.decode(call)
         result = await self.function(OrchestrationContext(scope, self), *args, **kwargs)
         return self.signature.result.encode(result)

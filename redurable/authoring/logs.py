@@ -1,17 +1,71 @@
-"""The logger of an orchestration: every line once, although the code that writes it runs again on every replay."""
+"""Log lines of user code: who wrote them, and each line of an orchestrator once, although its code runs again on every
+replay."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from redurable.authoring.activity_context import ActivityContext
 from redurable.core.definition import Scope
 
 if TYPE_CHECKING:
     _Adapter = logging.LoggerAdapter[logging.Logger]
 else:
     _Adapter = logging.LoggerAdapter
+
+
+class Running(NamedTuple):
+    """An orchestrator whose code runs."""
+
+    name: str
+    scope: Scope
+
+
+running: ContextVar[Running] = ContextVar("redurable_orchestrator")
+"""Set in the context of an orchestrator's code, and in that of its tasks."""
+
+
+class RunFilter(logging.Filter):
+    """For the handlers of a program: gives the records of orchestrators and activities the attributes `instance_id`,
+    `execution`, `orchestrator` or `activity` and `attempt`, and `traceparent` where there is one; drops what an
+    orchestrator logs while it replays. It works for every logger, in the code and in the libraries that it calls.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for what was logged before."""
+        found = running.get(None)
+        if found is not None and found.scope.replaying:
+            return False
+        bound = _of_activity() if found is None else _of_orchestrator(found)
+        record.__dict__.update({field: value for field, value in bound.items() if field not in record.__dict__})
+        record.bound = bool(bound)
+        return True
+
+
+def _of_orchestrator(found: Running) -> dict[str, str | int]:
+    scope = found.scope
+    fields: dict[str, str | int] = {
+        "instance_id": scope.instance,
+        "execution": scope.execution,
+        "orchestrator": found.name,
+    }
+    return fields if scope.trace is None else {**fields, "traceparent": scope.trace.traceparent}
+
+
+def _of_activity() -> dict[str, str | int]:
+    found = ActivityContext.running()
+    if found is None:
+        return {}
+    fields: dict[str, str | int] = {
+        "instance_id": found.instance_id,
+        "execution": found.execution,
+        "activity": found.name,
+        "attempt": found.attempt,
+    }
+    return {**fields, "traceparent": found.traceparent} if found.traceparent else fields
 
 
 class ReplaySafeLogger(_Adapter):

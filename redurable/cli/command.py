@@ -101,6 +101,7 @@ def _with_common_options(function: Run) -> Callable[..., None]:
         try:
             target = Target(_shared(redis), hub, output)
             anyio.run(lambda: function(target, **own))
+            sys.stdout.flush()
         except Exception as error:
             raise typer.Exit(_report(error, debug)) from error
 
@@ -136,9 +137,8 @@ def _shared(address: str) -> str:
 def _report(error: Exception, debug: bool) -> int:
     """Say on stderr in one line what went wrong, and return the exit code; `debug` adds the traceback."""
     cause = _first_cause(error)
-    if isinstance(
-        cause, typer.BadParameter | typer.Exit | typer.Abort
-    ):  # These are for typer, from wherever they were raised.
+    # These are for typer, from wherever they were raised; a broken pipe is `| head` that has seen enough.
+    if isinstance(cause, typer.BadParameter | typer.Exit | typer.Abort | BrokenPipeError):
         raise cause
     if debug:
         traceback.print_exception(error, file=sys.stderr)

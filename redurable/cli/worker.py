@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager, nullcontext
+from typing import Annotated, Literal
 
 import anyio
 import typer
@@ -15,8 +16,12 @@ from redurable import App, Worker
 from redurable.authoring.http_calls import HTTP_ACTIVITY
 from redurable.cli.command import Target, command
 from redurable.cli.loading import load_app
+from redurable.settings import TelemetrySettings
+from redurable.telemetry.exporter import Exporter
+from redurable.telemetry.health import Health
 from redurable.telemetry.logs import log_fact, log_to_stderr
-from redurable.telemetry.metrics import Exporter, Metrics, Names
+from redurable.telemetry.metrics import Metrics, Names
+from redurable.telemetry.metrics.process import add_process
 from redurable.worker.code import DEFAULT_QUEUE
 from redurable.worker.process import settle_in
 
@@ -33,7 +38,23 @@ QueueOption = Annotated[
 ]
 PortOption = Annotated[
     int | None,
-    typer.Option("--metrics-port", min=0, max=65535, help="Port of the Prometheus metrics (default 9464), 0: none."),
+    typer.Option(
+        "--metrics-port", min=0, max=65535, help="Port of the metrics and the health probes (default 9464), 0: none."
+    ),
+]
+FormatOption = Annotated[
+    Literal["text", "json"] | None,
+    typer.Option("--log-format", show_default=False, help="How log lines look (default text); json: an object a line."),
+]
+LevelOption = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None,
+    typer.Option("--log-level", case_sensitive=False, help="The least important lines to write (default info)."),
+]
+TracingOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--tracing/--no-tracing", show_default=False, help="Make OpenTelemetry spans, as OTEL_… variables say."
+    ),
 ]
 StdinOption = Annotated[bool, typer.Option("--until-stdin-closes", hidden=True, help="End with the parent process.")]
 
@@ -49,28 +70,64 @@ async def worker(
     roles: RolesOption = None,
     task_queue: QueueOption = None,
     metrics_port: PortOption = None,
+    log_format: FormatOption = None,
+    log_level: LevelOption = None,
+    tracing: TracingOption = None,
     until_stdin_closes: StdinOption = False,
 ) -> None:
     """Run the orchestrators and activities of an app.
 
     SIGTERM or SIGINT lets running work finish; a second one ends at once.
     """
-    log_to_stderr()
+    told, constants = _settings(log_format, log_level, tracing), dict[str, str]()
+    log_to_stderr(told.log_level, told.log_format, constants)
     loaded = load_app(app)
     hub = target.hub or loaded.name
     queues = _words(task_queue)
     served = Worker(loaded, target.address, hub=hub, roles=_words(roles), task_queues=queues)
+    constants.update(hub=hub, worker=served.id)
     served.facts.subscribe(log_fact)
     settle_in()
+    with _traced(served) if told.tracing else nullcontext():
+        await _serve_metrics(served, loaded, queues, metrics_port, until_stdin_closes)
+
+
+async def _serve_metrics(
+    served: Worker, loaded: App, queues: set[str] | None, metrics_port: int | None, until_stdin_closes: bool
+) -> None:
+    hub = served.hub
     ready = f"redurable worker is ready: process {os.getpid()}, hub {hub}"
     port = served.settings.metrics_port if metrics_port is None else metrics_port
     if port == 0:
         await _serve(served, ready, until_stdin_closes)
         return
-    metrics = Metrics(hub, names_of(loaded, queues))
-    served.facts.subscribe(metrics)
-    with Exporter(metrics.registry, port) as exporter:
-        await _serve(served, f"{ready}, metrics on port {exporter.port or 'none'}", until_stdin_closes)
+    metrics, health = Metrics(hub, names_of(loaded, queues)), Health()
+    add_process(metrics.registry)
+    with Exporter(metrics.registry, port, health=health) as exporter:
+        if exporter.port:  # Nobody hears of the hub from a worker whose port is taken: another one may tell.
+            served.facts.subscribe(metrics, hub=True)
+            served.facts.subscribe(health)
+        async with anyio.create_task_group() as group:
+            group.start_soon(health.beat)
+            await _serve(served, f"{ready}, metrics on port {exporter.port or 'none'}", until_stdin_closes)
+            group.cancel_scope.cancel()
+
+
+@contextmanager
+def _traced(served: Worker) -> Generator[None]:
+    """Only here, because OpenTelemetry is optional."""
+    from redurable.telemetry.exporting import exporting
+    from redurable.telemetry.tracing import instrument
+
+    with exporting():
+        instrument(served)
+        yield
+
+
+def _settings(log_format: str | None, log_level: str | None, tracing: bool | None) -> TelemetrySettings:
+    """Options count more than the environment."""
+    given = {"log_format": log_format, "log_level": log_level, "tracing": tracing}
+    return TelemetrySettings.model_validate({name: value for name, value in given.items() if value is not None})
 
 
 async def _serve(served: Worker, ready: str, until_stdin_closes: bool) -> None:

@@ -17,6 +17,7 @@ from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.functions import Orchestrator
 from redurable.authoring.payloads import Codec, encode
 from redurable.authoring.policies import START_OPTIONS, StartOptions, check_fit, milliseconds
+from redurable.client import sending
 from redurable.client.attempts import failed, pending_activities, settle, token_of
 from redurable.client.changes import Changes
 from redurable.client.explaining import Explaining
@@ -32,17 +33,17 @@ from redurable.core.ids import check_hub_name, check_id, check_instance_id, chec
 from redurable.core.messages import RaiseEvent, StartExecution
 from redurable.core.rows import history_rows
 from redurable.core.sizes import call_size, check_size, tags_size
+from redurable.core.traces import Tracing
 from redurable.core.values import ABSENT, Failure
 from redurable.errors import (
     CallerError,
-    InstanceAlreadyExists,
     InstanceFinished,
     InstanceNotFound,
 )
 from redurable.facts import EventsUnclaimed, Facts
 from redurable.settings import PayloadSettings, UnknownSettings
 from redurable.store.address import open_hub, where
-from redurable.store.port import Hub, SendOutcome, StartOutcome, StartRequest
+from redurable.store.port import Hub, SendOutcome, StartRequest
 from redurable.store.redriving import Redriven
 from redurable.store.unknown import UnknownInstance
 
@@ -71,17 +72,19 @@ class Client(Explaining, Watching, Letters, Operations):
     embedded server. While the store does not answer, every call is repeated, under the same ids, for `timeout`
     seconds; then it raises `StoreUnavailable`. Until a worker or a start has created the hub, all calls but `start`
     raise `HubNotFound`. Payloads have at most `max_payload_bytes` of JSON; None: the environment variable
-    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `facts` tells subscribers of events for instances that do not exist.
+    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `facts` tells subscribers of events for instances that do not exist, and of
+    instances that it purged; `tracing` is set by `redurable.telemetry.tracing.instrument`.
     """
 
     def __init__(
         self, address: str | None = None, *, hub: str, timeout: float = 30.0, max_payload_bytes: int | None = None
     ) -> None:
-        check_hub_name(hub)
+        self.hub = check_hub_name(hub)
         self._open: Callable[[], Hub] = lambda: open_hub(address, hub)
         self._where = where(address)
         self._owned = True
         self.facts = Facts()
+        self.tracing: Tracing | None = None
         self._timeout = timeout
         self._max_payload = PayloadSettings().max_payload_bytes if max_payload_bytes is None else max_payload_bytes
         self._exits = AsyncExitStack()
@@ -183,12 +186,8 @@ class Client(Explaining, Watching, Letters, Operations):
         delay = milliseconds(options["delay"]) if "delay" in options else 0
         link, changes = self._connection
         request = StartRequest(instance, message, on_conflict, delay)
-        outcome = await link.call(lambda: link.store.start(request), create=True)
-        if outcome is StartOutcome.REFUSED:
-            hint = "it has not finished" if on_conflict == "replace-finished" else "choose another id or on_conflict=…"
-            raise InstanceAlreadyExists(f"instance {instance!r} exists in hub {link.store.hub!r}: {hint}")
-        execution = message.execution if outcome is StartOutcome.STARTED else ""
-        return Handle(link, changes, instance, execution, result)
+        started = await sending.start(link, request, self.tracing)
+        return Handle(link, changes, instance, message.execution if started else "", result)
 
     @overload
     def get_handle(self, instance_id: str, *, result_type: type[T]) -> Handle[T]: ...
@@ -210,8 +209,7 @@ class Client(Explaining, Watching, Letters, Operations):
         payload = self._payload(data, f"event {name!r}", "data")
         chosen_id = check_id(event_id, "event") if event_id else uuid4().hex
         message = RaiseEvent(name=check_name(name, "event"), data=payload, id=chosen_id)
-        outcome, _ = await self._link.send(check_instance_id(instance_id), message)
-        self._link.check_sent(instance_id, outcome)
+        outcome = await sending.send_event(self._link, check_instance_id(instance_id), message, self.tracing)
         if outcome in _UNCLAIMED:
             self._tell_unclaimed(instance_id, name, outcome)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import crc32
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from redurable.client.status import Status, status_of
 from redurable.core.ids import check_instance_id, check_name
 from redurable.core.values import RuntimeStatus
 from redurable.errors import InstanceNotFinished, InvalidFilter, InvalidToken
+from redurable.facts import Facts, InstancesPurged
 from redurable.store.families import purge_family
 from redurable.store.port import Purged
 from redurable.store.queries import LAST, Place, Query, Standing
@@ -64,6 +66,8 @@ class Page:
 
 class Queries:
     """What a client can ask of, and do to, many instances."""
+
+    facts: Facts
 
     @property
     def _link(self) -> Link:
@@ -112,7 +116,7 @@ class Queries:
         eldest = Standing(instance_id, snapshot.execution, snapshot.status)
         if not snapshot.status.finished:
             raise InstanceNotFinished(f"instance {instance_id!r} has not finished: terminate it first")
-        await purge_family(PatientFamilies(self._link), eldest)
+        self._tell_purged(await purge_family(PatientFamilies(self._link), eldest))
 
     async def purge_instances(self, **filters: Unpack[InstanceFilters]) -> int:
         """Delete all finished instances to which the filters apply, each with its sub-orchestrations that have
@@ -126,12 +130,20 @@ class Queries:
         query = msgspec.structs.replace(query, statuses=query.statuses or _FINISHED)
         while True:
             found = await link.call(partial(link.store.query, query, MOST, after))
+            gone: list[Standing] = []
             for snapshot in found.snapshots:
                 eldest = Standing(snapshot.instance, snapshot.execution, snapshot.status)
-                purged += len(await purge_family(PatientFamilies(link), eldest))
+                gone += await purge_family(PatientFamilies(link), eldest)
+            self._tell_purged(gone)
+            purged += len(gone)
             after = found.place
             if after is None:
                 return purged
+
+    def _tell_purged(self, gone: Sequence[Standing]) -> None:
+        if gone and self.facts.listening:
+            counts = Counter(standing.status.value for standing in gone)
+            self.facts.announce(InstancesPurged(tuple(counts.items())))
 
 
 class PatientFamilies:

@@ -57,6 +57,7 @@ def begin(start: StartExecution, now: int, version: str) -> ExecutionStarted:
         event_ids=start.event_ids,
         python=version,
         deadline=start.deadline or (now + start.execution_timeout if start.execution_timeout else 0),
+        trace=start.trace,
     )
 
 
@@ -77,7 +78,7 @@ def admit(state: State, message: Message, now: int) -> InputEvent | None:
         case RaiseEvent():
             if message.id and message.id in state.event_ids:
                 return None
-            return EventRaised(at=at, name=message.name, data=message.data, id=message.id)
+            return EventRaised(at=at, name=message.name, data=message.data, id=message.id, trace=message.trace)
         case Terminate():
             return ExecutionTerminated(at=at, reason=message.reason) if concerns(message, state.parent) else None
         case Cancel():

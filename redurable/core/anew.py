@@ -50,5 +50,6 @@ def _task(draft: Draft, made: ActivityScheduled) -> Task:
         call=made.call,
         options=ActivityOptions(made.task_queue, made.retry, made.timeouts),
         scheduled_at=state.clock,
+        trace=draft.trail.call(made.seq) if draft.trail else None,
         origin="" if origin == state.execution else origin,
     )

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 from msgspec import Raw
 
 from redurable.core.issued import EventWait
-from redurable.core.values import ActivityOptions, Arguments, Child, Failure, Parent
+from redurable.core.values import ActivityOptions, Arguments, Child, Failure, Parent, Trace
 
 T = TypeVar("T")
 
@@ -28,6 +28,8 @@ class Scope(Protocol):
     tags: dict[str, str]
     memo: Raw
     """`ABSENT` when the start gave none."""
+    trace: Trace | None
+    """What the calls of this execution belong below."""
 
     @property
     def long(self) -> bool:

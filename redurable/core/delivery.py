@@ -14,7 +14,8 @@ from redurable.core.values import RuntimeStatus, Task
 class Entry(Struct, frozen=True):
     """A ready entry that this worker holds: `instance` has mail. `deliveries` counts how often it changed hands because
     whoever held it fell silent, this delivery included; being recovered, or handed over, does not count. `handed`:
-    another worker handed it over, because this one's code may be the right one."""
+    another worker handed it over, because this one's code may be the right one. An empty id: nothing is held, the turn
+    is decided ahead (see `TurnCommit`)."""
 
     partition: int
     id: str
@@ -84,11 +85,13 @@ class Outgoing(Struct, frozen=True):
 
 
 class DeadLetter(Struct, frozen=True):
-    """What could not be delivered, and why."""
+    """What could not be delivered, and why. `position` says where in the intake it lay; empty: it came another way, or
+    was delivered and read first."""
 
     reason: str
     instance: str
     fields: tuple[tuple[bytes, bytes], ...]
+    position: str = ""
 
 
 class Difference(Struct, frozen=True, omit_defaults=True):
@@ -153,6 +156,10 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     `unread`, from now on (None: as before): how many external events of each name user code has not taken; or, of a
     name that it waits for, since when, in milliseconds, with a minus: never both. `heard`
     repeats that of the delivery: a park or a release rings for a control message that is newer (None: for none).
+
+    A turn without a ready entry (its `entry` has no id) was decided ahead, from an outcome that is in no mailbox yet.
+    It is accepted only with the end of that attempt, and only while the instance is not announced, has no mail and is
+    not parked: so nothing that came earlier is overtaken.
     """
 
     entry: Entry
@@ -177,6 +184,11 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     park: Park | None = None
     unread: dict[str, int] | None = None
     heard: str | None = None
+
+    @property
+    def is_ahead(self) -> bool:
+        """True for a turn that was decided ahead."""
+        return not self.entry.id
 
 
 class Outcome(StrEnum):

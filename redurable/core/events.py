@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 from redurable.core.messages import KeptEvent
-from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent, ParentClose, Retry, Timeouts
+from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent, ParentClose, Retry, Timeouts, Trace
 
 
 class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
@@ -22,8 +22,8 @@ class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"
 
 class ExecutionStarted(_Event, frozen=True, kw_only=True):
     """`number` counts the executions of the instance from 1; `python` is the minor version that took the first turn.
-    `deadline`: when the execution must have ended (0: whenever). `origin`: the execution that this event was made by,
-    when another one begins with its history."""
+    `deadline`: when the execution must have ended (0: whenever). `trace`: what its span belongs below. `origin`: the
+    execution that this event was made by, when another one begins with its history."""
 
     name: str
     execution: str
@@ -38,6 +38,7 @@ class ExecutionStarted(_Event, frozen=True, kw_only=True):
     python: str = ""
     deadline: int = 0
     origin: str = ""
+    trace: Trace | None = None
 
 
 class ActivityCompleted(_Event, frozen=True, kw_only=True):
@@ -87,9 +88,12 @@ class SubOrchestrationFailed(_Event, frozen=True, kw_only=True):
 
 
 class EventRaised(_Event, frozen=True, kw_only=True):
+    """`trace`: who raised it, if that is known."""
+
     name: str
     data: Raw = NULL
     id: str = ""
+    trace: Trace | None = None
 
 
 class ExecutionSuspended(_Event, frozen=True, kw_only=True):
@@ -295,3 +299,5 @@ AttemptRow = ActivityStarted | ActivityAttemptFailed | ActivityAttemptTimedOut |
 HistoryRow = Event | AttemptRow
 """What a history is shown as: its events, and between them what its activities' attempts were."""
 EndEvent = ExecutionCompleted | ExecutionFailed | ExecutionCanceled | ExecutionContinuedAsNew | ExecutionTerminated
+BEGINNINGS = (ExecutionStarted, ExecutionRewound, ExecutionReset)
+"""What says how an execution came to be."""

@@ -1,7 +1,7 @@
 """What any Redis client may write: stream entries of plain fields, read into messages.
 
-    event NAME [data JSON] [id ID]      cancel REASON [id ID]      terminate | suspend | resume REASON
-    start NAME [input JSON | args JSON kwargs JSON] [tags JSON] [memo JSON] [id ID]        (intake only)
+    event NAME [data JSON] [id ID] [TRACE]      cancel REASON [id ID]      terminate | suspend | resume REASON
+    start NAME [input JSON | args JSON kwargs JSON] [tags JSON] [memo JSON] [id ID] [TRACE]        (intake only)
     complete TOKEN [result JSON]           fail TOKEN [error TYPE] [message TEXT] [final 1]
     heartbeat TOKEN [details JSON]                                 (these three: intake only, and without `instance`)
 
@@ -13,7 +13,7 @@ and into the answers of a partition, by whoever runs activities there (`core.ans
 
 The intake's entries also carry `instance ID`; in a mailbox that field is allowed and ignored. Payloads (`data`,
 `input`, `args` with `kwargs`, `tags`, `memo`, a REASON, `result`, `message`, `details`) have at most `limit` bytes;
-redurable's own entries were measured by who sent them.
+redurable's own entries were measured by who sent them. TRACE is `traceparent TEXT` and `tracestate TEXT`, as in HTTP.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from redurable.core.messages import Cancel, Malformed, Message, RaiseEvent, Resu
 from redurable.core.retry import LONGEST_MS
 from redurable.core.sizes import UNLIMITED, brief, check_nesting, check_size
 from redurable.core.tokens import read_token
-from redurable.core.values import ABSENT, NULL, Arguments, Failure
+from redurable.core.traces import read_trace
+from redurable.core.values import ABSENT, NULL, Arguments, Failure, Trace
 from redurable.errors import InvalidName, InvalidPayload, InvalidToken
 
 INTERNAL = b"m"
@@ -111,7 +112,12 @@ def _start(entry_id: str, fields: Mapping[bytes, bytes], limit: int) -> StartExe
     execution = check_id(_text(fields.get(b"id", b""), "id"), "start") or f"intake:{entry_id}"
     memo = _json(fields[b"memo"], "memo", limit) if b"memo" in fields else ABSENT
     return StartExecution(
-        name=name, execution=execution, call=_call(fields, limit), tags=_start_tags(fields, limit), memo=memo
+        name=name,
+        execution=execution,
+        call=_call(fields, limit),
+        tags=_start_tags(fields, limit),
+        memo=memo,
+        trace=_trace(fields),
     )
 
 
@@ -200,7 +206,7 @@ def _message(fields: Mapping[bytes, bytes], limit: int) -> Message:
         case "event":
             data = _json(fields[b"data"], "data", limit) if b"data" in fields else NULL
             event_id = check_id(_text(fields.get(b"id", b""), "id"), "event")
-            return RaiseEvent(name=check_name(value, "event"), data=data, id=event_id)
+            return RaiseEvent(name=check_name(value, "event"), data=data, id=event_id, trace=_trace(fields))
         case "terminate":
             return Terminate(reason=value)
         case "cancel":
@@ -210,6 +216,14 @@ def _message(fields: Mapping[bytes, bytes], limit: int) -> Message:
             return Suspend(reason=value)
         case _:
             return Resume(reason=value)
+
+
+def _trace(fields: Mapping[bytes, bytes]) -> Trace | None:
+    """What cannot be read here is no reason to refuse the work."""
+    parent = fields.get(b"traceparent")
+    if parent is None:
+        return None
+    return read_trace(parent.decode(errors="replace"), fields.get(b"tracestate", b"").decode(errors="replace"))
 
 
 def _text(value: bytes, field: str) -> str:

@@ -35,6 +35,9 @@ MAX_BYTES = 50 * 1024 * 1024
 SUGGESTED_AT = 0.2
 """At this fraction of the cap it is time to continue as new."""
 
+TOO_LONG = "HistoryLimitExceeded"
+"""The type of the failure of an execution whose history became too long."""
+
 _BESIDE = 100
 """Bytes of an event beside its payload, about."""
 
@@ -45,6 +48,10 @@ class HistoryCap(Struct, frozen=True):
     events: int = MAX_EVENTS
     size: int = MAX_BYTES
 
+    def filled(self, events: int, size: int) -> float:
+        """Which fraction of the cap a history has reached, in events or in bytes, whichever is more."""
+        return max(events / self.events, size / self.size)
+
     def is_near(self, events: int, size: int) -> bool:
         """True from a fifth of the cap on."""
         return events >= self.events * SUGGESTED_AT or size >= self.size * SUGGESTED_AT
@@ -52,6 +59,13 @@ class HistoryCap(Struct, frozen=True):
     def is_passed(self, events: int, size: int) -> bool:
         """True when a history is too long."""
         return events > self.events or size > self.size
+
+    def warning(self, name: str, events: int, size: int) -> str:
+        """What is said of a history that has become long."""
+        return (
+            f"{name}: the history has {events:,} events and about {size:,} bytes, a fifth of max_history_events "
+            f"({self.events:,}) or max_history_bytes ({self.size:,}): call ctx.continue_as_new() soon"
+        )
 
 
 DEFAULT_CAP = HistoryCap()

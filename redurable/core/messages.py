@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent
+from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent, Trace
 
 
 class _Message(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type", kw_only=True):
@@ -39,7 +39,8 @@ class StartExecution(_Message, frozen=True, kw_only=True):
 
     `not_before` is when a child may take its first turn, in milliseconds of the Unix epoch (0: at once).
     `execution_timeout`: how many milliseconds after its first turn the instance must have ended (0: whenever); an
-    execution that continues another one has the `deadline` of that, in milliseconds of the Unix epoch.
+    execution that continues another one has the `deadline` of that, in milliseconds of the Unix epoch. `trace`: what
+    the execution's span belongs below.
     """
 
     name: str
@@ -55,6 +56,7 @@ class StartExecution(_Message, frozen=True, kw_only=True):
     execution_timeout: int = 0
     deadline: int = 0
     rewound: Rewound | None = None
+    trace: Trace | None = None
 
 
 class ActivityResult(_Message, frozen=True, kw_only=True):
@@ -111,11 +113,12 @@ class SubOrchestrationFailure(_Message, frozen=True, kw_only=True):
 
 
 class RaiseEvent(_Message, frozen=True, kw_only=True):
-    """An external event; `id` de-duplicates: an id that this instance has seen is dropped."""
+    """An external event; `id` de-duplicates: an id that this instance has seen is dropped. `trace`: who raised it."""
 
     name: str
     data: Raw = NULL
     id: str = ""
+    trace: Trace | None = None
 
 
 class Terminate(_Message, frozen=True, kw_only=True):

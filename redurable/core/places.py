@@ -143,7 +143,7 @@ def _message(event: Event, kept: State | None = None) -> Message | None:
     """What told an execution of this; None for what nobody says again."""
     match event:
         case EventRaised():
-            return RaiseEvent(name=event.name, data=event.data, id=event.id)
+            return RaiseEvent(name=event.name, data=event.data, id=event.id, trace=event.trace)
         case ExecutionCancelRequested():
             return Cancel(reason=event.reason, id=event.id)
         case ExecutionSuspended():

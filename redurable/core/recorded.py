@@ -25,8 +25,9 @@ from redurable.core.events import (
     ExecutionStarted,
     ExecutionTerminated,
 )
+from redurable.core.history_cap import TOO_LONG
 from redurable.core.replay import Replay
-from redurable.core.settle import TIMED_OUT, TOO_LONG
+from redurable.core.settle import TIMED_OUT
 from redurable.errors import InvalidHistory, InvalidPayload, NondeterminismError, TurnLimitExceeded
 
 VERSION = 1

@@ -29,6 +29,7 @@ from redurable.core.messages import (
 from redurable.core.places import Place, before_end
 from redurable.core.settle import TAKEN
 from redurable.core.state import DEADLINE, State
+from redurable.core.traces import continued
 from redurable.core.values import Failure, Parent, ParentClose, RuntimeStatus
 
 PARENT_RESET = "its parent was reset to before it began"
@@ -159,6 +160,7 @@ def _next(change: _Change) -> tuple[StartExecution, Kept | None]:
         parent=change.parent,
         mail=place.mail,
     )
+    trace = continued(started.trace, started.execution)
     start = StartExecution(
         execution=change.execution,
         name=started.name,
@@ -172,9 +174,10 @@ def _next(change: _Change) -> tuple[StartExecution, Kept | None]:
         event_ids=started.event_ids,
         deadline=deadline,
         rewound=rewound,
+        trace=trace,
     )
     origin = started.origin or started.execution
-    first = msgspec.structs.replace(started, execution=change.execution, deadline=deadline, origin=origin)
+    first = msgspec.structs.replace(started, execution=change.execution, deadline=deadline, origin=origin, trace=trace)
     return start, Kept(place.kept, first) if place.kept else None
 
 

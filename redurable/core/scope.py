@@ -26,6 +26,7 @@ from redurable.core.ids import MAX_INSTANCE_ID_BYTES, check_instance_id, check_n
 from redurable.core.issued import Awaited, EventWait, Issued, Mailroom, settled_at
 from redurable.core.loop import DeterministicLoop, DurableCall, DurableHandle
 from redurable.core.sizes import Bounds, call_size, check_size, check_turn_size, tags_size
+from redurable.core.trail import own
 from redurable.core.values import ActivityOptions, Arguments, Child
 from redurable.errors import InvalidName, InvalidPayload, NotDeterministic, TurnLimitExceeded
 
@@ -52,6 +53,7 @@ class LiveScope:
         self.parent = started.parent
         self.tags = started.tags
         self.memo = started.memo
+        self.trace = own(started)
         self.loop = DeterministicLoop(f"{instance}:{started.execution}", self)
         self.mail = Mailroom()
         self.clock = 0

@@ -24,6 +24,7 @@ from redurable.core.commands import (
 )
 from redurable.core.delivery import DeadLetter, Delivery, Outgoing, Timer, TurnCommit
 from redurable.core.events import (
+    BEGINNINGS,
     ActivityCancelRequested,
     ActivityCompleted,
     ActivityFailed,
@@ -36,8 +37,6 @@ from redurable.core.events import (
     ExecutionCompleted,
     ExecutionContinuedAsNew,
     ExecutionFailed,
-    ExecutionReset,
-    ExecutionRewound,
     ExecutionStarted,
     ExecutionTerminated,
     InputEvent,
@@ -47,7 +46,7 @@ from redurable.core.events import (
     TimerCanceled,
     TimerCreated,
 )
-from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
+from redurable.core.history_cap import DEFAULT_CAP, TOO_LONG, HistoryCap
 from redurable.core.issued import Issued
 from redurable.core.messages import (
     Cancel,
@@ -59,13 +58,12 @@ from redurable.core.messages import (
     Terminate,
 )
 from redurable.core.state import DEADLINE, State
+from redurable.core.traces import continued
+from redurable.core.trail import Over, Trail
 from redurable.core.values import Failure, Parent, ParentClose, Task
 
 TIMED_OUT = Failure("ExecutionTimedOut", "the orchestration did not end within its execution_timeout")
 """Why an execution failed whose deadline has come."""
-
-TOO_LONG = "HistoryLimitExceeded"
-"""The type of the failure of one whose history became too long."""
 
 TERMINATED = "OrchestrationTerminated"
 """The type of the failure that the parent of a terminated sub-orchestration sees."""
@@ -77,9 +75,6 @@ PARENT_CANCELED = "its parent cancelled the call"
 
 TAKEN = "InstanceAlreadyExists"
 """The type of the failure that the parent of a sub-orchestration sees whose instance id is taken."""
-
-
-_BEGINNINGS = (ExecutionStarted, ExecutionRewound, ExecutionReset)
 
 
 class Draft:
@@ -104,6 +99,7 @@ class Draft:
         self.custom_status: Raw | None = None
         self.next: StartExecution | None = None
         self.unread: dict[str, int] | None = None
+        self.trail = Trail.of(state.started)
 
     def record(self, event: InputEvent) -> InputEvent:
         """An input event was admitted; return it as it is written: it says when the history has become long."""
@@ -115,8 +111,10 @@ class Draft:
         self._append(event)
         if isinstance(event, ExecutionTerminated):
             self._end(_report_failure(Failure(TERMINATED, event.reason)))
-        elif isinstance(event, ExecutionStarted) and event.deadline:
-            self.timers[DEADLINE] = event.deadline
+        elif isinstance(event, ExecutionStarted):
+            self.trail = Trail.of(event)
+            if event.deadline:
+                self.timers[DEADLINE] = event.deadline
         return event
 
     def expire(self, now: int) -> None:
@@ -138,10 +136,12 @@ class Draft:
         for event in self.events:
             if isinstance(event, ActivityScheduled | SubOrchestrationScheduled):
                 state.open.pop(event.seq, None)  # It never was.
-        self.events = [event for event in self.events if isinstance(event, _BEGINNINGS)]
+        self.events = [event for event in self.events if isinstance(event, BEGINNINGS)]
         # Its children hear of what they were told to end.
         kept = [sent for sent in self.outbox if isinstance(sent.message, Cancel)]
         self.tasks, self.outbox, self.next, self.custom_status = {}, kept, None, None
+        if self.trail is not None:
+            self.trail.forget()
         self.dead, self.consumed, self.unread = [], "", None
         self._fail(Failure(TOO_LONG, text), state.clock)
 
@@ -164,6 +164,10 @@ class Draft:
         if unheard is not None and self.next is not None:
             message = Cancel(reason=unheard.reason, id=f"{self.state.execution}:cancel")
             self.outbox.append(Outgoing(self.instance, message))
+
+    def over(self) -> tuple[Over, ...]:
+        """The timers and children that were over with this turn, if the execution belongs to a trace."""
+        return () if self.trail is None else tuple(self.trail.over(self.state.open if self.state.ended else {}))
 
     def commit(self) -> TurnCommit:
         """The turn's commit; its last event carries the head, so that a cached position can be recognised."""
@@ -195,6 +199,8 @@ class Draft:
 
     def _append(self, event: Event) -> None:
         self.events.append(event)
+        if self.trail is not None:
+            self.trail.note(event, self.state.open)
         self.state.apply(event)
 
     def _decide(self, command: Command, unread: Callable[[], tuple[KeptEvent, ...]]) -> DecisionEvent:
@@ -219,9 +225,7 @@ class Draft:
             case ScheduleOrchestration():
                 return self._schedule_detached(command, at, seq)
             case SendEvent():
-                message = RaiseEvent(name=command.name, data=command.data, id=f"{self.state.execution}:{seq}")
-                self.outbox.append(Outgoing(command.instance, message))
-                return EventSent(at=at, seq=seq, instance=command.instance, name=command.name, data=command.data)
+                return self._send(command, at, seq)
             case _:
                 return self._conclude(command, at, unread)
 
@@ -235,6 +239,7 @@ class Draft:
             call=command.call,
             options=options,
             scheduled_at=at,
+            trace=self.trail.trace if self.trail else None,
         )
         return ActivityScheduled(
             at=at,
@@ -245,6 +250,12 @@ class Draft:
             timeouts=options.timeouts,
             retry=options.retry,
         )
+
+    def _send(self, command: SendEvent, at: int, seq: int) -> DecisionEvent:
+        trace = self.trail.call(seq) if self.trail else None
+        message = RaiseEvent(name=command.name, data=command.data, id=f"{self.state.execution}:{seq}", trace=trace)
+        self.outbox.append(Outgoing(command.instance, message))
+        return EventSent(at=at, seq=seq, instance=command.instance, name=command.name, data=command.data)
 
     def _close_call(self, seq: int) -> None:
         made = self.state.open.get(seq)
@@ -318,6 +329,7 @@ class Draft:
             memo=child.memo,
             not_before=at + child.delay if child.delay else 0,
             execution_timeout=child.execution_timeout,
+            trace=self.trail.call(seq) if self.trail else None,
         )
 
     def _conclude(
@@ -359,6 +371,7 @@ class Draft:
             kept_events=kept,
             event_ids=self.state.carried_event_ids(),
             deadline=started.deadline,
+            trace=continued(started.trace, started.execution),
         )
 
     def _fail(self, failure: Failure, at: int) -> None:

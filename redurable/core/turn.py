@@ -13,10 +13,11 @@ from redurable.core.admit import admit, begin, concerns, is_deadline
 from redurable.core.anew import make_anew, take_up
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
-from redurable.core.delivery import DeadLetter, Delivery, Difference, Park, Parking, Position, TurnCommit
+from redurable.core.delivery import DeadLetter, Delivery, Difference, Park, Parking, TurnCommit
 from redurable.core.events import ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
+from redurable.core.known import Known
 from redurable.core.messages import (
     Cancel,
     Mail,
@@ -34,6 +35,7 @@ from redurable.core.rewinding import answer_again
 from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.core.state import State
+from redurable.core.trail import Over
 from redurable.core.unread import tell_recorded, tell_unread
 from redurable.errors import NondeterminismError
 
@@ -45,27 +47,6 @@ UNKNOWN = "unknown orchestrator"
 NONDETERMINISM = "nondeterminism"
 POISON = "poison"
 ENGINE_ERROR = "engine error"
-
-
-class Known(Struct):
-    """A live replay in a worker's cache, with the state that it amounts to. Owned by one turn at a time."""
-
-    replay: Replay
-    state: State
-
-    @property
-    def position(self) -> Position:
-        """Which history it has seen."""
-        return Position(self.state.execution, self.state.length, self.state.tip)
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it keeps alive."""
-        return self.replay.size
-
-    def evict(self) -> None:
-        """Let go of user code without running any of it; call it on the turn thread."""
-        self.replay.evict()
 
 
 class TurnInput(Struct, frozen=True):
@@ -91,12 +72,15 @@ class TurnInput(Struct, frozen=True):
 
 class Turn(Struct, frozen=True):
     """`known` is to be cached once `commit` is accepted, and evicted if it is not. `notes`: errors nobody awaited.
-    `name` is the orchestrator's, as far as it is known."""
+    `name` is the orchestrator's, as far as it is known. `started` began the execution, if it has begun; `over`: see
+    `Draft.over`."""
 
     commit: TurnCommit
     known: Known | None = None
     name: str = ""
     notes: tuple[str, ...] = ()
+    started: ExecutionStarted | None = None
+    over: tuple[Over, ...] = ()
 
 
 def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
@@ -116,14 +100,14 @@ def take_turn(definition: Definition | None, turn: TurnInput) -> Turn:
         return _discard(known, draft.commit(), delivery.name)
     stopper = _stopper(state, delivery)
     if stopper is not None:
-        return _discard(known, _never_begin(draft, turn, stopper), delivery.name)
+        return _discard(known, _never_begin(draft, turn, stopper), delivery.name, draft)
     if state.started is None and not delivery.parks and delivery.parked_until > delivery.now:
         return _discard(known, _release(turn), delivery.name)
     if delivery.held or (turn.is_poison and definition is not None):
-        return _discard(known, _hold(draft, turn), delivery.name)
+        return _discard(known, _hold(draft, turn), delivery.name, draft)
     if definition is None:
         known_names = f"no worker here knows the orchestrator {delivery.name!r}: start a worker that registers it"
-        return _discard(known, _without_code(draft, turn, UNKNOWN, known_names), delivery.name)
+        return _discard(known, _without_code(draft, turn, UNKNOWN, known_names), delivery.name, draft)
     return _with_code(definition, turn, known, draft)
 
 
@@ -160,7 +144,7 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
     except NondeterminismError as error:
         replay.evict()
         parted = Difference(error.position, error.expected, error.asked, error.place)
-        return Turn(_without_code(draft, turn, NONDETERMINISM, str(error), parted), name=started.name)
+        return _discard(None, _without_code(draft, turn, NONDETERMINISM, str(error), parted), started.name, draft)
     was_long = state.long
     # Who moves large payloads, or decides much, reads the rest of the mail in the next turn: a commit may be large,
     # never huge.
@@ -177,15 +161,17 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
     tell_unread(draft, replay)
     notes = replay.take_errors()
     if state.long and not was_long:
-        notes = (*notes, _long(started.name, state, turn.cap))
+        notes = (*notes, turn.cap.warning(started.name, state.length, state.size))
     draft.refuse()
     if state.ended is None:
-        return Turn(draft.commit(), Known(replay, state), started.name, notes)
+        replayed = known.replayed if known else len(delivery.events)
+        kept = Known(replay, state, turn.head, replayed)
+        return Turn(draft.commit(), kept, started.name, notes, state.started, draft.over())
     replay.evict()
     if not isinstance(state.ended, ExecutionContinuedAsNew):
         _consume_rest(draft)
     draft.hand_on(replay.unheard)
-    return Turn(draft.commit(), None, started.name, notes)
+    return Turn(draft.commit(), None, started.name, notes, state.started, draft.over())
 
 
 def _take(draft: Draft, replay: Replay, mail: Mail, now: int) -> None:
@@ -223,13 +209,6 @@ def _say_rewound(draft: Draft) -> None:
     if rewound is not None:
         draft.record(take_up(draft, rewound))
         draft.dead.extend(letter for message in rewound.mail for letter in _dead(draft.instance, Mail("", message)))
-
-
-def _long(name: str, state: State, cap: HistoryCap) -> str:
-    return (
-        f"{name}: the history has {state.length:,} events and about {state.size:,} bytes, a fifth of "
-        f"max_history_events ({cap.events:,}) or max_history_bytes ({cap.size:,}): call ctx.continue_as_new() soon"
-    )
 
 
 def _consume_rest(draft: Draft) -> None:
@@ -373,10 +352,12 @@ def park(turn: TurnInput, reason: str, detail: str, difference: Difference | Non
     )
 
 
-def _discard(known: Known | None, commit: TurnCommit, name: str) -> Turn:
+def _discard(known: Known | None, commit: TurnCommit, name: str, draft: Draft | None = None) -> Turn:
     if known is not None:
         known.evict()
-    return Turn(commit, None, name)
+    if draft is None:
+        return Turn(commit, None, name)
+    return Turn(commit, None, name, (), draft.state.started, draft.over())
 
 
 def _start_of(delivery: Delivery) -> StartExecution:

@@ -58,6 +58,27 @@ class Parent(Struct, frozen=True):
     seq: int
 
 
+class Trace(Struct, frozen=True, omit_defaults=True):
+    """A W3C trace context, carried beside the work: what comes of it belongs below the span that `traceparent` names.
+
+    `link` is the id of the span that the execution continues (empty: it continues none).
+    """
+
+    traceparent: str
+    tracestate: str = ""
+    link: str = ""
+
+    @property
+    def trace_id(self) -> str:
+        """The 32 hexadecimal digits that all spans of the trace share."""
+        return self.traceparent[3:35]
+
+    @property
+    def span(self) -> str:
+        """The 16 hexadecimal digits of the span above."""
+        return self.traceparent[36:52]
+
+
 class ParentClose(StrEnum):
     """What becomes of a sub-orchestration that still runs when its parent has ended."""
 
@@ -171,8 +192,9 @@ class Task(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"):
 
     `log`: its earlier attempts. `heartbeat`: the newest details that one of them left. `waiting_since`: when the
     attempt began to wait, where that was before the task came into its queue (milliseconds; 0: it was not). `held`: the
-    attempt is under way without a worker; a task that comes back into its queue so has run out of its time.
-    `origin`: the execution that made the call, when another one begins with its history.
+    attempt is under way without a worker; a task that comes back into its queue so has run out of its time. `trace`:
+    what the attempts' spans belong below. `origin`: the execution that made the call, when another one begins with its
+    history.
     """
 
     instance: str
@@ -188,6 +210,7 @@ class Task(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"):
     waiting_since: int = 0
     held: Held | None = None
     origin: str = ""
+    trace: Trace | None = None
     v: int = 1
 
     @property

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from redurable.core.events import Event
 from redurable.core.values import RuntimeStatus, Task
+from redurable.facts import StoreSampled
 from redurable.store.depths import Depths
 from redurable.store.letters import Letter
 from redurable.store.membership import Membership
@@ -98,6 +99,11 @@ class Inspect(Protocol):
 
     async def letters(self, after: str, count: int) -> list[Letter]:
         """Up to `count` dead letters behind that id ("": from the oldest on), the oldest first."""
+        ...
+
+    def sample(self) -> StoreSampled:
+        """What the connections of this store did since the last call; the first one begins to count, and before it
+        nothing is counted. A store without connections has nothing to say."""
         ...
 
     def mailbox_key(self, instance: str) -> str:

@@ -94,12 +94,15 @@ class TaskEnd(Struct, frozen=True):
 
     Only timers count the wait of a retry in its queue: with `schedule_to_start`, `delay_ms` is 1 at least. A call has
     one retry that waits: a later one takes its place. A retry of an execution that is over is dropped.
+
+    `turn` is what `message` leads to, decided ahead: by itself, with nothing checked out (`TurnCommit.is_ahead`).
     """
 
     lease: TaskLease
     message: ActivityResult | ActivityFailure | ActivityStopped | None = None
     retry: Task | None = None
     delay_ms: int = 0
+    turn: TurnCommit | None = None
 
 
 class DueTimer(Struct, frozen=True, order=True):
@@ -121,13 +124,16 @@ class Committed(Struct, frozen=True):
 class Completed(Struct, frozen=True):
     """`accepted[i]` is False when end i came too late: another worker had completed that task.
 
-    `deliveries` and `entries` were received in the same step: the first are checked out, the others are not.
+    `deliveries` and `entries` were received in the same step: the first are checked out, the others are not. So were
+    `tasks`. `receipts` are those of the turns that came with ends, in their order; `timers` were just written.
     """
 
     accepted: tuple[bool, ...]
     deliveries: tuple[Delivery, ...] = ()
     entries: tuple[Entry, ...] = ()
     timers: tuple[DueTimer, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    tasks: tuple[TaskLease, ...] = ()
 
 
 class Upcoming(Struct, frozen=True):
@@ -241,11 +247,19 @@ class Store(Protocol):
         ...
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
         """End attempts: acknowledge and append the outcome, or schedule the retry; heartbeat details that lie in the
-        store go with an end that is accepted. Then receive up to `count` ready entries of `partitions` in the same
-        step, checked out where they belong to an instance of `ends`."""
+        store go with an end that is accepted. In the place of the outcome its turn is made true, if there is one and
+        it can be (`TurnCommit.is_ahead`); else its receipt is FENCED or FAILED, and the outcome appended.
+
+        Then receive in the same step up to `count` ready entries of `partitions`, checked out where they belong to an
+        instance of `ends`, and up to `demand` tasks of the partitions of turns."""
         ...
 
     async def settle(self, said: Completion) -> bool:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from redurable.authoring.activity_context import Pulse
 from redurable.authoring.definitions import ActivityDefinition
+from redurable.core.traces import OpenSpan
 from redurable.core.values import ABSENT
 from redurable.facts import ActivityAttempted, TaskStarted
 from redurable.store.port import TaskLease
@@ -28,6 +29,7 @@ from redurable.worker.common import Common, log
 from redurable.worker.ends import Ended, Ends
 from redurable.worker.holdings import TaskKey, task_key
 from redurable.worker.slots import Slots
+from redurable.worker.spans import attempted
 from redurable.worker.unwanted import Call, Unwanted, call_of
 from redurable.worker.verdicts import (
     Begun,
@@ -182,9 +184,15 @@ class Activities:
             await self._ended.wait()
 
     async def _receive(self) -> None:
+        polls = self._common.polls
         while self._common.reception.open:
             with self._common.reception.reading():
-                self.begin(await self._receive_some())
+                polls.begin("tasks")
+                try:
+                    received = await self._receive_some()
+                finally:
+                    polls.end("tasks")
+                self.begin(received)
 
     async def _receive_some(self) -> list[TaskLease]:
         with self.slots.reserve(self._share) as demand:
@@ -201,7 +209,8 @@ class Activities:
             self._report(late)
             return
         pulse = Pulse(self._max_payload, clock.monotonic)
-        begun = Begun(lease, self._common.ownership.worker, round(clock.now()), pulse, self._common.store.hub)
+        worker, now = self._common.ownership.worker, clock.now()
+        begun = Begun(lease, worker, round(now), pulse, self._common.store.hub, self._span(lease, now))
         running = _Running(begun, definition.is_async, time.perf_counter())
         task = asyncio.get_running_loop().create_task(attempt(definition, begun, self._threads, clock))
         self._attempts[task_key(lease)] = running, task
@@ -209,6 +218,12 @@ class Activities:
         if self._common.facts.listening and lease.task.attempt == 1:
             waited = max(0.0, clock.now() - lease.task.scheduled_at) / 1000
             self._common.facts.announce(TaskStarted(lease.queue, waited))
+
+    def _span(self, lease: TaskLease, now: float) -> OpenSpan | None:
+        tracing = self._common.tracing
+        if tracing is None or lease.task.trace is None:
+            return None
+        return tracing.attempt(attempted(lease, lease.task.trace, self._common.ownership.worker, now))
 
     def _end(self, running: _Running, task: asyncio.Task[Finished]) -> None:
         lease, key = running.lease, task_key(running.lease)
@@ -226,14 +241,14 @@ class Activities:
         if error is not None:
             self._break(error)
         elif finished is not None and self._common.holdings.tasks.get(key) is lease:
-            self._report((finished.end, finished.outcome), seconds)
+            self._report((finished.end, finished.outcome), seconds, running.begun.span)
         else:
             self._drop(running, seconds)
 
     def _stop(self, running: _Running, attempt: asyncio.Task[Finished]) -> None:
         """The task is over at once, so that nobody takes it over; its function may clean up."""
         self._common.holdings.let_go(task_key(running.lease))
-        self._report(stopped(running.begun), time.perf_counter() - running.since)
+        self._report(stopped(running.begun), time.perf_counter() - running.since, running.begun.span)
         running.begun.pulse.cancel()
         if running.is_async:
             attempt.cancel()
@@ -271,11 +286,15 @@ class Activities:
         details = running.begun.pulse.details
         if details is not ABSENT and not self._common.reception.open:
             self._unfinished[task_key(running.lease)] = details
+        if running.begun.span is not None and not self._common.reception.open:
+            # It is handed back. Of an attempt that another worker took over, that one tells.
+            running.begun.span.end("lost", None, seconds)
         if self._common.facts.listening:
-            self._common.facts.announce(ActivityAttempted(running.lease.task.name, "lost", seconds, retried=False))
+            task = running.lease.task
+            self._common.facts.announce(ActivityAttempted(task.name, "lost", seconds, False, task.instance))
 
-    def _report(self, verdict: Verdict, seconds: float = 0.0) -> None:
-        self._ends.add(Ended(*verdict, seconds))
+    def _report(self, verdict: Verdict, seconds: float = 0.0, span: OpenSpan | None = None) -> None:
+        self._ends.add(Ended(*verdict, seconds, span))
 
     def _with_heartbeat(self, lease: TaskLease) -> TaskLease:
         running, _ = self._attempts.get(task_key(lease), (None, None))

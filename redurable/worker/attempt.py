@@ -32,6 +32,8 @@ from redurable.store.port import TaskEnd
 from redurable.worker.clock import StoreClock
 from redurable.worker.verdicts import Begun, Verdict, left_open, raised, ran_out, returned
 
+_UNTRACED = contextlib.nullcontext()
+
 CLEANUP_SECONDS = 1.0
 """So long an async function that was cancelled by a timeout may clean up before the next attempt can begin."""
 
@@ -100,11 +102,12 @@ async def _run(definition: ActivityDefinition, begun: Begun, threads: CapacityLi
     except InvalidPayload as error:
         raise _Unfit from error
     result: Any
-    if definition.is_async:
-        result = await definition.function(*args, **kwargs)
-    else:
-        call = partial(definition.function, *args, **kwargs)
-        result = await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
+    with begun.span or _UNTRACED:
+        if definition.is_async:
+            result = await definition.function(*args, **kwargs)
+        else:
+            call = partial(definition.function, *args, **kwargs)
+            result = await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
     if begun.pulse.later:
         return NULL
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from redurable.core.delivery import Position
-from redurable.core.turn import Known
+from redurable.core.known import Known
 from redurable.facts import CacheEvicted, Facts
 
 
@@ -48,6 +48,11 @@ class ReplayCache:
         """What the instance's replay has seen; while it is taken out, what it had seen before."""
         kept = self._kept.get(instance)
         return kept.position if kept is not None else self._taken.get(instance)
+
+    def look(self, instance: str) -> Known | None:
+        """The instance's replay, which stays where it is."""
+        kept = self._kept.get(instance)
+        return None if kept is None else kept.known
 
     def take(self, instance: str) -> Known | None:
         """Take the instance's replay out for a turn."""

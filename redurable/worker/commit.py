@@ -5,12 +5,14 @@ The same step receives tasks for the free activity slots of this worker: one rou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
-from redurable.core.delivery import Delivery, Outcome, Park, Receipt
+from redurable.core.delivery import Delivery, Outcome, Park, Position, Receipt
 from redurable.facts import EventsPiledUp
+from redurable.store.port import Committed, Completed, TaskDemand, TaskEnd
 from redurable.worker.activities import Activities
-from redurable.worker.common import Common, log
+from redurable.worker.common import Common, about, log
 from redurable.worker.outbox import Outbox
 from redurable.worker.reports import report_turns
 from redurable.worker.retention import Retention
@@ -36,17 +38,44 @@ class Commits:
     async def apply(self, turns: Sequence[Taken]) -> tuple[Receipt, ...]:
         """Commit these turns; return the store's answers in their order."""
         commits = [taken.turn.commit for taken in turns]
-        if self._activities is None or not self._common.reception.open:
-            committed = await self._common.store.commit(commits, None)
-        else:
-            with self._activities.slots.reserve() as demand:
-                committed = await self._common.store.commit(commits, demand)
-            self._activities.begin(committed.tasks)
-        self._timers.add(committed.timers)
-        self._hand_on(turns, committed.receipts)
-        if self._common.facts.listening:
-            report_turns(self._common.facts, turns, committed.receipts)
+        with self._demand() as demand:
+            committed = await self._common.store.commit(commits, demand)
+        self._conclude(turns, committed)
         return committed.receipts
+
+    async def complete(
+        self,
+        ends: Sequence[TaskEnd],
+        turns: Sequence[Taken],
+        known: Sequence[Position | None],
+        count: int,
+        partitions: Sequence[int],
+    ) -> Completed:
+        """End attempts, and commit the turns that were decided ahead from some of these ends, in their order."""
+        if not turns:
+            completed = await self._common.store.complete(ends, known, count, partitions)
+            self._timers.add(completed.timers)
+            return completed
+        with self._demand() as demand:
+            completed = await self._common.store.complete(ends, known, count, partitions, demand)
+        self._conclude(turns, completed)
+        return completed
+
+    @contextmanager
+    def _demand(self) -> Generator[TaskDemand | None]:
+        if self._activities is None or not self._common.reception.open:
+            yield None
+            return
+        with self._activities.slots.reserve() as demand:
+            yield demand
+
+    def _conclude(self, turns: Sequence[Taken], done: Committed | Completed) -> None:
+        if self._activities is not None:
+            self._activities.begin(done.tasks)
+        self._timers.add(done.timers)
+        self._hand_on(turns, done.receipts)
+        if self._common.facts.listening:
+            report_turns(self._common.facts, turns, done.receipts)
 
     def _hand_on(self, turns: Sequence[Taken], receipts: Sequence[Receipt]) -> None:
         for taken, receipt in zip(turns, receipts, strict=True):
@@ -60,17 +89,18 @@ class Commits:
             if commit.park is not None:
                 _tell_parked(taken.delivery, commit.park)
             elif taken.heals:
-                log.info("instance %s goes on: it is quarantined no more", entry.instance)
+                log.info("instance %s goes on: it is quarantined no more", entry.instance, extra=about(entry.instance))
             if commit.unread:
                 self._tell_piles(entry.instance, taken.delivery.unread, commit.unread)
             for note in taken.turn.notes:
-                log.warning("instance %s: %s", entry.instance, note)
+                log.warning("instance %s: %s", entry.instance, note, extra=about(entry.instance))
 
     def _tell_piles(self, instance: str, before: dict[str, int], after: dict[str, int]) -> None:
         """A backlog is told of when it passes the mark, not with every event behind it."""
         for name, depth in after.items():
             if depth > PILE >= before.get(name, 0):
-                log.warning("instance %s: %d events %r wait unread: nobody takes them", instance, depth, name)
+                text = "instance %s: %d events %r wait unread: nobody takes them"
+                log.warning(text, instance, depth, name, extra=about(instance))
                 if self._common.facts.listening:
                     self._common.facts.announce(EventsPiledUp(instance, name, depth))
 
@@ -80,4 +110,7 @@ def _tell_parked(delivery: Delivery, park: Park) -> None:
     if delivery.parks and park.retry_ms is not None:
         return
     then = "until it is redriven" if park.retry_ms is None else "and tried again, later and later"
-    log.warning("instance %s is quarantined %s: %s: %s", delivery.entry.instance, then, park.reason, park.detail)
+    instance = delivery.entry.instance
+    log.warning(
+        "instance %s is quarantined %s: %s: %s", instance, then, park.reason, park.detail, extra=about(instance)
+    )

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import anyio
 
-from redurable.facts import ActivityAttempted
 from redurable.store.port import Completed
+from redurable.worker.attempt_reports import report_attempts
 from redurable.worker.common import Common
 from redurable.worker.ends import Ended, Ends
 from redurable.worker.holdings import task_key
+from redurable.worker.spans import end_attempts
 from redurable.worker.timers import Timers
 from redurable.worker.turns import Pipeline
 
@@ -46,31 +47,19 @@ class Completions:
 
     async def _complete(self, batch: Sequence[Ended]) -> None:
         ends = [ended.end for ended in batch]
-        pipeline = self._pipeline
-        if pipeline is None:
-            completed = await self._common.store.complete(ends, [None] * len(ends), 0, ())
-            self._settle(batch, completed)
+        if self._pipeline is not None:
+            done = await self._pipeline.complete(ends)
+            self._settle(batch, done.completed)
+            await self._pipeline.follow(done)
             return
-        known = {end.lease.task.instance: pipeline.position(end.lease.task.instance) for end in ends}
-        positions = [known[end.lease.task.instance] for end in ends]
-        mine = self._common.ownership.mine
-        count = pipeline.free if mine and self._common.reception.open else 0
-        completed = await self._common.store.complete(ends, positions, count, mine if count else ())
+        completed = await self._common.store.complete(ends, [None] * len(ends), 0, ())
+        if self._timers is not None:
+            self._timers.add(completed.timers)
         self._settle(batch, completed)
-        await pipeline.run_delivered(completed.deliveries, known)
-        await pipeline.run(completed.entries)
 
     def _settle(self, batch: Sequence[Ended], completed: Completed) -> None:
         for ended in batch:
             self._common.holdings.let_go(task_key(ended.end.lease))
-        if self._timers is not None:
-            self._timers.add(completed.timers)
         if self._common.facts.listening:
-            for ended, accepted in zip(batch, completed.accepted, strict=True):
-                self._common.facts.announce(_attempted(ended, accepted))
-
-
-def _attempted(ended: Ended, accepted: bool) -> ActivityAttempted:
-    outcome = ended.outcome if accepted else "lost"
-    retried = ended.end.retry is not None and ended.outcome != "later"
-    return ActivityAttempted(ended.end.lease.task.name, outcome, ended.seconds, retried)
+            report_attempts(self._common.facts, batch, completed.accepted)
+            end_attempts(self._common.facts, batch, completed.accepted, self._common.clock.now())

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 import anyio
 
 from redurable.store.membership import Skills
-from redurable.worker.ownership import ranked
+from redurable.worker.ownership import owner, ranked
 
 TURNS = "orchestrations"
 """The role of workers that take turns."""
 TASKS = "activities"
+SURVEY = "survey"
+"""The slice of the hub that its surveyor owns."""
 
 
 def takers_of_turns(workers: Mapping[str, Skills]) -> list[str]:
@@ -40,6 +42,24 @@ class Crew:
         self.others = any(TURNS in skills.roles for name, skills in workers.items() if name != self._worker)
         self._changed.set()
         self._changed = anyio.Event()
+
+    @property
+    def is_surveyor(self) -> bool:
+        """Whether it is this worker, of all that can, that looks at the whole hub. All of them agree on who it is."""
+        able = [name for name, skills in self._workers.items() if skills.surveys]
+        return bool(able) and owner(SURVEY, able) == self._worker
+
+    def by_role(self) -> tuple[tuple[str, int], ...]:
+        """How many workers play each role."""
+        return tuple((role, sum(role in skills.roles for skills in self._workers.values())) for role in (TURNS, TASKS))
+
+    def orchestrators(self) -> set[str]:
+        """The orchestrators that any of them registers."""
+        return {name for skills in self._workers.values() for name in skills.orchestrators}
+
+    def task_queues(self) -> set[str]:
+        """The task queues that any of them serves."""
+        return {name for skills in self._workers.values() for name in skills.task_queues}
 
     async def change(self) -> None:
         """Wait until somebody comes or goes."""

@@ -7,15 +7,18 @@ from collections import deque
 
 from msgspec import Struct
 
+from redurable.core.traces import OpenSpan
 from redurable.store.port import TaskEnd
 
 
 class Ended(Struct, frozen=True):
-    """An attempt that ended; `outcome` as in `ActivityAttempted`, `seconds` that the function ran."""
+    """An attempt that ended; `outcome` as in `ActivityAttempted`, `seconds` that the function ran, its span if it is
+    traced and ran here."""
 
     end: TaskEnd
     outcome: str
     seconds: float
+    span: OpenSpan | None = None
 
 
 class Ends:

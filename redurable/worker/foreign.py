@@ -15,9 +15,12 @@ from redurable.core.answers import AnswerKind
 from redurable.facts import ActivityAttempted, DeadLettered, LeasesReclaimed, MessagesRelayed
 from redurable.store.hearing import Heard
 from redurable.store.port import TaskDemand, TaskLease
+from redurable.worker.attempt_reports import report_attempts
 from redurable.worker.common import Common
+from redurable.worker.ends import Ended
 from redurable.worker.holdings import task_key
 from redurable.worker.role import keep_polling
+from redurable.worker.spans import end_attempts
 from redurable.worker.timers import Timers
 from redurable.worker.verdicts import Verdict, answered, fell_silent
 
@@ -97,6 +100,6 @@ class Foreign:
             self._common.holdings.let_go(task_key(end.lease))
         self._timers.add(completed.timers)
         if self._common.facts.listening:
-            for (end, outcome), accepted in zip(verdicts, completed.accepted, strict=True):
-                name, retried = end.lease.task.name, end.retry is not None
-                self._common.facts.announce(ActivityAttempted(name, outcome if accepted else "lost", 0.0, retried))
+            ended = [Ended(end, outcome, 0.0) for end, outcome in verdicts]
+            report_attempts(self._common.facts, ended, completed.accepted)
+            end_attempts(self._common.facts, ended, completed.accepted, self._common.clock.now())

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from redurable.core.delivery import Delivery, Entry, Position
 from redurable.core.turn import NONDETERMINISM, UNKNOWN
-from redurable.facts import TurnsTaken
+from redurable.facts import TurnsTaken, TurnTaken
 from redurable.worker.common import Common
 from redurable.worker.turn_thread import Taken
 
@@ -47,14 +47,14 @@ class Handover:
         if not foreign:
             return list(turns)
         passed = await self._pass_on([taken.delivery for taken in turns if taken.delivery.entry.instance in foreign])
-        self._announce([(delivery.name, foreign[delivery.entry.instance]) for delivery in passed])
+        self._announce([(delivery, foreign[delivery.entry.instance]) for delivery in passed])
         gone = {delivery.entry.instance for delivery in passed}
         return [taken for taken in turns if taken.delivery.entry.instance not in gone]
 
     async def keep_noted(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """The same for instances of which only what follows the noted position was read."""
         passed = await self._pass_on(deliveries)
-        self._announce([(delivery.name, 0.0) for delivery in passed])
+        self._announce([(delivery, 0.0) for delivery in passed])
         gone = {delivery.entry.instance for delivery in passed}
         return [delivery for delivery in deliveries if delivery.entry.instance not in gone]
 
@@ -89,6 +89,7 @@ class Handover:
         if len(self._noted) > MOST_NOTED:
             self._noted.popitem(last=False)
 
-    def _announce(self, handed: Sequence[tuple[str, float]]) -> None:
+    def _announce(self, handed: Sequence[tuple[Delivery, float]]) -> None:
         if handed and self._common.facts.listening:
-            self._common.facts.announce(TurnsTaken(tuple((name, "handed", seconds) for name, seconds in handed)))
+            turns = (TurnTaken(delivery.name, delivery.entry.instance, "handed", took) for delivery, took in handed)
+            self._common.facts.announce(TurnsTaken(tuple(turns)))

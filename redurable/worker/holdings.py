@@ -77,8 +77,9 @@ class Holdings:
         return freed
 
     def entries(self) -> list[Entry]:
-        """All ready entries held, in turns and waiting."""
-        return [*self._turning.values(), *(entry for queue in self._waiting.values() for entry in queue)]
+        """All ready entries held, in turns and waiting. Turns decided ahead hold none."""
+        waiting = (entry for queue in self._waiting.values() for entry in queue)
+        return [*(entry for entry in self._turning.values() if entry.id), *waiting]
 
     def forget(self, lost: Sequence[Entry]) -> None:
         """These entries are somebody else's now: do not begin their turns. A turn under way is left to the fence."""

@@ -24,11 +24,15 @@ class Lane:
             await self._pipeline.run(await self._receive())
 
     async def _receive(self) -> list[Entry]:
-        settings, ownership = self._common.settings, self._common.ownership
-        with self._common.reception.reading():
-            if ownership.mine:
-                return await self._common.store.receive(ownership.mine, settings.batch, settings.poll_block_ms)
-            await ownership.change()
+        settings, ownership, polls = self._common.settings, self._common.ownership, self._common.polls
+        polls.begin("turns")
+        try:
+            with self._common.reception.reading():
+                if ownership.mine:
+                    return await self._common.store.receive(ownership.mine, settings.batch, settings.poll_block_ms)
+                await ownership.change()
+        finally:
+            polls.end("turns")
         return []
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -18,8 +19,9 @@ from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
 from redurable.core.events import Event
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreDamaged, StoreUnavailable
-from redurable.facts import Facts, StoreFaulted
+from redurable.facts import ANSWERS, HANDED, OUTBOX, READY, Facts, LeasesHandled, StoreFaulted, StoreSampled
 from redurable.settings import WorkerSettings
+from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.membership import Membership, Skills
 from redurable.store.port import (
@@ -38,10 +40,11 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
-from redurable.store.queries import Standing
+from redurable.store.queries import Counts, Standing
 from redurable.store.routing import Relayed, Routed
 from redurable.store.snapshots import Snapshot
 from redurable.store.unknown import UnknownInstance
+from redurable.worker import meter
 
 log = logging.getLogger("redurable.worker")
 
@@ -53,16 +56,23 @@ _MOST_DAMAGES = 1_000
 
 
 class PatientStore:
-    """The hot verbs of a `Store`, each repeated with a growing, jittered wait while it is unavailable."""
+    """The hot verbs of a hub, each repeated with a growing, jittered wait while it is unavailable. `seen_at` says when
+    it last answered a heartbeat (seconds of the monotonic clock), at first when this was made."""
 
     def __init__(self, store: Hub, settings: WorkerSettings, facts: Facts) -> None:
         self.faults = 0
+        self.seen_at = time.monotonic()
         self._store = store
         self._facts = facts
         self._least = settings.retry_min_ms
         self._most = settings.retry_max_ms
         self._down = False
         self._damages: set[str] = set()
+
+    @property
+    def is_down(self) -> bool:
+        """True while it does not answer."""
+        return self._down
 
     @property
     def hub(self) -> str:
@@ -73,30 +83,55 @@ class PatientStore:
         await self._look("set_unknown", lambda: self._store.set_unknown(rule), None)
 
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
-        return await self._look("receive", lambda: self._store.receive(partitions, count, block_ms), [], block_ms)
+        entries = await self._look("receive", lambda: self._store.receive(partitions, count, block_ms), [], block_ms)
+        if self._facts.listening:
+            meter.polled(self._facts, READY, len(entries))
+        return entries
 
     async def recover(self) -> Reclaimed:
-        return await self._repeat("recover", lambda: self._store.recover())
+        held = await self._repeat("recover", lambda: self._store.recover())
+        if self._facts.listening:
+            meter.reclaimed(self._facts, "recover", held)
+        return held
 
     async def checkout(self, entries: Sequence[Entry], known: Sequence[Position | None]) -> list[Delivery]:
         return await self._repeat("checkout", lambda: self._store.checkout(entries, known))
 
     async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None) -> Committed:
-        return await self._repeat("commit", lambda: self._store.commit(commits, demand))
+        committed = await self._repeat("commit", lambda: self._store.commit(commits, demand))
+        if self._facts.listening:
+            meter.tasks_polled(self._facts, demand, committed.tasks)
+        return committed
 
     async def receive_tasks(self, demand: TaskDemand, block_ms: int) -> list[TaskLease]:
-        return await self._look("receive_tasks", lambda: self._store.receive_tasks(demand, block_ms), [], block_ms)
+        tasks = await self._look("receive_tasks", lambda: self._store.receive_tasks(demand, block_ms), [], block_ms)
+        if self._facts.listening:
+            meter.tasks_polled(self._facts, demand, tasks)
+        return tasks
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int, partitions: Sequence[int]
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int,
+        partitions: Sequence[int],
+        demand: TaskDemand | None = None,
     ) -> Completed:
-        return await self._repeat("complete", lambda: self._store.complete(ends, known, count, partitions))
+        completed = await self._repeat("complete", lambda: self._store.complete(ends, known, count, partitions, demand))
+        if self._facts.listening:
+            if count:
+                meter.polled(self._facts, READY, len(completed.deliveries) + len(completed.entries))
+            meter.tasks_polled(self._facts, demand, completed.tasks)
+        return completed
 
     async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
         await self._repeat("hand_back", lambda: self._store.hand_back(entries, tasks))
 
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
-        return await self._repeat("renew", lambda: self._store.renew(entries, tasks))
+        lost = await self._repeat("renew", lambda: self._store.renew(entries, tasks))
+        if self._facts.listening:
+            meter.renewed(self._facts, entries, tasks, lost)
+        return lost
 
     async def canceled(self, after: dict[int, str], block_ms: int) -> list[tuple[int, CanceledCalls]]:
         return await self._look("canceled", lambda: self._store.canceled(after, block_ms), [], block_ms)
@@ -104,14 +139,20 @@ class PatientStore:
     async def reclaim(
         self, partitions: Sequence[int], entries: int, entry_lease_ms: int, demand: TaskDemand, task_lease_ms: int
     ) -> Reclaimed:
-        return await self._look(
+        found = await self._look(
             "reclaim",
             lambda: self._store.reclaim(partitions, entries, entry_lease_ms, demand, task_lease_ms),
             Reclaimed(),
         )
+        if self._facts.listening:
+            meter.reclaimed(self._facts, "reclaim", found)
+        return found
 
     async def steal(self, partitions: Sequence[int], count: int, waited_ms: int) -> list[Entry]:
-        return await self._look("steal", lambda: self._store.steal(partitions, count, waited_ms), [])
+        stolen = await self._look("steal", lambda: self._store.steal(partitions, count, waited_ms), [])
+        if self._facts.listening:
+            meter.polled(self._facts, READY, len(stolen))
+        return stolen
 
     async def upcoming(self, partitions: Sequence[int], horizon_ms: int, count: int) -> Upcoming:
         return await self._repeat("upcoming", lambda: self._store.upcoming(partitions, horizon_ms, count))
@@ -120,16 +161,27 @@ class PatientStore:
         return await self._repeat("fire", lambda: self._store.fire(timers))
 
     async def relay(self, partition: int, count: int) -> Relayed:
-        return await self._look("relay", lambda: self._store.relay(partition, count), Relayed())
+        relayed = await self._look("relay", lambda: self._store.relay(partition, count), Relayed())
+        if relayed.count and self._facts.listening:
+            meter.delivered(self._facts, OUTBOX, relayed.count)
+        return relayed
 
     async def route(self, count: int, block_ms: int) -> Routed:
-        return await self._look("route", lambda: self._store.route(count, block_ms), Routed(), block_ms)
+        routed = await self._look("route", lambda: self._store.route(count, block_ms), Routed(), block_ms)
+        if self._facts.listening:
+            meter.routed(self._facts, routed)
+        return routed
 
     async def hear(self, partitions: Sequence[int], count: int, block_ms: int) -> Heard:
-        return await self._look("hear", lambda: self._store.hear(partitions, count, block_ms), Heard(), block_ms)
+        heard = await self._look("hear", lambda: self._store.hear(partitions, count, block_ms), Heard(), block_ms)
+        if self._facts.listening:
+            meter.heard(self._facts, heard)
+        return heard
 
     async def forget(self, heard: Sequence[Answered]) -> None:
         await self._look("forget", lambda: self._store.forget(heard), None)
+        if self._facts.listening:
+            meter.delivered(self._facts, ANSWERS, len(heard))
 
     async def served(self) -> tuple[str, ...]:
         return await self._look("served", lambda: self._store.served(), ())
@@ -138,13 +190,29 @@ class PatientStore:
         return await self._look("sweep", lambda: self._store.sweep(partition, cursor, count), ("", 0))
 
     async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
-        return await self._repeat("heartbeat", lambda: self._store.heartbeat(ttl_ms, skills))
+        membership = await self._repeat("heartbeat", lambda: self._store.heartbeat(ttl_ms, skills))
+        self.seen_at = time.monotonic()
+        return membership
+
+    async def depths(self, queues: Sequence[str]) -> Depths:
+        return await self._repeat("depths", lambda: self._store.depths(queues))
+
+    async def counts(self) -> Counts:
+        return await self._repeat("counts", lambda: self._store.counts())
+
+    def sample(self) -> StoreSampled:
+        return self._store.sample()
 
     async def hand_over(self, entries: Sequence[Entry], consumer: str) -> None:
         await self._look("hand_over", lambda: self._store.hand_over(entries, consumer), None)
+        if self._facts.listening:
+            self._facts.announce(LeasesHandled("hand_over", len(entries)))
 
     async def receive_handed(self, block_ms: int) -> list[Entry]:
-        return await self._look("receive_handed", lambda: self._store.receive_handed(block_ms), [], block_ms)
+        entries = await self._look("receive_handed", lambda: self._store.receive_handed(block_ms), [], block_ms)
+        if self._facts.listening:
+            meter.polled(self._facts, HANDED, len(entries))
+        return entries
 
     async def leave(self) -> None:
         await self._look("leave", lambda: self._store.leave(), None)

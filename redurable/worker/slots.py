@@ -21,7 +21,8 @@ class Slots:
 
     def __init__(self, queues: Mapping[str, frozenset[bool]], settings: WorkerSettings) -> None:
         self._queues = queues
-        self._free = {True: settings.concurrency, False: settings.thread_concurrency}
+        self._most_of = {True: settings.concurrency, False: settings.thread_concurrency}
+        self._free = dict(self._most_of)
         self._aside = {True: 0, False: 0}
         self._most = settings.batch
         self._freed = asyncio.Event()
@@ -57,6 +58,10 @@ class Slots:
         """A function of this kind has ended."""
         self._free[is_async] += 1
         self._announce()
+
+    def used(self, *, is_async: bool) -> int:
+        """How many slots of this kind are occupied."""
+        return self._most_of[is_async] - self._free[is_async]
 
     async def freed(self) -> None:
         """Wait until there may be more room than now."""

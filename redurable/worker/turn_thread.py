@@ -1,8 +1,8 @@
 """Where orchestrators run: on a thread of their own, so that turns do not delay the worker's loop.
 
 A hop to a thread costs more than a turn. So a batch makes one hop, and a single turn none if it will be quick: it goes
-on with a replay in memory, of code whose last turns were all quick. Code that turns slow holds up the loop by one
-turn, and is back on the thread.
+on with a replay in memory, of code whose last turns were quick. Code that turns slow holds up the loop by one or two
+turns, and is back on the thread.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from collections.abc import Sequence
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from redurable.core.delivery import Delivery, Parking
 from redurable.core.history_cap import HistoryCap
+from redurable.core.known import Known
 from redurable.core.sizes import Bounds
-from redurable.core.turn import ENGINE_ERROR, Known, Turn, TurnInput, park, take_turn
+from redurable.core.traces import Tracing
+from redurable.core.turn import ENGINE_ERROR, Turn, TurnInput, park, take_turn
 from redurable.settings import WorkerSettings
 from redurable.worker.code import Code
 from redurable.worker.hop import Hop
@@ -29,17 +32,20 @@ CLOSE_SECONDS = 2.0
 QUICK_SECONDS = 0.001
 """A turn up to here is quick; a hop takes about 0.03 ms, a turn with a replay in memory as well."""
 PROVEN_TURNS = 20
-"""After so many quick turns in a row an orchestrator's code is believed to be quick."""
+"""After so many quick turns an orchestrator's code is believed to be quick. One that is not weighs as much: a single
+one is forgiven where there were many, because a busy machine lets any turn wait."""
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Taken(Struct, frozen=True):
-    """A turn that was taken: what of, when its execution had started (ms, 0: now), the decision, how long it took."""
+    """A turn that was taken: what of, when its execution had started (ms, 0: now), the decision, how long it took, and
+    which fraction of its cap the history of an execution that goes on has reached."""
 
     delivery: Delivery
     started: int
     turn: Turn
     seconds: float
+    filled: float = 0.0
 
     @property
     def heals(self) -> bool:
@@ -50,10 +56,11 @@ class Taken(Struct, frozen=True):
 
 class TurnThread:
     """Takes batches of turns, one after the other. The settings say what their code may make, how long histories may
-    become, how long instances are parked, and what is poison."""
+    become, how long instances are parked, and what is poison. `tracing` begins the traces of executions without one."""
 
-    def __init__(self, code: Code, settings: WorkerSettings) -> None:
+    def __init__(self, code: Code, settings: WorkerSettings, tracing: Tracing | None = None) -> None:
         self._code = code
+        self._tracing = tracing
         self._bounds = Bounds(settings.max_payload_bytes, settings.max_turn_bytes)
         self._cap = HistoryCap(settings.max_history_events, settings.max_history_bytes)
         self._parking = Parking(settings.park_min_ms, settings.park_max_ms)
@@ -76,12 +83,17 @@ class TurnThread:
             await self._hop.run(lambda: _evict(evicted), lambda _: None)
         self._hop.close()
 
+    def is_quick(self, name: str) -> bool:
+        """Whether the last turns of this orchestrator were quick."""
+        return self._quick_turns.get(name, 0) >= PROVEN_TURNS
+
     def _will_be_quick(self, delivery: Delivery, known: Known | None) -> bool:
         is_warm = known is not None and len(delivery.mails) == 1 and not delivery.entry.again
-        return is_warm and self._quick_turns.get(delivery.name, 0) >= PROVEN_TURNS
+        return is_warm and self.is_quick(delivery.name)
 
     def _note(self, name: str, seconds: float) -> None:
-        self._quick_turns[name] = self._quick_turns.get(name, 0) + 1 if seconds <= QUICK_SECONDS else 0
+        change = 1 if seconds <= QUICK_SECONDS else -PROVEN_TURNS
+        self._quick_turns[name] = min(max(self._quick_turns.get(name, 0) + change, 0), 2 * PROVEN_TURNS)
 
     def _take_all(self, batch: Sequence[tuple[Delivery, Known | None]], evicted: Sequence[Known]) -> list[Taken]:
         _evict(evicted)
@@ -89,6 +101,8 @@ class TurnThread:
 
     def _take(self, delivery: Delivery, known: Known | None) -> Taken:
         started = known.state.started.at if known is not None and known.state.started is not None else 0
+        if self._tracing is not None:
+            delivery = _begin_trace(self._tracing, delivery)
         head = f"{self._prefix}{next(self._numbers):x}"
         most = self._most_deliveries
         given = TurnInput(delivery, known, head, VERSION, self._parking, self._bounds, self._cap, most)
@@ -103,7 +117,18 @@ class TurnThread:
         seconds = time.perf_counter() - begin
         if known is not None:
             self._note(delivery.name, seconds)
-        return Taken(delivery, started, turn, seconds)
+        return Taken(delivery, started, turn, seconds, self._filled(turn))
+
+    def _filled(self, turn: Turn) -> float:
+        return 0.0 if turn.known is None else self._cap.filled(turn.known.state.length, turn.known.state.size)
+
+
+def _begin_trace(tracing: Tracing, delivery: Delivery) -> Delivery:
+    """What is chosen here counts once the first turn is committed."""
+    start = delivery.start
+    if start is None or start.trace is not None:
+        return delivery
+    return replace(delivery, start=replace(start, trace=tracing.begin(start.name, start.execution)))
 
 
 def _evict(replays: Sequence[Known]) -> None:

@@ -2,23 +2,41 @@
 
 Invariants: an instance is in one batch at a time (`Holdings`), and its replay is out of the cache for as long. A fenced
 turn leaves no trace: its replay is evicted, and its entry is checked out again if it is still ours.
+
+Where an activity of a cached instance ended here, the first half of that way is not needed: the turn is decided ahead,
+and committed by the step that ends the attempt.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from redurable.core.delivery import Delivery, Entry, Outcome, Position, Receipt
-from redurable.core.turn import Known
+from redurable.core.known import Known
+from redurable.store.port import Completed, TaskEnd
 from redurable.worker.cache import ReplayCache
 from redurable.worker.commit import Commits
-from redurable.worker.common import Common, log
+from redurable.worker.common import Common, about, log
 from redurable.worker.handover import Handover
 from redurable.worker.turn_thread import Taken, TurnThread
 
 Work = list[tuple[Delivery, Known | None]]
+
+
+class Done(Struct, frozen=True):
+    """Attempts that were ended; `known` are the positions that were given with them, `waited` are ready entries that
+    came for instances while a turn of them was decided ahead."""
+
+    completed: Completed
+    known: dict[str, Position | None]
+    waited: list[Entry]
+
 
 MOST_TOLD = 1_000
 """So many different reasons why a commit failed are logged."""
@@ -58,8 +76,76 @@ class Pipeline:
             while entries:
                 entries = await self._run_once(entries)
 
-    async def run_delivered(self, deliveries: Sequence[Delivery], known: dict[str, Position | None]) -> None:
-        """The same for instances that were checked out already, against these positions."""
+    async def complete(self, ends: Sequence[TaskEnd]) -> Done:
+        """End attempts, with the turns that can be decided ahead of that. `follow` comes next, at once."""
+        with self._under_way():
+            turns = await self._decide_ahead(ends)
+            ahead = {taken.delivery.entry.instance: taken.turn.commit for taken in turns}
+            if ahead:
+                ends = [replace(end, turn=ahead.get(end.lease.task.instance)) for end in ends]
+            names = [end.lease.task.instance for end in ends]
+            # Of what is taken ahead and fenced, the replay is lost.
+            known = {name: None if name in ahead else self.position(name) for name in names}
+            mine = self._common.ownership.mine
+            # Where every end has its turn, nobody is announced.
+            is_news = len(turns) < len(ends)
+            count = self.free if is_news and mine and self._common.reception.open else 0
+            partitions = mine if count else ()
+            try:
+                done = await self._commits.complete(ends, turns, [known[name] for name in names], count, partitions)
+            except BaseException:
+                self._let_go(turns)
+                raise
+            for taken, receipt in zip(turns, done.receipts, strict=True):
+                self._settle(taken, receipt)
+            return Done(done, known, self._common.holdings.release([taken.delivery.entry for taken in turns]))
+
+    async def follow(self, done: Done) -> None:
+        """Take the turns of whatever was received with these ends, and of what waited for a turn decided ahead."""
+        await self._run_delivered(done.completed.deliveries, done.known)
+        await self.run([*done.waited, *done.completed.entries])
+
+    async def _decide_ahead(self, ends: Sequence[TaskEnd]) -> list[Taken]:
+        work: Work = list(self._claim_ahead(ends)) if self._common.reception.open else []
+        if not work:
+            return []
+        try:
+            turns = await self._thread.take(work, self._cache.take_dropped())
+        except BaseException:
+            self._drop((delivery.entry, known) for delivery, known in work)
+            self._common.holdings.release([delivery.entry for delivery, _ in work])
+            raise
+        # Code that cannot take the turn parks the instance, which is done with its mail in the mailbox.
+        able = [taken for taken in turns if taken.turn.commit.events]
+        self._let_go([taken for taken in turns if not taken.turn.commit.events])
+        return able
+
+    def _claim_ahead(self, ends: Sequence[TaskEnd]) -> Iterator[tuple[Delivery, Known]]:
+        """What these ends lead to, if their instances wait for nothing else.
+
+        Only first attempts: should a turn kill this worker, its outcome comes in the mailbox the next time, where it is
+        counted how often a turn was begun.
+        """
+        often = Counter([end.lease.task.instance for end in ends])
+        for end in ends:
+            lease, message = end.lease, end.message
+            instance = lease.task.instance
+            if message is None or lease.again or lease.task.log or often[instance] > 1:
+                continue
+            known = None if self._common.holdings.busy(instance) else self._cache.look(instance)
+            if known is not None and self._thread.is_quick(known.name) and known.is_ahead_of(message):
+                delivery = known.delivery_of(message, lease.partition, int(self._common.clock.now()))
+                self._common.holdings.claim([delivery.entry])
+                self._cache.take(instance)
+                yield delivery, known
+
+    def _let_go(self, turns: Sequence[Taken]) -> None:
+        """These turns come to nothing."""
+        self._drop((taken.delivery.entry, taken.turn.known) for taken in turns)
+        self._common.holdings.release([taken.delivery.entry for taken in turns])
+
+    async def _run_delivered(self, deliveries: Sequence[Delivery], known: dict[str, Position | None]) -> None:
+        """Turns of instances that were checked out already, against these positions."""
         checked = {delivery.entry.instance: delivery for delivery in deliveries}
         claimed = self._common.holdings.claim(delivery.entry for delivery in deliveries)
         valid: list[Entry] = []
@@ -172,7 +258,7 @@ class Pipeline:
         """One damaged key fails the commits of many instances, again and again, until somebody repairs it."""
         if why not in self._told and len(self._told) < MOST_TOLD:
             self._told.add(why)
-            log.error("instance %s: its commit failed: %s (it is tried again)", instance, why)
+            log.error("instance %s: its commit failed: %s (it is tried again)", instance, why, extra=about(instance))
 
     def _drop(self, replays: Iterable[tuple[Entry, Known | None]]) -> None:
         for entry, known in replays:

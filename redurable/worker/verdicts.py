@@ -22,6 +22,7 @@ from redurable.core.completion import hold, ran_out_of_time
 from redurable.core.messages import ActivityStopped
 from redurable.core.retry import is_retryable
 from redurable.core.tokens import Token, write_token
+from redurable.core.traces import OpenSpan
 from redurable.core.values import ABSENT, Attempt, Ending, Failure, Task
 from redurable.errors import ActivityCrashed, ActivityTimedOut, ScheduleToCloseTimeout
 from redurable.store.port import TaskEnd, TaskLease
@@ -35,13 +36,15 @@ Verdict: TypeAlias = tuple[TaskEnd, str]
 
 
 class Begun(Struct, frozen=True):
-    """An attempt under way: its task, who runs it, since when (the store's milliseconds), signs of life, hub."""
+    """An attempt under way: its task, who runs it, since when (the store's milliseconds), signs of life, hub, and its
+    span, if it is traced."""
 
     lease: TaskLease
     worker: str
     started: int
     pulse: Pulse
     hub: str = ""
+    span: OpenSpan | None = None
 
     @property
     def task(self) -> Task:

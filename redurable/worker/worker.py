@@ -18,9 +18,11 @@ from typing import Literal, Self, cast, get_args
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from redurable.authoring.app import App
 from redurable.core.ids import check_name
+from redurable.core.traces import Tracing
 from redurable.errors import CallerError, WorkerStopped
 from redurable.facts import Facts
 from redurable.settings import WorkerSettings
@@ -49,14 +51,17 @@ from redurable.worker.membership import Membership
 from redurable.worker.outbox import Outbox
 from redurable.worker.ownership import Ownership, new_worker_id
 from redurable.worker.patience import PatientStore, open_patiently
+from redurable.worker.polls import Polls
 from redurable.worker.reception import Reception
 from redurable.worker.retention import Retention
 from redurable.worker.role import Role
 from redurable.worker.slots import Slots
+from redurable.worker.survey import Survey
 from redurable.worker.sweeper import Sweeper
 from redurable.worker.timers import Timers
 from redurable.worker.turn_thread import TurnThread
 from redurable.worker.turns import Pipeline
+from redurable.worker.vitals import Vitals
 
 WorkerRole = Literal["orchestrations", "activities"]
 ROLES = frozenset(get_args(WorkerRole))
@@ -73,8 +78,8 @@ class Worker:
     "default". Errors: `CallerError` for arguments that cannot be right, its subclass `RegistrationError` for apps that
     cannot work.
 
-    `id` is the worker's name in the store; `facts` tells subscribers what happens. A worker touches neither signals
-    nor anything else of its process.
+    `id` is the worker's name in the store; `facts` tells subscribers what happens; `tracing` is set by
+    `redurable.telemetry.tracing.instrument`. A worker touches neither signals nor anything else of its process.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Worker:
         self.roles = _checked(roles)
         self.settings = settings or WorkerSettings()
         self.facts = Facts()
+        self.tracing: Tracing | None = None
         self.id = new_worker_id()
         self._code = Code(self._apps)
         self._queues = self._code.queues(_checked_queues(task_queues))
@@ -191,8 +197,10 @@ class Worker:
             holdings=Holdings(),
             reception=Reception(),
             crew=Crew(self.id),
+            polls=Polls(),
+            tracing=self.tracing,
         )
-        thread = TurnThread(self._code, self.settings)
+        thread = TurnThread(self._code, self.settings, self.tracing)
         cache = ReplayCache(self.settings.cache_instances, self.settings.cache_bytes, self.facts)
         self._running = True
         try:
@@ -244,7 +252,7 @@ class Worker:
 
     def _compose(self, common: Common, thread: TurnThread, cache: ReplayCache) -> tuple[Parts, list[Role]]:
         turns, tasks = TURNS in self.roles, TASKS in self.roles
-        skills = self._code.skills(self.roles, self._queues)
+        skills = replace(self._code.skills(self.roles, self._queues), surveys=self.facts.hub)
         membership, timers, outbox, ends = Membership(common, skills), Timers(common), Outbox(common), Ends()
         retention = Retention(common)
         slots = Slots(self._queues, self.settings)
@@ -252,7 +260,8 @@ class Worker:
         pipeline = (
             Pipeline(common, thread, cache, Commits(common, timers, outbox, retention, activities)) if turns else None
         )
-        roles: list[Role] = [membership, Janitor(common), timers]
+        roles: list[Role] = [membership, Janitor(common), timers, Survey(common, self._code.queues(None))]
+        roles += [Vitals(common, slots if tasks else None, pipeline, cache)]
         roles += [Renewal(common, activities), Reclaiming(common, pipeline, activities)]
         if pipeline is not None:
             roles += [Lane(common, pipeline, number) for number in range(self.settings.lanes)]

@@ -106,7 +106,11 @@ class Plant:
 
     def open_gate(self, name: str) -> None:
         """Let `hold` go on."""
-        self._effects.with_name(f"gate-{name}").touch()
+        self.gate(name).touch()
+
+    def gate(self, name: str) -> Path:
+        """The file that is there while the gate of that name is open."""
+        return self._effects.with_name(f"gate-{name}")
 
     async def start_lines(self, count: int, first: int = 0) -> dict[str, Handle[int]]:
         """Start so many `line`s."""

@@ -30,6 +30,8 @@ async def _finish(plant: Plant, handle: Handle[list[int]]) -> None:
         pytest.param(kill_after("commit", 3), id="after a later commit"),
         pytest.param(kill_after("commit", 4), id="after the last commit"),
         pytest.param(kill_after("complete", 2), id="after a completion"),
+        pytest.param(kill_after("complete", 2, trusting=True), id="after a completion with its turn"),
+        pytest.param(kill_after("complete", 3, trusting=True), id="after the last completion with its turn"),
     ],
 )
 async def test_no_effect_is_repeated_when_no_attempt_was_under_way(plant: Plant, fault: Fault) -> None:
@@ -42,8 +44,11 @@ async def test_no_effect_is_repeated_when_no_attempt_was_under_way(plant: Plant,
     plant.assert_no_effect_twice()
 
 
-async def test_after_an_effect_and_before_its_completion_only_that_effect_is_repeated(plant: Plant) -> None:
-    victim = await plant.faulty(kill_before("complete", 2))
+@pytest.mark.parametrize("trusting", [False, True], ids=["the completion alone", "the completion with its turn"])
+async def test_after_an_effect_and_before_its_completion_only_that_effect_is_repeated(
+    plant: Plant, trusting: bool
+) -> None:
+    victim = await plant.faulty(kill_before("complete", 2, trusting))
     handle = await plant.client.start(chain, 3, instance_id="one")
     await victim.killed()
     before = plant.effects("step")
@@ -80,6 +85,7 @@ async def test_during_an_activity(plant: Plant) -> None:
         pytest.param(kill_before("commit", 6), id="before a commit"),
         pytest.param(kill_before("complete", 4), id="before a completion"),
         pytest.param(kill_after("complete", 4), id="after a completion"),
+        pytest.param(kill_after("complete", 9, trusting=True), id="after a completion with its turn"),
     ],
 )
 async def test_one_of_two_workers_is_killed_under_load(plant: Plant, fault: Fault) -> None:

@@ -14,7 +14,7 @@ from tests.support.processes import until
 
 def _results(plant: Plant) -> list[str]:
     """How the zombie's turns ended."""
-    return [result for fact in plant.facts(TurnsTaken) for _, result, _ in fact.turns]
+    return [turn.result for fact in plant.facts(TurnsTaken) for turn in fact.turns]
 
 
 def _outcomes(plant: Plant) -> list[str]:

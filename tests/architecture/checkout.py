@@ -8,7 +8,19 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "redurable"
 
-FOLDERS = (".ci", ".github", "benchmarks", "deploy", "docs", "examples", "grafana", "redurable", "scripts", "tests")
+FOLDERS = (
+    ".ci",
+    ".github",
+    "benchmarks",
+    "deploy",
+    "docs",
+    "examples",
+    "grafana",
+    "prometheus",
+    "redurable",
+    "scripts",
+    "tests",
+)
 CODE = (".py", ".lua", ".sh")
 
 

@@ -29,7 +29,8 @@ class Block(Struct, frozen=True):
 
 def documents() -> list[Path]:
     """Every Markdown file that users and contributors read."""
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
+    folders = ("docs", "examples", "grafana", "prometheus")
+    found = [*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*.md"))]
     return sorted(path for path in found if "node_modules" not in path.parts)
 
 

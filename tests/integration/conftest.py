@@ -23,6 +23,16 @@ def server(request: pytest.FixtureRequest, requires_tool: Callable[..., str]) ->
     running.stop()
 
 
+@pytest.fixture(params=KINDS)
+def own_server(request: pytest.FixtureRequest, requires_tool: Callable[..., str]) -> Iterator[Server]:
+    """A server that a test may kill or misconfigure."""
+    if request.param == "redis70":
+        requires_tool("redis-server", package="redis-server")
+    running = Server(request.param, "--appendonly", "yes", "--appendfsync", "always")
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def hub() -> str:
     """A name that no other test uses."""

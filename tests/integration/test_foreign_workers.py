@@ -18,14 +18,17 @@ import pytest
 from redurable import ActivityFailed, App, Client, OrchestrationContext, RetryPolicy, StartToCloseTimeout, Worker
 from redurable.core.events import ActivityCompleted
 from redurable.core.events import ActivityFailed as ActivityFailedEvent
+from redurable.core.traces import span_id
 from redurable.facts import ActivityAttempted, DeadLettered, LeasesReclaimed, MessagesRelayed
 from redurable.settings import WorkerSettings
 from redurable.store.redis.store import RedisStore
+from redurable.telemetry.tracing import instrument
 from tests.support.foreign_worker import ForeignWorker, Taken
 from tests.support.leftovers import assert_clean
 from tests.support.processes import CHECKOUT, until
 from tests.support.redis_state import letters
 from tests.support.servers import Server
+from tests.support.spans import Exported
 
 LEASE_MS = 1_500
 QUICK = WorkerSettings(
@@ -299,3 +302,16 @@ async def test_another_program_that_ruins_the_answers_of_a_partition_stops_no_ot
 
     await until(told, "what could not be buried is buried")
     await crew.store.lane.call("DEL", crew.store.layout.hub.dead)
+
+
+async def test_the_trace_reaches_a_foreign_worker(crew: Crew) -> None:
+    exported = Exported()
+    instrument(crew.client, provider=exported.provider)
+    node = await crew.foreign()
+    handle = await crew.client.start(thumbnail, "a.png", instance_id="one")
+    taken: Taken = await in_thread(node.take)
+    made = exported.one("create_orchestration:thumbnail")
+    assert list(taken.task["trace"]) == ["traceparent"]
+    assert taken.task["trace"]["traceparent"].startswith(f"00-{made.trace}-{span_id(handle.execution)}-")
+    node.say("complete", taken, result="{}")
+    assert await handle.result(timeout=10) == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.exceptions import ResponseError
@@ -17,7 +17,7 @@ from redurable.store.redis.lane import Lane
 from redurable.store.redis.scripts import load, names
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.testing.conformance import scenes
-from tests.support.servers import KINDS, Server
+from tests.support.servers import Server
 
 
 @pytest.fixture
@@ -26,16 +26,6 @@ async def lane(server: Server) -> AsyncIterator[Lane]:
     await opened.open()
     yield opened
     await opened.close()
-
-
-@pytest.fixture(params=KINDS)
-def own_server(request: pytest.FixtureRequest, requires_tool: Callable[..., str]) -> Iterator[Server]:
-    """A server that a test may kill or misconfigure."""
-    if request.param == "redis70":
-        requires_tool("redis-server", package="redis-server")
-    running = Server(request.param, "--appendonly", "yes", "--appendfsync", "always")
-    yield running
-    running.stop()
 
 
 def test_every_script_says_what_it_takes() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
@@ -11,6 +11,7 @@ import pytest
 
 from redurable import App, Client, OrchestrationContext, Worker, WorkerSettings
 from redurable.core.ids import partition_of
+from redurable.errors import StoreRefused, StoreUnavailable
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.store.redis.sweep import WALKS
@@ -62,27 +63,50 @@ async def _commands(foreign: Lane, store: RedisStore) -> tuple[int, int]:
     return announced, int(text.partition(b"cmdstat_exists:calls=")[2].partition(b",")[0] or 0)
 
 
-async def test_nothing_is_asked_while_nothing_was_appended_anywhere(
-    crowd: tuple[RedisStore, list[str]], program: Any
+async def _all_found(store: RedisStore, name: str) -> None:
+    assert await store.sweep(0, "", 10_000) == ("", 1)
+    assert [entry.instance for entry in await store.receive(range(4), 10, 0)] == [name]
+    assert await store.sweep(0, "", 10_000) == ("", 0)
+
+
+async def test_who_has_no_mail_is_not_asked_again_while_other_streams_grow(
+    crowd: tuple[RedisStore, list[str]], foreign: Lane
 ) -> None:
     store, _ = crowd
     asked: list[int] = []
-    program.xadd("other", {"a": "b"})
     for _ in range(2 * WALKS):
-        before = program.info("commandstats").get("cmdstat_exists", {"calls": 0})["calls"]
-        assert await store.sweep(0, "", 10_000) == ("", 0)
-        asked.append(program.info("commandstats").get("cmdstat_exists", {"calls": 0})["calls"] - before)
-    assert [count for count in asked if count] == [3] * asked.count(3)
-    assert 2 <= asked.count(3) <= 4
-    program.delete("other")
+        await foreign.call("XADD", "other", "*", "a", "b")
+        announced, commands = await _commands(foreign, store)
+        assert announced == 0
+        asked.append(commands)
+    assert sorted(asked) == [0] * (2 * WALKS - 2) + [6, 6]  # three for mail, three for starts
+    await foreign.call("DEL", "other")
 
 
-@pytest.mark.parametrize("way", ["plain", "transaction", "script", "renamed"])
+async def test_only_those_whose_mailbox_was_written_to_are_asked(
+    crowd: tuple[RedisStore, list[str]], foreign: Lane
+) -> None:
+    store, names = crowd
+    for name in names[1_000:1_040]:  # unknown to the hub: mail, but nobody to announce
+        await foreign.call("XADD", store.mailbox_key(name), "*", "a", "b")
+    in_script = 40
+    for _ in range(2):  # as long as there is mail
+        assert await _commands(foreign, store) == (0, 1 + in_script)
+    for name in names[1_000:1_040]:
+        await foreign.call("DEL", store.mailbox_key(name))
+    assert await _commands(foreign, store) == (0, 1)
+    assert await _commands(foreign, store) == (0, 0)
+
+
+@pytest.mark.parametrize("way", ["plain", "transaction", "script", "renamed", "restored", "copied"])
 async def test_mail_is_found_however_it_was_written(
     crowd: tuple[RedisStore, list[str]], program: Any, way: str
 ) -> None:
     store, names = crowd
     key = store.mailbox_key(names[1])
+    draft = f"{key}-draft"
+    if way in ("renamed", "restored", "copied"):
+        program.xadd(draft, FIELDS)
     await store.sweep(0, "", 10_000)
     match way:
         case "plain":
@@ -93,15 +117,89 @@ async def test_mail_is_found_however_it_was_written(
                 pipe.execute()
         case "script":
             program.eval("return redis.call('XADD', KEYS[1], '*', 'event', 'Go', 'data', '1')", 1, key)
+        case "renamed":
+            program.rename(draft, key)
+        case "restored":
+            program.restore(key, 0, program.dump(draft))
         case _:
-            program.xadd(f"{key}-draft", FIELDS)
-            await store.sweep(0, "", 10_000)
-            program.rename(f"{key}-draft", key)
-    announced = 0
-    for _ in range(WALKS):
-        announced += (await store.sweep(0, "", 10_000))[1]
-    assert announced == 1
-    assert [entry.instance for entry in await store.receive(range(4), 10, 0)] == [names[1]]
+            program.copy(draft, key)
+    await _all_found(store, names[1])
+
+
+async def test_mail_is_found_though_the_connection_that_would_tell_was_lost(
+    crowd: tuple[RedisStore, list[str]], program: Any
+) -> None:
+    store, names = crowd
+    program.xadd(store.mailbox_key(names[1]), FIELDS)
+    for client in program.client_list():
+        if "t" in client["flags"]:
+            program.client_kill_filter(_id=client["id"])
+    with pytest.raises(StoreUnavailable):
+        await store.sweep(0, "", 10_000)
+    await _all_found(store, names[1])
+
+
+async def test_a_store_that_is_opened_again_begins_anew(crowd: tuple[RedisStore, list[str]], foreign: Lane) -> None:
+    store, _ = crowd
+    await store.close()
+    await store.open()
+    assert [await _commands(foreign, store) for _ in range(3)] == [(0, 6), (0, 0), (0, 0)]
+
+
+async def test_mail_is_found_though_the_server_forgets_what_was_asked(
+    crowd: tuple[RedisStore, list[str]], program: Any
+) -> None:
+    store, names = crowd
+    usual = program.config_get("tracking-table-max-keys")
+    program.config_set("tracking-table-max-keys", 10)
+    try:
+        await store.sweep(0, "", 10_000)
+        program.xadd(store.mailbox_key(names[1]), FIELDS)
+        await _all_found(store, names[1])
+    finally:
+        program.config_set("tracking-table-max-keys", usual["tracking-table-max-keys"])
+
+
+@pytest.fixture
+async def limited(crowd: tuple[RedisStore, list[str]], program: Any, server: Server) -> AsyncIterator[RedisStore]:
+    """The store for a user named `limited`, who may do everything at first."""
+    program.execute_command("ACL", "SETUSER", "limited", "on", "nopass", "~*", "+@all")
+    opened = redis_store(f"unix://limited:any@{server.socket}", crowd[0].hub, consumer="limited")
+    await opened.open()
+    yield opened
+    await opened.close()
+    program.execute_command("ACL", "DELUSER", "limited")
+
+
+async def test_a_walk_that_failed_is_made_again(
+    crowd: tuple[RedisStore, list[str]], limited: RedisStore, program: Any
+) -> None:
+    store, names = crowd
+    assert await limited.sweep(0, "", 10_000) == ("", 0)
+    program.xadd(store.mailbox_key(names[1]), FIELDS)
+    program.execute_command("ACL", "SETUSER", "limited", "-@scripting")
+    with pytest.raises(StoreRefused):
+        await limited.sweep(0, "", 10_000)
+    program.execute_command("ACL", "SETUSER", "limited", "+@all")
+    await _all_found(limited, names[1])
+
+
+async def test_a_user_who_may_not_track_asks_for_everybody(
+    crowd: tuple[RedisStore, list[str]],
+    limited: RedisStore,
+    foreign: Lane,
+    program: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, names = crowd
+    program.execute_command("ACL", "SETUSER", "limited", "-client|tracking")
+    for _ in range(2):
+        assert (await _commands(foreign, limited))[1] == 6
+    program.xadd(store.mailbox_key(names[1]), FIELDS)
+    await _all_found(limited, names[1])
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("CLIENT TRACKING ON is refused")
+    assert said.endswith("(see `redurable acl`)")
 
 
 async def test_who_begins_to_wait_later_is_seen_at_once(crowd: tuple[RedisStore, list[str]], program: Any) -> None:

@@ -120,7 +120,7 @@ class _Moved(Lane):
 async def test_a_task_that_moves_while_its_timer_fires_is_looked_at_again(store: RedisStore, foreign: Lane) -> None:
     await scenes.running(store, tasks=(waiting(),))
     timer = await timer_of(store)
-    lane = _Moved(foreign._connect)  # pyright: ignore[reportPrivateUsage]
+    lane = _Moved(foreign.connect)
     lane.store = store
     slow = RedisStore(lane, store.hub, "w3", store.partitions)
     await slow.open()

@@ -221,7 +221,7 @@ async def test_killed_connections_and_flushed_scripts_lose_and_repeat_nothing(
         assert await count(store, f"c{number}", EventRaised) == 2
         assert await count(store, f"s{number}", ExecutionStarted) == 1
     assert crew.told(StoreFaulted)
-    assert {outcome for fact in crew.told(TurnsTaken) for _, outcome, _ in fact.turns} <= {"ok", "fenced"}
+    assert {turn.result for fact in crew.told(TurnsTaken) for turn in fact.turns} <= {"ok", "fenced"}
 
 
 def _go(number: int) -> RaiseEvent:

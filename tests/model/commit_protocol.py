@@ -5,7 +5,8 @@ a failover, within small bounds, and returns the shortest bad trace or None. Che
 
 * nothing is lost: every message accepted is in the history, dropped on purpose, or still in the mailbox;
 * nothing is consumed twice, and one commit at most is accepted at each position of the history;
-* from here a healthy worker alone drains all mail (no instance with mail is idle for ever).
+* from here a healthy worker alone drains all mail (no instance with mail is idle for ever);
+* with turns that are decided ahead: what came earlier is consumed earlier.
 
 The rules of docs/protocol are the default `Variant`; each field that differs is a rule broken.
 """
@@ -25,6 +26,7 @@ class Variant(NamedTuple):
     acknowledge: Literal["after fence", "first"] = "after fence"
     sweeper: Literal["verifies", "trusts flag", "looks in stream", "none"] = "verifies"
     consume: Literal["prefix", "count"] = "prefix"
+    ahead: Literal["", "sound", "unfenced", "forgets the outcome", "overtakes"] = ""
     empty_turn: bool = False
     workers: int = 2
     foreign_adds: int = 0
@@ -38,7 +40,8 @@ class Variant(NamedTuple):
 
 
 class Redis(NamedTuple):
-    """What the server holds. `ready` are undelivered entries, `pending` (entry, holder); heads are made canonical."""
+    """What the server holds. `ready` are undelivered entries, `pending` (entry, holder); heads are made canonical.
+    `task` is that of an attempt which has not ended."""
 
     history: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
@@ -49,17 +52,20 @@ class Redis(NamedTuple):
     pending: tuple[tuple[int, int], ...] = ()
     next_entry: int = 1
     head: int = 0
+    task: bool = False
 
 
 class Worker(NamedTuple):
-    """idle -> holds an entry -> has checked out."""
+    """idle -> holds an entry -> has checked out; or idle, with the head of its last turn in `expected` -> has decided
+    the turn that follows from the attempt's outcome, unless its history has that (`settled`)."""
 
-    state: Literal["idle", "holding", "checked out"] = "idle"
+    state: Literal["idle", "holding", "checked out", "decided"] = "idle"
     entry: int = 0
     expected: int = 0
     length: int = 0
     mail: tuple[tuple[int, str], ...] = ()
     head: int = 0
+    settled: bool = False
 
 
 class World(NamedTuple):
@@ -71,19 +77,21 @@ class World(NamedTuple):
     budget: Variant
     accepted: tuple[int, ...] = ()
     sent: frozenset[str] = frozenset()
+    order: tuple[str, ...] = ()
     snapshot: Redis | None = None
     rolled_back: bool = False
 
 
 Step = tuple[str, World]
 IDLE = Worker()
+OUTCOME = "outcome"
 
 
 def explore(variant: Variant, most: int = 400_000) -> tuple[list[str] | None, int]:
     """The shortest trace that breaks a property (its last line says which), or None; and how many states were seen."""
     messages = ("a", "noop") if variant.empty_turn else ("a", "b")
     foreign = tuple(f"f{n}" for n in range(variant.foreign_adds))
-    first = _canonical(World(Redis(), (IDLE,) * variant.workers, messages + foreign, variant))
+    first = _canonical(World(Redis(task=bool(variant.ahead)), (IDLE,) * variant.workers, messages + foreign, variant))
     came_from: dict[World, Step | None] = {first: None}
     queue = deque([first])
     while queue:
@@ -182,6 +190,21 @@ def commit(variant: Variant, redis: Redis, worker: Worker) -> tuple[Redis, str]:
     return redis, "accepted" if worker.mail else "released"
 
 
+def complete(variant: Variant, redis: Redis, worker: Worker | None) -> tuple[Redis, str]:
+    """End the attempt, with the turn that this worker has decided. The outcome as of a commit; or appended, or late."""
+    late, redis = not redis.task, redis._replace(task=False)
+    if worker is not None and redis.head == worker.head:
+        return redis, "already applied"
+    if worker is not None and not late:
+        same = redis.head == worker.expected or variant.ahead == "unfenced"
+        quiet = not (redis.flag or redis.mailbox) or variant.ahead == "overtakes"
+        if same and quiet:
+            return redis._replace(history=(*redis.history, OUTCOME), head=worker.head), "accepted"
+        if variant.ahead == "forgets the outcome":
+            return redis, "fenced"
+    return (redis, "late") if late else (append(variant, redis, OUTCOME), "appended")
+
+
 def _consume(variant: Variant, redis: Redis, worker: Worker) -> Redis:
     new: list[str] = []
     for _, message in worker.mail:
@@ -208,6 +231,8 @@ def _steps(variant: Variant, world: World) -> Iterator[Step]:
         yield "sweep", world._replace(redis=swept)
     for number, worker in enumerate(world.workers):
         yield from _worker_steps(variant, world, number, worker)
+        if variant.ahead:
+            yield from _attempt_steps(variant, world, number, worker)
 
 
 def _producers(variant: Variant, world: World) -> Iterator[Step]:
@@ -215,16 +240,22 @@ def _producers(variant: Variant, world: World) -> Iterator[Step]:
     for at, message in enumerate(world.to_send):
         rest = world.to_send[:at] + world.to_send[at + 1 :]
         sent = world.sent | {message}
+        arrived = _arrives(variant, world, message)
         if message.startswith("f"):
             mailbox = (*redis.mailbox, (redis.next_mail, message))
             added = redis._replace(mailbox=mailbox, next_mail=redis.next_mail + 1)
-            yield f"foreign XADD {message}", world._replace(redis=added, to_send=rest, sent=sent)
+            yield f"foreign XADD {message}", arrived._replace(redis=added, to_send=rest, sent=sent)
             continue
-        appended = world._replace(redis=append(variant, redis, message), sent=sent)
+        appended = arrived._replace(redis=append(variant, redis, message), sent=sent)
         yield f"append {message}", appended._replace(to_send=rest)
         if world.budget.client_repeats:
             # The reply is lost: the client will send the same message, with the same id, again.
             yield f"append {message}, reply lost", _spend(appended, "client_repeats")
+
+
+def _arrives(variant: Variant, world: World, message: str) -> World:
+    """Note in which order messages came to the server, where that is looked at."""
+    return world._replace(order=(*world.order, message)) if variant.ahead else world
 
 
 def _faults(world: World) -> Iterator[Step]:
@@ -242,6 +273,10 @@ def _faults(world: World) -> Iterator[Step]:
             "a pending entry vanishes",
             _spend(world._replace(redis=redis._replace(pending=redis.pending[1:])), "vanished_pending"),
         )
+    for number, worker in enumerate(world.workers if budget.crashes else ()):
+        if worker.state != "idle":
+            workers = (*world.workers[:number], IDLE, *world.workers[number + 1 :])
+            yield f"{number} crashes", _spend(world._replace(workers=workers), "crashes")
     if budget.failover and world.snapshot is None:
         yield "the replica is here", world._replace(snapshot=redis)
     if world.snapshot is not None and not world.rolled_back:
@@ -274,7 +309,7 @@ def _worker_steps(variant: Variant, world: World, number: int, worker: Worker) -
             yield f"{number} checks out {worker.entry}", becomes(checkout(redis, worker.entry, _fresh(world)), redis)
         case "checked out":
             after, outcome = commit(variant, redis, worker)
-            told = becomes(IDLE, after)
+            told = becomes(_after(variant, after, worker, outcome), after)
             if outcome == "accepted" and after.history != redis.history:
                 told = told._replace(accepted=(*world.accepted, worker.length))
             mail = [message for _, message in worker.mail]
@@ -282,8 +317,45 @@ def _worker_steps(variant: Variant, world: World, number: int, worker: Worker) -
             if world.budget.lost_replies:
                 unsure = told._replace(workers=world.workers)
                 yield f"{number} commits {mail}: {outcome}, reply lost", _spend(unsure, "lost_replies")
-    if worker.state != "idle" and world.budget.crashes:
-        yield f"{number} crashes", _spend(becomes(IDLE, redis), "crashes")
+        case "decided":
+            pass
+
+
+def _attempt_steps(variant: Variant, world: World, number: int, worker: Worker) -> Iterator[Step]:
+    """The end of the attempt, which may run on several workers at once."""
+    redis = world.redis
+
+    def becomes(state: Worker, after: Redis) -> World:
+        workers = (*world.workers[:number], state, *world.workers[number + 1 :])
+        return _ended(variant, world, world._replace(workers=workers, redis=after))
+
+    if worker.state == "idle" and redis.task:
+        yield f"{number} ends the attempt", becomes(worker, complete(variant, redis, None)[0])
+    if worker.state == "idle" and worker.expected and not worker.settled:
+        yield f"{number} decides ahead", becomes(worker._replace(state="decided", head=_fresh(world)), redis)
+    if worker.state == "decided":
+        after, outcome = complete(variant, redis, worker)
+        told = becomes(_after(variant, after, worker, outcome), after)
+        if outcome == "accepted":
+            told = told._replace(accepted=(*world.accepted, worker.length))
+        yield f"{number} ends the attempt with its turn: {outcome}", told
+        if world.budget.lost_replies:
+            unsure = told._replace(workers=world.workers)
+            yield f"{number} ends the attempt with its turn: {outcome}, reply lost", _spend(unsure, "lost_replies")
+
+
+def _after(variant: Variant, redis: Redis, worker: Worker, outcome: str) -> Worker:
+    """What a worker keeps of its turn."""
+    if variant.ahead and outcome in ("accepted", "already applied"):
+        return Worker(expected=worker.head, length=len(redis.history), settled=OUTCOME in redis.history)
+    return IDLE
+
+
+def _ended(variant: Variant, before: World, after: World) -> World:
+    """The attempt has ended: from now on its outcome must not be lost."""
+    if before.redis.task == after.redis.task:
+        return after
+    return _arrives(variant, after._replace(sent=after.sent | {OUTCOME}), OUTCOME)
 
 
 # -- the properties
@@ -298,6 +370,9 @@ def _unsafe(world: World) -> str | None:
     there = {*redis.history, *redis.dropped, *(message for _, message in redis.mailbox)}
     if world.sent - there:
         return f"lost: {sorted(world.sent - there)}"
+    consumed = [world.order.index(message) for message in redis.history if world.order]
+    if consumed != sorted(consumed):
+        return f"overtaken: {redis.history} of {world.order}"
     if len(set(world.accepted)) != len(world.accepted):
         return f"two commits accepted at one position: {world.accepted}"
     return None

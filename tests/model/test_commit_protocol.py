@@ -15,6 +15,9 @@ SOUND = {
     "a pending entry vanishes": Variant(foreign_adds=1, vanished_pending=1, lost_replies=1),
     "failover to an older replica": Variant(failover=True, crashes=1, lost_replies=1),
     "three workers": Variant(workers=3, empty_turn=True, crashes=1),
+    "turns decided ahead": Variant(ahead="sound", crashes=1, lost_replies=1),
+    "turns decided ahead, and a pending entry vanishes": Variant(ahead="sound", vanished_pending=1),
+    "turns decided ahead, and a failover": Variant(ahead="sound", failover=True, lost_replies=1, workers=1),
 }
 
 BROKEN = {
@@ -36,6 +39,9 @@ BROKEN = {
         Variant(sweeper="looks in stream", vanished_pending=1),
         "idle for ever",
     ),
+    "a turn decided ahead without a fence": (Variant(ahead="unfenced"), "two commits accepted"),
+    "a turn decided ahead, whose outcome is gone when it is fenced": (Variant(ahead="forgets the outcome"), "lost"),
+    "a turn decided ahead before the mail that is there": (Variant(ahead="overtakes"), "overtaken"),
     "no sweeper under a foreign XADD": (Variant(sweeper="none", foreign_adds=1), "idle for ever"),
 }
 

@@ -15,13 +15,14 @@ import msgspec
 from redurable.core.codec import decode_event, decode_message, decode_start, encode
 from redurable.core.delivery import DeadLetter, Delivery, Entry, Outgoing, TurnCommit
 from redurable.core.events import DecisionEvent, Event, ExecutionContinuedAsNew, ExecutionStarted
+from redurable.core.known import Known
 from redurable.core.messages import Mail, Malformed, Message, StartExecution
 from redurable.core.places import before
 from redurable.core.replay import Replay
 from redurable.core.rewinding import reset, rewind
 from redurable.core.settle import Draft
 from redurable.core.state import State
-from redurable.core.turn import Known, Turn, TurnInput, take_turn
+from redurable.core.turn import Turn, TurnInput, take_turn
 from redurable.core.values import RuntimeStatus, Task
 from tests.properties.programs import FIRST, Node, interpret
 from tests.support.story import PARKING, T0

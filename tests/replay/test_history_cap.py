@@ -149,6 +149,11 @@ def test_bytes_count_too() -> None:
     assert "max_history_bytes 10,000" in end.failure.message
 
 
+def test_how_full_it_is_goes_by_whichever_is_nearer() -> None:
+    cap = HistoryCap(100, 10_000)
+    assert (cap.filled(80, 1_000), cap.filled(10, 9_000), cap.filled(200, 0)) == (0.8, 0.9, 2.0)
+
+
 def test_an_execution_that_continues_begins_anew() -> None:
     async def again(ctx: Ctx) -> str:
         while not ctx.scope.long:

@@ -65,6 +65,7 @@ class FakeChannel:
 
     def __init__(self, connection: BlockingConnection) -> None:
         self.alive = True
+        self.news: list[Any] = []
         self._connection = connection
 
     async def exchange(self, packed: bytes, timeout: float) -> Any:

@@ -24,22 +24,24 @@ Verb = Literal["commit", "complete"]
 
 
 class Fault(Struct, frozen=True):
-    """`nth` counts the calls of `verb` that make something true, from 1: releases of empty entries do not count."""
+    """`nth` counts the calls of `verb` that make something true, from 1: releases of empty entries do not count.
+    `trusting`: the worker believes that all code is quick, and so decides turns ahead from the beginning."""
 
     number: Literal["SIGKILL", "SIGSTOP"]
     when: Literal["before", "after"]
     verb: Verb
     nth: int = 1
+    trusting: bool = False
 
 
-def kill_before(verb: Verb, nth: int = 1) -> Fault:
+def kill_before(verb: Verb, nth: int = 1, trusting: bool = False) -> Fault:
     """The process dies, and this call never happens."""
-    return Fault("SIGKILL", "before", verb, nth)
+    return Fault("SIGKILL", "before", verb, nth, trusting)
 
 
-def kill_after(verb: Verb, nth: int = 1) -> Fault:
+def kill_after(verb: Verb, nth: int = 1, trusting: bool = False) -> Fault:
     """The process dies when this call has happened, before it learns the answer."""
-    return Fault("SIGKILL", "after", verb, nth)
+    return Fault("SIGKILL", "after", verb, nth, trusting)
 
 
 def stop_before(verb: Verb, nth: int = 1) -> Fault:
@@ -60,9 +62,14 @@ class FaultyStore(RedisStore):
         return await self._call("commit", counts, super().commit, commits, demand)
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
-        return await self._call("complete", True, super().complete, ends, known, count, partitions)
+        return await self._call("complete", True, super().complete, ends, known, count, partitions, demand)
 
     async def _call(self, verb: Verb, counts: bool, call: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         fault = self._fault

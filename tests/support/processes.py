@@ -61,6 +61,11 @@ class WorkerProcess:
         """All that it has said so far."""
         return self.log.read_text()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is over."""
+        return self._popen.poll() is not None
+
     async def ready(self) -> None:
         """Wait until it works."""
         await until(lambda: "is ready" in self.said or self._popen.poll() is not None, f"{self.log.name} is ready")

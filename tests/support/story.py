@@ -19,12 +19,13 @@ from redurable.core.definition import Scope
 from redurable.core.delivery import Delivery, Entry, Parking, TurnCommit
 from redurable.core.events import Event, ExecutionCompleted, TimerCanceled, TimerCreated, TimerFired
 from redurable.core.history_cap import HistoryCap
+from redurable.core.known import Known
 from redurable.core.messages import ActivityResult, Mail, Malformed, Message, RaiseEvent, StartExecution, TimerDue
 from redurable.core.places import before
 from redurable.core.recorded import Recorded, replay
 from redurable.core.rewinding import reset, rewind
 from redurable.core.sizes import UNLIMITED, Bounds
-from redurable.core.turn import Known, Turn, TurnInput, take_turn
+from redurable.core.turn import Turn, TurnInput, take_turn
 from redurable.core.values import (
     ABSENT,
     ActivityOptions,

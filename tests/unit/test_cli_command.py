@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -188,3 +191,15 @@ def test_a_hub_that_is_needed_may_come_from_the_environment() -> None:
     assert call("3", "--named", app=heard.app).exit_code == 2
     assert call("3", "--named", app=heard.app, env={"REDURABLE_HUB": "orders"}).exit_code == 0
     assert heard.hubs == ["orders"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """As in `redurable … | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        command = [sys.executable, "-m", "redurable", "acl", "--hub", "shop"]
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")

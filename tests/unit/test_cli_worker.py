@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -13,6 +14,7 @@ from redurable.cli import main
 from redurable.cli import worker as module
 from redurable.errors import StoreRefused, WorkerStopped
 from redurable.facts import Facts
+from redurable.telemetry import exporting, tracing
 
 SOURCE = """
 from redurable import App
@@ -37,7 +39,12 @@ class FakeWorker:
     def __init__(self, app: Any, address: str, **options: Any) -> None:
         self.arguments = (app.name, address, options)
         self.facts = Facts()
+        self.id, self.hub = "w1", options["hub"]
+        self.tracing: Any = None
         FakeWorker.made.append(self)
+
+    def instrument(self) -> None:
+        self.tracing = "on"
 
     async def __aenter__(self) -> Self:
         if FakeWorker.opening is not None:
@@ -94,6 +101,22 @@ def test_a_store_that_refuses_is_one_line_and_exit_code_1(monkeypatch: pytest.Mo
     result = call()
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "redurable: maxmemory-policy is allkeys-lru: set noeviction\n"
+
+
+def test_tracing_is_switched_on_by_the_line_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "exporting", nullcontext)
+    monkeypatch.setattr(tracing, "instrument", FakeWorker.instrument)
+    call()
+    call("--tracing")
+    monkeypatch.setenv("REDURABLE_TRACING", "1")
+    call()
+    call("--no-tracing")
+    assert [worker.tracing for worker in FakeWorker.made] == [None, "on", "on", None]
+
+
+@pytest.mark.parametrize("words", [("--log-format", "xml"), ("--log-level", "loud")])
+def test_what_nobody_knows_is_refused(words: tuple[str, str]) -> None:
+    assert call(*words).exit_code == 2
 
 
 def test_label_values_are_what_the_app_registers_and_the_worker_serves() -> None:

@@ -42,7 +42,10 @@ def _commit(db: Database, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
     record = find(db, turn.entry.instance)
     if record is not None and record["head"] not in (turn.head, turn.expected):
         return Receipt(Outcome.FENCED), []
-    READY.acknowledge(db, turn.entry.id)
+    if turn.is_ahead and not _is_quiet(db, record, turn):
+        return Receipt(Outcome.FENCED), []
+    if not turn.is_ahead:
+        READY.acknowledge(db, turn.entry.id)
     if record is None:  # Purged meanwhile: nothing can come of this turn, and nobody else need hear of it.
         return Receipt(Outcome.ACCEPTED), []
     if record["head"] == turn.head:
@@ -53,6 +56,14 @@ def _commit(db: Database, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
         _release(db, record, turn)
         return Receipt(Outcome.ACCEPTED), []
     return Receipt(Outcome.ACCEPTED), _write(db, record, turn)
+
+
+def _is_quiet(db: Database, record: Row | None, turn: TurnCommit) -> bool:
+    """Whether nothing came before a turn that was decided ahead, unless it is applied already."""
+    if record is None or record["head"] == turn.head:
+        return record is not None
+    mail = db.first("SELECT 1 FROM mailbox WHERE instance = ?", turn.entry.instance)
+    return record["announced"] is None and record["parked_until"] is None and mail is None
 
 
 def _is_release(turn: TurnCommit) -> bool:
@@ -103,7 +114,8 @@ def _write(db: Database, record: Row, turn: TurnCommit) -> list[DueTimer]:
         if turn.status.finished:
             db.execute("UPDATE instances SET ended = ? WHERE instance = ?", db.now, instance)
             _feed(db, record, turn.status)
-    ring_anew(db, instance, turn.entry.id)
+    if not turn.is_ahead:
+        ring_anew(db, instance, turn.entry.id)
     return timers
 
 

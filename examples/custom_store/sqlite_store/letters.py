@@ -29,11 +29,11 @@ def read_outbox(row: Row) -> Outgoing | DeadLetter:
     return msgspec.json.decode(row["body"], type=DeadLetter if row["dead"] else Outgoing)
 
 
-def bury(db: Database, letter: DeadLetter, position: str = "") -> None:
+def bury(db: Database, letter: DeadLetter) -> None:
     """Write a dead letter: `reason`, `instance`, `at` (ms), `position` in the intake, then its original fields."""
     fields = {b"reason": letter.reason.encode(), b"instance": letter.instance.encode(), b"at": b"%d" % db.now}
-    if position:
-        fields[b"position"] = position.encode()
+    if letter.position:
+        fields[b"position"] = letter.position.encode()
     fields |= {name: value for name, value in letter.fields if name not in fields}
     db.execute("INSERT INTO dead_letters (fields) VALUES (?)", write_fields(fields))
 

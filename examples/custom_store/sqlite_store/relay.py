@@ -64,19 +64,19 @@ def _route(db: Database, hub: str, entry_id: str, fields: Fields, outcomes: Coun
     item = read_intake(entry_id, fields)
     if isinstance(item, Malformed):
         instance = fields.get(b"instance", b"").decode(errors="replace")
-        bury(db, DeadLetter(item.reason, instance, item.fields), position=entry_id)
+        bury(db, DeadLetter(item.reason, instance, item.fields, entry_id))
         return "malformed"
     if isinstance(item, Completion):
         if settle(db, hub, item):
             return None
         instance = item.token.instance
-        push_outbox(db, db.partition_of(instance), DeadLetter(LATE, instance, tuple(fields.items())))
+        push_outbox(db, db.partition_of(instance), DeadLetter(LATE, instance, tuple(fields.items()), entry_id))
         return "late"
     outgoing = Outgoing(item.instance, item.message)
     failed = _deliver(db, outgoing, outcomes)
     if failed is None:
         return None
-    _give_up(db, outgoing, failed.reason, fields)
+    _give_up(db, outgoing, failed.reason, fields, entry_id)
     return "unusable" if failed.reason.startswith(UNUSABLE) else grievance_of(failed.outcome)
 
 
@@ -98,5 +98,6 @@ def _is_only_late(item: Outgoing, failed: Undeliverable) -> bool:
     return failed.outcome is not SendOutcome.SENT and not isinstance(item.message, StartExecution)
 
 
-def _give_up(db: Database, item: Outgoing, reason: str, fields: Fields) -> None:
-    push_outbox(db, db.partition_of(item.instance), DeadLetter(reason, item.instance, tuple(fields.items())))
+def _give_up(db: Database, item: Outgoing, reason: str, fields: Fields, position: str = "") -> None:
+    letter = DeadLetter(reason, item.instance, tuple(fields.items()), position)
+    push_outbox(db, db.partition_of(item.instance), letter)

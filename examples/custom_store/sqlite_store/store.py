@@ -17,6 +17,7 @@ from redurable.core.events import Event
 from redurable.core.ids import check_hub_name
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
+from redurable.facts import StoreSampled
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Announcement, Change, Snapshot, Underway
@@ -60,7 +61,8 @@ from . import (
     upkeep,
 )
 from .database import Clock, Database, connect, real_time
-from .tasks import end_attempt, take_tasks
+from .ends import end_attempt
+from .tasks import take_tasks
 from .timers import fire, upcoming
 from .watch import Watch
 
@@ -125,10 +127,15 @@ class SqliteStore:
         return await self._wait(block_ms, lambda: self._write(take_tasks, self.consumer, demand, everywhere))
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
         positions = {end.lease.task.instance: at for end, at in zip(ends, known, strict=True)}
-        return await self._write(_complete, self.consumer, ends, positions, (count, partitions))
+        return await self._write(_complete, self.consumer, ends, positions, (count, partitions), demand)
 
     async def settle(self, said: Completion) -> bool:
         return await self._write(tokens.settle, self.hub, said)
@@ -260,6 +267,10 @@ class SqliteStore:
     async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
         return await self._write(letters.redrive_letters, ids)
 
+    def sample(self) -> StoreSampled:
+        """There are no connections."""
+        return StoreSampled()
+
     def mailbox_key(self, instance: str) -> str:
         """What other programs insert into: the rows of this instance in the table `mailbox`."""
         return f"mailbox/{instance}"
@@ -328,17 +339,21 @@ def _complete(
     ends: Sequence[TaskEnd],
     positions: Mapping[str, Position | None],
     receiving: tuple[int, Sequence[int]],
+    demand: TaskDemand | None,
 ) -> Completed:
-    """End attempts, then receive ready entries, checked out where they belong to an instance of the ends."""
+    """End attempts, then receive ready entries, checked out where they belong to an instance of the ends, and tasks."""
     ended = [end_attempt(db, end) for end in ends]
     count, partitions = receiving
     received = turns.receive(db, consumer, partitions, count)
+    touched = {end.turn.entry.partition for end in ends if end.turn is not None}
     ours = [entry for entry in received if entry.instance in positions]
     return Completed(
-        tuple(accepted for accepted, _ in ended),
+        tuple(one.accepted for one in ended),
         tuple(turns.checkout(db, entry, positions[entry.instance]) for entry in ours),
         tuple(entry for entry in received if entry.instance not in positions),
-        tuple(timer for _, timer in ended if timer is not None),
+        tuple(timer for one in ended for timer in one.timers),
+        tuple(one.receipt for one in ended if one.receipt is not None),
+        tuple(take_tasks(db, consumer, demand, touched)) if demand else (),
     )
 
 

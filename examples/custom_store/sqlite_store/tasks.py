@@ -14,7 +14,7 @@ from redurable.core.codec import Unreadable, decode_task, encode
 from redurable.core.delivery import DeadLetter
 from redurable.core.limits import GRACE_MS
 from redurable.core.values import ABSENT, Task
-from redurable.store.port import DueTimer, TaskDemand, TaskEnd, TaskLease
+from redurable.store.port import DueTimer, TaskDemand, TaskLease
 
 from .database import Database, Row
 from .fields import read_fields, write_fields
@@ -62,14 +62,6 @@ def read_tasks(db: Database, rows: Sequence[Row], again: bool = False) -> list[T
         else:
             leases.append(TaskLease(row["partition"], row["queue"], entry_id, task, again, row["queued"]))
     return leases
-
-
-def end_attempt(db: Database, end: TaskEnd) -> tuple[bool, DueTimer | None]:
-    """End an attempt. False when it came too late. Also returns the timer of a retry that waits."""
-    lease = end.lease
-    if not TASKS.acknowledge(db, lease.id):
-        return False, None
-    return True, put_down(db, lease.task, Sequel(end.message, end.retry, end.delay_ms))
 
 
 def put_down(db: Database, task: Task, sequel: Sequel) -> DueTimer | None:

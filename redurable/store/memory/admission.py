@@ -90,9 +90,10 @@ def _keep(
     box = partition.mailbox(instance)
     if box is not None and event.id and any(known == event.id for _, known in box.kept.values()):
         return SendOutcome.KEPT
-    if box is not None and len(box) >= unknown.most:
-        return Undeliverable(SendOutcome.BURIED, TOO_MANY)
     entry_id = partition.append(instance, {INTERNAL: encode(event)})
+    if len(partition.mailboxes[instance]) > unknown.most:
+        partition.mailboxes[instance].delete(entry_id)
+        return Undeliverable(SendOutcome.BURIED, TOO_MANY)
     partition.mailboxes[instance].kept[parse_id(entry_id)] = partition.clock() + unknown.keep_ms, event.id
     return SendOutcome.KEPT
 

@@ -20,9 +20,10 @@ _unpack = msgspec.msgpack.Decoder(_Original)
 
 def outbox_fields(item: Outgoing | DeadLetter) -> Fields:
     """`d` destination, `s` start or `m` message [, `r` whom a refused start is reported to, `f` what they are told]; or
-    `dead` reason, `i` instance, `o` original fields."""
+    `dead` reason, `i` instance, `o` original fields, `p` position."""
     if isinstance(item, DeadLetter):
-        return {b"dead": item.reason.encode(), b"i": item.instance.encode(), b"o": _pack.encode(item.fields)}
+        letter = {b"dead": item.reason.encode(), b"i": item.instance.encode(), b"o": _pack.encode(item.fields)}
+        return letter | {b"p": item.position.encode()}
     fields = {b"d": item.instance.encode()}
     fields[b"s" if isinstance(item.message, StartExecution) else b"m"] = encode(item.message)
     if item.refusal is not None:
@@ -34,19 +35,20 @@ def outbox_fields(item: Outgoing | DeadLetter) -> Fields:
 def read_outbox(fields: Fields) -> Outgoing | DeadLetter:
     """The opposite of `outbox_fields`."""
     if b"dead" in fields:
-        return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), _unpack.decode(fields[b"o"]))
+        reason, instance, position = (fields[name].decode() for name in (b"dead", b"i", b"p"))
+        return DeadLetter(reason, instance, _unpack.decode(fields[b"o"]), position)
     message = decode_start(fields[b"s"]) if b"s" in fields else decode_message(fields[b"m"])
     refused = decode_message(fields[b"f"]) if b"f" in fields else None
     refusal = (fields[b"r"].decode(), refused) if isinstance(refused, SubOrchestrationFailure) else None
     return Outgoing(fields[b"d"].decode(), message, refusal)
 
 
-def dead_fields(letter: DeadLetter, at: int, position: str = "") -> Fields:
+def dead_fields(letter: DeadLetter, at: int) -> Fields:
     """An entry of the hub's dead letters: `reason`, `instance`, `at` (ms) [, `position` in the intake], and behind them
     the original fields; `o`, packed, are those that bear the name of one of ours and say something else."""
     fields = {b"reason": letter.reason.encode(), b"instance": letter.instance.encode(), b"at": str(at).encode()}
-    if position:
-        fields[b"position"] = position.encode()
+    if letter.position:
+        fields[b"position"] = letter.position.encode()
     covered = tuple((name, value) for name, value in letter.fields if fields.get(name, value) != value or name == b"o")
     whole = {name: value for name, value in letter.fields if name not in fields and name != b"o"}
     return fields | whole | ({b"o": _pack.encode(covered)} if covered else {})

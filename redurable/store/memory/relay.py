@@ -59,7 +59,7 @@ def route(hub: MemoryHub, count: int, max_payload: int) -> Routed:
         source, item = Source(INTAKE, entry_id), read_intake(entry_id, fields, max_payload)
         if isinstance(item, Malformed):
             instance = fields.get(b"instance", b"").decode(errors="replace")
-            _to_dead(hub, source, DeadLetter(item.reason, instance, item.fields))
+            _to_dead(hub, source, DeadLetter(item.reason, instance, item.fields, source.id))
             dead.append("malformed")
             continue
         original, _ = brief(fields.items(), max_payload)
@@ -95,9 +95,8 @@ def _passes(marks: dict[str, StreamId], source: Source) -> bool:
 
 def _to_dead(hub: MemoryHub, source: Source, letter: DeadLetter) -> None:
     if _passes(hub.marks, source):
-        position = source.id if source.name == INTAKE else ""
         now = hub.clock()
-        hub.dead.append(now, dead_fields(letter, now, position))
+        hub.dead.append(now, dead_fields(letter, now))
 
 
 def _to_instance(
@@ -118,7 +117,8 @@ def _to_instance(
             return None
         reason, grievance = outcome.reason, grievance_of(outcome.outcome)
     fields = original or ((INTERNAL, encode(item.message)),)
-    bury(partition, DeadLetter(reason, item.instance, fields))
+    position = source.id if source.name == INTAKE else ""
+    bury(partition, DeadLetter(reason, item.instance, fields, position))
     return grievance
 
 
@@ -128,7 +128,7 @@ def _to_attempt(hub: MemoryHub, source: Source, said: Completion, original: Pair
     partition = hub.of(instance)
     if not _passes(partition.marks, source) or settle(hub, said):
         return None
-    bury(partition, DeadLetter(LATE, instance, original))
+    bury(partition, DeadLetter(LATE, instance, original, source.id))
     return "late"
 
 

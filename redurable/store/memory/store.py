@@ -17,6 +17,7 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, Receipt
 from redurable.core.events import Event
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
+from redurable.facts import StoreSampled
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
@@ -24,8 +25,9 @@ from redurable.store.inspect import Announcement, Change, Snapshot, Underway
 from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
 from redurable.store.memory import admission, answers, depths, inspect, leases, letters, queries, relay, turns, upkeep
+from redurable.store.memory.ends import end_attempt
 from redurable.store.memory.state import FORMAT, MemoryHub
-from redurable.store.memory.tasks import canceled, end_attempt, put_back, take_tasks
+from redurable.store.memory.tasks import canceled, put_back, take_tasks
 from redurable.store.memory.timers import fire, upcoming
 from redurable.store.memory.tokens import settle, underway
 from redurable.store.port import (
@@ -126,7 +128,12 @@ class MemoryStore:
         )
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
         positions = {(end.lease.partition, end.lease.task.instance): at for end, at in zip(ends, known, strict=True)}
         async with self._step() as hub:
@@ -137,11 +144,15 @@ class MemoryStore:
                 turns.checkout(hub, entry, positions[entry.partition, entry.instance], self.max_payload)
                 for entry in ours
             )
+            touched = dict.fromkeys(end.turn.entry.partition for end in ends if end.turn is not None)
+            taken = take_tasks(hub, self.consumer, demand, touched) if demand else []
         return Completed(
-            tuple(accepted for accepted, _ in ended),
+            tuple(one.accepted for one in ended),
             deliveries,
             tuple(entry for entry in received if (entry.partition, entry.instance) not in positions),
-            tuple(timer for _, timer in ended if timer is not None),
+            tuple(timer for one in ended for timer in one.timers),
+            tuple(one.receipt for one in ended if one.receipt is not None),
+            tuple(taken),
         )
 
     async def settle(self, said: Completion) -> bool:
@@ -315,6 +326,10 @@ class MemoryStore:
     async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
         async with self._step() as hub:
             return letters.redrive_letters(hub, ids)
+
+    def sample(self) -> StoreSampled:
+        """There are no connections."""
+        return StoreSampled()
 
     def mailbox_key(self, instance: str) -> str:
         """The name that the mailbox would have on a server."""

@@ -18,7 +18,7 @@ from redurable.core.values import ABSENT, Task
 from redurable.store.memory.admission import bury, put_or_bury
 from redurable.store.memory.state import MemoryHub, Partition, timer_member
 from redurable.store.memory.streams import Item, parse_id
-from redurable.store.port import CanceledCalls, DueTimer, TaskDemand, TaskEnd, TaskLease
+from redurable.store.port import CanceledCalls, DueTimer, TaskDemand, TaskLease
 
 BODY = b"t"
 
@@ -118,15 +118,14 @@ def read_tasks(partition: Partition, queue: str, items: Sequence[Item], again: b
     return leases
 
 
-def end_attempt(hub: MemoryHub, end: TaskEnd) -> tuple[bool, DueTimer | None]:
-    """End an attempt. False when it came too late. Also returns the timer of a retry that waits."""
-    lease = end.lease
+def acknowledge(hub: MemoryHub, lease: TaskLease) -> bool:
+    """Take an attempt that ended out of its queue. False when that came too late."""
     partition = hub.partitions[lease.partition]
     if not partition.queue(lease.queue).acknowledge(lease.id):
-        return False, None
+        return False
     if lease.heartbeat is not ABSENT:
         partition.beats.pop(beat_key(lease.task), None)
-    return True, put_down(partition, lease.task, Sequel(end.message, end.retry, end.delay_ms))
+    return True
 
 
 def goes_on(partition: Partition, instance: str, execution: str) -> bool:

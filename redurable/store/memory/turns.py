@@ -137,6 +137,8 @@ def commit(hub: MemoryHub, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
     """Make one turn true, or nothing of it. Also returns the timers that it wrote."""
     partition, entry = hub.partitions[turn.entry.partition], turn.entry
     record = partition.instances.get(entry.instance)
+    if turn.is_ahead and not _is_quiet(partition, turn):
+        return Receipt(Outcome.FENCED), []
     if record is None:
         # Purged meanwhile: nothing can come of this turn, and nobody else need hear of it.
         partition.ready.acknowledge(entry.id)
@@ -153,6 +155,17 @@ def commit(hub: MemoryHub, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
         _release(partition, record, turn)
         return Receipt(Outcome.ACCEPTED), []
     return Receipt(Outcome.ACCEPTED), _write(partition, record, turn)
+
+
+def _is_quiet(partition: Partition, turn: TurnCommit) -> bool:
+    """Whether nothing came before a turn that was decided ahead, unless it is applied already."""
+    instance = turn.entry.instance
+    record = partition.instances.get(instance)
+    if record is None:
+        return False
+    return record.head == turn.head or not (
+        record.announced or record.parked_until is not None or partition.mailbox(instance)
+    )
 
 
 def _is_release(turn: TurnCommit) -> bool:

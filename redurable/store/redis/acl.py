@@ -36,7 +36,9 @@ _READ_SCRIPTS: Final = ("eval_ro", "evalsha_ro")
 
 _WORKER: Final = (
     *(
+        "client|tracking",
         "exists",
+        "hello",
         "hget",
         "hlen",
         "hmget",

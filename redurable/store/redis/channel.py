@@ -20,14 +20,23 @@ from redis.exceptions import InvalidResponse
 
 from redurable.errors import StoreRefused
 
+Argument: TypeAlias = str | bytes | int
+
+pack: Callable[[tuple[Argument, ...]], bytes] = cast("Any", hiredis).pack_command
+"""A command as it goes to the server."""
+
 _error_reply: Callable[[str], Exception] = cast("Any", BaseParser).parse_error
 
 
 class Channel(Protocol):
-    """A connection that is logged in. `alive` turns False for good when it is lost, and by `close`."""
+    """A connection that is logged in. `alive` turns False for good when it is lost, and by `close`. `news` is what the
+    server said unasked, oldest first, until somebody takes it out; a server does so only when it was told to."""
 
     @property
     def alive(self) -> bool: ...
+
+    @property
+    def news(self) -> list[Any]: ...
 
     async def exchange(self, packed: bytes, timeout: float) -> Any:
         """Send one command and wait for its reply, `timeout` seconds at most; an error that the server replies is
@@ -45,6 +54,7 @@ class StreamChannel(asyncio.Protocol):
 
     def __init__(self, connection: AbstractConnection) -> None:
         self.alive = True
+        self.news: list[Any] = []
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._replies: Any = hiredis.Reader(protocolError=InvalidResponse, replyError=_error_reply)
@@ -74,7 +84,8 @@ class StreamChannel(asyncio.Protocol):
         """Hand a whole reply to who waits. One that nobody waits for makes the connection useless."""
         self._replies.feed(data)
         try:
-            reply = self._replies.gets()
+            while isinstance(reply := self._replies.gets(), hiredis.PushNotification):
+                self.news.append(reply)
         except InvalidResponse as error:
             self._lose(error)
             return

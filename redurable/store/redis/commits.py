@@ -89,17 +89,48 @@ class _Batch:
         self.instances: set[str] = set()
         self._layout = layout
         self._ring = Keyring()
+        self._packer = Packer(layout, self._ring)
         self._args: list[Argument] = []
+
+    @property
+    def full(self) -> bool:
+        """True when the next commit goes into another call."""
+        return self._packer.full or len(self.commits) >= _MOST_COMMITS
+
+    def add(self, item: TurnCommit) -> None:
+        """Pack one commit."""
+        packed = self._packer.pack(item)
+        self._args.append(len(packed))
+        self._args += packed
+        self.commits.append(item)
+        self.instances.add(item.entry.instance)
+
+    async def run(self, lane: Lane, consumer: str, demand: TaskDemand) -> Committed:
+        """One script call."""
+        places = places_of(self.commits, demand)
+        queues = [self._ring.shared(self._layout.partition(number).queue(queue)) for number, queue in places]
+        args: list[Argument] = [len(self.commits), consumer, demand.count, *self._args, *queues]
+        now, *verdicts, taken = await lane.script("commit", self._ring.keys, args)
+        tasks = await leases_of(lane, self._layout, [(*places[at], raw) for at, raw in taken_of(taken)])
+        return Committed(receipts_of(verdicts), tuple(tasks), written(self.commits, verdicts, int(now)))
+
+
+class Packer:
+    """Packs turns as `commit.lua` and `complete.lua` read them; their keys go into `ring`."""
+
+    def __init__(self, layout: Layout, ring: Keyring) -> None:
+        self._layout = layout
+        self._ring = ring
         self._writes = 0
         self._size = 0
 
     @property
     def full(self) -> bool:
-        """True when the next commit goes into another call."""
-        return self._writes >= _MOST_WRITES or self._size >= _MOST_BYTES or len(self.commits) >= _MOST_COMMITS
+        """True when what was packed is work enough for one call."""
+        return self._writes >= _MOST_WRITES or self._size >= _MOST_BYTES
 
-    def add(self, item: TurnCommit) -> None:
-        """Pack one commit."""
+    def pack(self, item: TurnCommit) -> list[Any]:
+        """An item of ARGV without its size; the first value is the index of the instance's first key."""
         ring, entry = self._ring, item.entry
         instance = entry.instance
         keys = self._layout.partition(entry.partition)
@@ -118,11 +149,8 @@ class _Batch:
             packed += ("r", _heard(item))
         else:
             self._pack_turn(keys, ready, item, packed)
-        self._args.append(len(packed))
-        self._args += packed
         self._writes += 5
-        self.commits.append(item)
-        self.instances.add(instance)
+        return packed
 
     def _pack_turn(self, keys: PartitionKeys, ready: int, item: TurnCommit, packed: list[Any]) -> None:
         ring = self._ring
@@ -216,20 +244,6 @@ class _Batch:
         kept = (0, "") if item.kept is None else (item.kept.count, encode(item.kept.first))
         return executions, item.execution, *named, *kept
 
-    async def run(self, lane: Lane, consumer: str, demand: TaskDemand) -> Committed:
-        """One script call."""
-        partitions = rotated(sorted({item.entry.partition for item in self.commits})) if demand.count > 0 else []
-        places = [(number, queue) for number in partitions for queue in demand.queues]
-        queues = [self._ring.shared(self._layout.partition(number).queue(queue)) for number, queue in places]
-        args: list[Argument] = [len(self.commits), consumer, demand.count, *self._args, *queues]
-        now, *verdicts, taken = await lane.script("commit", self._ring.keys, args)
-        timers: list[DueTimer] = []
-        for item, verdict in zip(self.commits, verdicts, strict=True):
-            if verdict == 1 and (item.timers or item.park or item.tasks):
-                timers += _written(item, int(now))
-        tasks = await leases_of(lane, self._layout, [(*places[at], raw) for at, raw in taken_of(taken)])
-        return Committed(tuple(map(_receipt, verdicts)), tuple(tasks), tuple(timers))
-
 
 def _is_release(item: TurnCommit) -> bool:
     written = item.events or item.tasks or item.timers or item.canceled_timers or item.outbox or item.dead or item.next
@@ -263,6 +277,21 @@ def _sliced(command: str, key: int, arguments: list[Argument]) -> Iterator[tuple
         yield command, key, arguments[at : at + _MOST_ARGUMENTS]
 
 
+def places_of(items: Sequence[TurnCommit], demand: TaskDemand) -> list[tuple[int, str]]:
+    """(partition, queue) of the queues that the step which commits these turns receives tasks from."""
+    partitions = rotated(sorted({item.entry.partition for item in items})) if demand.count > 0 else []
+    return [(number, queue) for number in partitions for queue in demand.queues]
+
+
+def written(items: Sequence[TurnCommit], verdicts: Sequence[int | bytes], now: int) -> tuple[DueTimer, ...]:
+    """The timers that were written by those of these turns that were accepted."""
+    timers: list[DueTimer] = []
+    for item, verdict in zip(items, verdicts, strict=True):
+        if verdict == 1 and (item.timers or item.park or item.tasks):
+            timers += _written(item, now)
+    return tuple(timers)
+
+
 def _written(item: TurnCommit, now: int) -> Iterator[DueTimer]:
     """The timers that an accepted commit wrote."""
     partition = item.entry.partition
@@ -276,6 +305,11 @@ def _written(item: TurnCommit, now: int) -> Iterator[DueTimer]:
     if item.park is not None and item.park.retry_ms is not None:
         wake = now + item.park.retry_ms
         yield DueTimer(wake, partition, timer_member("u", "", wake, item.entry.instance))
+
+
+def receipts_of(verdicts: Sequence[int | bytes]) -> tuple[Receipt, ...]:
+    """The answers of a script, as receipts."""
+    return tuple([_receipt(verdict) for verdict in verdicts])
 
 
 def _receipt(verdict: int | bytes) -> Receipt:

@@ -13,7 +13,7 @@ class Keyring:
     def __init__(self) -> None:
         self.keys: list[str] = []
         self._shared: dict[str, int] = {}
-        self._blocks: dict[int, int] = {}
+        self._blocks: dict[tuple[str, ...], int] = {}
 
     def shared(self, key: str) -> int:
         """The index of a key that several items may use."""
@@ -30,10 +30,10 @@ class Keyring:
         return first
 
     def block(self, partition: PartitionKeys, *keys: str) -> int:
-        """The index of the first of a partition's adjacent keys; one choice of keys per script."""
-        index = self._blocks.get(partition.number)
+        """The index of the first of these adjacent keys of a partition, which come once in this choice."""
+        index = self._blocks.get(keys)
         if index is None:
-            index = self._blocks[partition.number] = self.own(*keys)
+            index = self._blocks[keys] = self.own(*keys)
             for offset, key in enumerate(keys):
                 self._shared[key] = index + offset
         return index

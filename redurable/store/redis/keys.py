@@ -27,6 +27,12 @@ def type_of(key: str) -> str:
     return _TYPE_OF.get(key.partition("}:")[2].partition(":")[0], "")
 
 
+def owner(key: bytes) -> bytes:
+    """What all keys of its hub, or of its partition, begin with."""
+    base, end, _ = key.partition(b"}:")
+    return base + end
+
+
 class HubKeys:
     """The keys outside the partitions."""
 

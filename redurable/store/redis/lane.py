@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeVar
 
-import hiredis
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -30,16 +29,16 @@ from redis.exceptions import (
 )
 
 from redurable.errors import StoreDamaged, StoreError, StoreFull, StoreRefused, StoreUnavailable
+from redurable.facts import StoreSampled
 from redurable.store.redis import damage
-from redurable.store.redis.channel import Channel, ChannelFactory
+from redurable.store.redis.channel import Argument, Channel, ChannelFactory, pack
+from redurable.store.redis.meter import Meter
 from redurable.store.redis.scripts import load
 
 log = logging.getLogger("redurable.store")
 
-Argument: TypeAlias = str | bytes | int
 BeforeConnect: TypeAlias = Callable[[], Awaitable[None]]
-
-_pack: Callable[[tuple[Argument, ...]], bytes] = cast("Any", hiredis).pack_command
+E = TypeVar("E", bound=Exception)
 
 CALL_TIMEOUT_S: Final = 5.0
 """A server that is silent for so long does not answer."""
@@ -73,12 +72,14 @@ class Lane:
     """
 
     def __init__(self, connect: ChannelFactory, before_connect: BeforeConnect | None = None) -> None:
-        self._connect = connect
-        self._before_connect = before_connect
+        self.connect = connect
+        self.before_connect = before_connect
         self._idle: list[Channel] = []
         self._calls = asyncio.Semaphore(MOST_CALLS)
         self._closed = False
         self._reported: set[str] = set()
+        self._in_use = 0
+        self._meter: Meter | None = None
 
     async def open(self) -> None:
         """See that the server answers."""
@@ -94,7 +95,10 @@ class Lane:
     async def call(self, *command: Argument) -> Any:
         """One command that does not block."""
         async with self._calls:
-            return await self._exchange(command, CALL_TIMEOUT_S)
+            if self._meter is None:
+                return await self._exchange(command, CALL_TIMEOUT_S)
+            with self._meter.timing(command):
+                return await self._exchange(command, CALL_TIMEOUT_S)
 
     async def block(self, block_ms: int, *command: Argument) -> Any:
         """One command that blocks for up to `block_ms` milliseconds by its own arguments."""
@@ -108,6 +112,12 @@ class Lane:
             return await self.call(f"EVALSHA{ro}", script.sha, len(keys), *keys, *args)
         except NoScriptError:
             return await self.call(f"EVAL{ro}", script.text, len(keys), *keys, *args)
+
+    def sample(self) -> StoreSampled:
+        """What was done since the last call; the first one begins to count."""
+        if self._meter is None:
+            self._meter = Meter()
+        return self._meter.take(len(self._idle), self._in_use)
 
     async def report(self, keys: Sequence[str]) -> list[str]:
         """The damaged ones among these keys, which the caller then leaves out; each is logged once."""
@@ -126,29 +136,38 @@ class Lane:
         return StoreDamaged(damage.told(damage.named(keys, found), words))
 
     async def _exchange(self, command: tuple[Argument, ...], timeout: float) -> Any:
-        packed = _pack(command)
+        packed = pack(command)
         try:
             reply = await self._send(packed, timeout)
             if isinstance(reply, RedisError):
                 raise reply
         except TimeoutError:
-            raise StoreUnavailable(f"no answer to {command[0]!r} within {timeout:g} s") from None
+            late = StoreUnavailable(f"no answer to {command[0]!r} within {timeout:g} s")
+            raise self._noted(command, late, "timeout") from None
         except RedisError as error:
             known = store_error(error) or await self._damage(command, str(error))
             if known is None:
-                raise
-            raise known from error
+                raise self._noted(command, error) from None
+            raise self._noted(command, known) from error
         except OSError as error:
-            raise StoreUnavailable(str(error)) from error
+            raise self._noted(command, StoreUnavailable(str(error))) from error
         return reply
+
+    def _noted(self, command: tuple[Argument, ...], error: E, kind: str = "") -> E:
+        if self._meter is not None:
+            self._meter.note_error(command, error, kind)
+        return error
 
     async def _send(self, packed: bytes, timeout: float) -> Any:
         channel = await self._borrow()
+        self._in_use += 1
         try:
             reply = await channel.exchange(packed, timeout)
         except BaseException:
             await channel.close()
             raise
+        finally:
+            self._in_use -= 1
         refused = isinstance(reply, RedisError) and not isinstance(reply, ResponseError)  # log in anew next time
         if self._closed or refused:
             await channel.close()
@@ -162,10 +181,13 @@ class Lane:
             if channel.alive:
                 return channel
             await channel.close()
-        if self._before_connect is not None:
-            await self._before_connect()
+        if self.before_connect is not None:
+            await self.before_connect()
         async with asyncio.timeout(CALL_TIMEOUT_S):
-            return await self._connect()
+            made = await self.connect()
+        if self._meter is not None:
+            self._meter.connected()
+        return made
 
 
 def store_error(error: RedisError) -> StoreError | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from binascii import crc32
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from redurable.core.ids import check_hub_name
 from redurable.settings import MAX_PAYLOAD_BYTES
@@ -12,30 +10,15 @@ from redurable.store.membership import Skills
 from redurable.store.redis.keys import HubKeys, PartitionKeys
 
 
-@dataclass
-class Waiting:
-    """The instances of a partition that had not finished at a moment of it.
-
-    `walks` counts how often it was to be walked; `appended` says how often anything had been appended on the server
-    when the last walk began, and `found` whether that one found mail.
-    """
-
-    moment: tuple[int, bytes] = (0, b"")
-    members: Sequence[bytes] = field(default_factory=list[bytes])
-    walks: int = 0
-    appended: bytes = b""
-    found: bool = True
-
-
 class Layout:
     """The keys of a hub with a fixed number of partitions.
 
     `queues` are the task queues that this process has read from: `recover` looks for its own pending tasks there.
-    `waiting` is what the sweep of this process remembers of partitions, `skills` those of workers that were alive at
-    the last heartbeat. `max_payload` bytes may have what is read of foreign clients.
+    `skills` are those of workers that were alive at the last heartbeat. `max_payload` bytes may have what is read of
+    foreign clients.
     """
 
-    __slots__ = ("_partitions", "hub", "max_payload", "name", "partitions", "queues", "skills", "waiting")
+    __slots__ = ("_partitions", "hub", "max_payload", "name", "partitions", "queues", "skills")
 
     def __init__(self, hub: str, partitions: int, max_payload: int = MAX_PAYLOAD_BYTES) -> None:
         self.name = check_hub_name(hub)
@@ -43,7 +26,6 @@ class Layout:
         self.max_payload = max_payload
         self.hub = HubKeys(hub)
         self.queues: set[str] = set()
-        self.waiting: dict[int, Waiting] = {}
         self.skills: dict[str, Skills] = {}
         self._partitions = tuple(PartitionKeys(hub, number) for number in range(partitions))
 

@@ -25,6 +25,8 @@ from redurable.store.snapshots import Snapshot
 
 _MOST_LOOKED_AT: Final = 10_000
 """Entries of indexes that are looked at in one step."""
+_MOST_ATTEMPTS: Final = 8
+"""Such steps for one page; each reads twice as much as the one before."""
 _MOST_CANDIDATES: Final = 2_000
 """Instances whose hashes are looked at for one page, about."""
 _MOST_NAMES: Final = 64
@@ -66,9 +68,9 @@ async def query(
 ) -> Found:
     """A page of at most `limit` of the instances that are asked for."""
     plan, page, place, seen = await _plan(lane, layout, asked), list[Snapshot](), after, 0
-    while True:
-        places, reached = await _find(lane, plan, place, limit - len(page))
-        seen += max(len(places), 1)
+    for attempt in range(_MOST_ATTEMPTS):
+        places, reached = await _find(lane, plan, place, (limit - len(page)) << attempt)
+        seen += len(places)
         fitting = places if plan.exact else await _fitting(lane, layout, asked, places)
         chosen = fitting[: limit - len(page)]
         read = await _read(lane, layout, chosen)
@@ -77,7 +79,8 @@ async def query(
             return Found(tuple(page), chosen[len(read) - 1])
         place = chosen[-1] if len(chosen) < len(fitting) else reached
         if place is None or len(page) == limit or seen >= _MOST_CANDIDATES:
-            return Found(tuple(page), place)
+            break
+    return Found(tuple(page), place)
 
 
 async def _plan(lane: Lane, layout: Layout, asked: Query) -> _Plan:
@@ -139,10 +142,11 @@ async def _weigh(lane: Lane, ranges: Sequence[tuple[_Range, int, int]]) -> list[
 async def _find(lane: Lane, plan: _Plan, after: Place | None, wanted: int) -> tuple[list[Place], Place | None]:
     """The next places behind one, and down to where they are all; None: to the end."""
     ranges = plan.ranges if after is None or after.created >= plan.first else ()
-    share = max(_MOST_LOOKED_AT // max(len(ranges), 1), wanted)
-    # Instances are spread evenly over the partitions, and most of them have one status.
+    # Instances are spread evenly over the partitions, and often over few of the ranges of one.
     ring, args = Keyring(), list[Argument]()
-    args += (plan.asked.prefix, after.instance if after else "", wanted // 8 + 8, share)
+    each = 4 * wanted // max(len(ranges), 1) + 4
+    share = max(_MOST_LOOKED_AT // max(len(ranges), 1), each)
+    args += (plan.asked.prefix, after.instance if after else "", each, share)
     for part in ranges:
         place = part.base + after.created if after and after.created <= plan.last else ""
         args += (ring.shared(part.key), part.base + plan.first, part.base + plan.last, place)
@@ -231,9 +235,9 @@ async def counts(lane: Lane, layout: Layout, consumer: str) -> Counts:
     parked = [(_Range(keys.parked, 0), 0, SPAN - 1) for keys in everywhere]
     found = await _weigh(lane, [*((part, 0, SPAN - 1) for _, _, part in named), *parked])
     instances: dict[tuple[str, RuntimeStatus], int] = {}
-    for (name, status, _), count in zip(named, found, strict=False):
-        if count:
-            instances[name, status] = instances.get((name, status), 0) + count
+    for (name, status, _), number in zip(named, found, strict=False):
+        if number:
+            instances[name, status] = instances.get((name, status), 0) + number
     return Counts(instances, sum(found[len(named) :]))
 
 

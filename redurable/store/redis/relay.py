@@ -80,11 +80,10 @@ class Parcel(Struct, frozen=True):
 
 
 class Burial(Struct, frozen=True):
-    """A dead letter on its way; `position` says where in the intake it lay."""
+    """A dead letter on its way."""
 
     id: str
     letter: DeadLetter
-    position: str = ""
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -146,7 +145,7 @@ async def bury(lane: Lane, layout: Layout, source: str, burials: Iterable[Burial
     keys, buried, size = [layout.hub.dead, layout.hub.marks], 0, 0
     args: list[Argument] = [source]
     for burial in burials:
-        letter: list[Argument] = [burial.id, burial.position, *_dead_fields(burial.letter)]
+        letter: list[Argument] = [burial.id, burial.letter.position, *_dead_fields(burial.letter)]
         args += (len(letter), *letter)
         size += sum(len(value) for _, value in burial.letter.fields)
         if len(args) > _MOST_ARGUMENTS or size > _MOST_BYTES:
@@ -197,8 +196,8 @@ def _read_letter(fields: Fields) -> DeadLetter:
     if b"o" in fields:
         original = _original.decode(fields[b"o"])
     else:
-        original = tuple((name, value) for name, value in fields.items() if name not in (b"dead", b"i"))
-    return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), original)
+        original = tuple((name, value) for name, value in fields.items() if name not in (b"dead", b"i", b"p"))
+    return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), original, fields.get(b"p", b"").decode())
 
 
 def read_intake_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel | Burial | Saying:
@@ -209,7 +208,7 @@ def read_intake_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel
         return Saying(entry_id, item, pack_fields(original))
     if isinstance(item, Malformed):
         instance = fields.get(b"instance", b"").decode(errors="replace")
-        return Burial(entry_id, DeadLetter(item.reason, instance, item.fields), entry_id)
+        return Burial(entry_id, DeadLetter(item.reason, instance, item.fields, entry_id))
     body = encode(item.message)
     return Parcel(entry_id, item.instance, body, _head.decode(body), original=pack_fields(original))
 

@@ -41,6 +41,17 @@ def load(name: str) -> Script:
     return Script(sha1(text.encode(), usedforsecurity=False).hexdigest(), text, _READS in source)
 
 
+def name_of(address: str) -> str:
+    """The script with this address, or with this text; "eval" for one that is not ours."""
+    return _by_address().get(address, "eval")
+
+
+@cache
+def _by_address() -> dict[str, str]:
+    scripts = {name: load(name) for name in names()}
+    return {address: name for name, script in scripts.items() for address in (script.sha, script.text)}
+
+
 def names() -> list[str]:
     """All scripts, without the fragments."""
     found = (entry.name for entry in _folder().iterdir())

@@ -12,6 +12,7 @@ from redurable.core.delivery import Delivery, Entry, Outgoing, Position, TurnCom
 from redurable.core.events import Event
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreDamaged
+from redurable.facts import StoreSampled
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
 from redurable.store.depths import Depths
@@ -25,17 +26,18 @@ from redurable.store.redis import admission, cancels, handover, hubs, leases, re
 from redurable.store.redis import answers as _answers
 from redurable.store.redis import commits as _commits
 from redurable.store.redis import depths as _depths
+from redurable.store.redis import ends as _ends
 from redurable.store.redis import inspect as _inspect
 from redurable.store.redis import letters as _letters
 from redurable.store.redis import queries as _queries
 from redurable.store.redis import relay as _relay
-from redurable.store.redis import sweep as _sweep
 from redurable.store.redis import tasks as _tasks
 from redurable.store.redis import timers as _timers
 from redurable.store.redis import tokens as _tokens
 from redurable.store.redis.channel import ChannelFactory, channel_factory
 from redurable.store.redis.lane import BeforeConnect, Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redis.sweep import Sweep
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
@@ -64,6 +66,7 @@ class RedisStore:
         self.consumer = consumer
         self.partitions = partitions
         self.layout = Layout(hub, partitions, max_payload)
+        self._sweep = Sweep(self.lane)
 
     async def open(self, create: bool = True) -> bool:
         """Join the hub, or create it; unless `create`, False says that there is none."""
@@ -76,10 +79,12 @@ class RedisStore:
         if joined is None:
             return False
         self.layout, self.partitions = joined, joined.partitions
+        self._sweep = Sweep(self.lane)
         return True
 
     async def close(self) -> None:
         """Let go of all connections."""
+        await self._sweep.close()
         await self.lane.close()
 
     async def set_unknown(self, rule: UnknownInstance) -> None:
@@ -115,10 +120,16 @@ class RedisStore:
         return await _answer(_tasks.receive_tasks(self.lane, self.layout, self.consumer, demand, block_ms))
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> port.Completed:
-        """End attempts; then receive ready entries in the same step."""
-        return await _answer(_tasks.complete(self.lane, self.layout, self.consumer, ends, known, count, partitions))
+        """End attempts; then receive ready entries and tasks in the same step."""
+        wanted = count, partitions, demand
+        return await _answer(_ends.complete(self.lane, self.layout, self.consumer, ends, known, *wanted))
 
     async def settle(self, said: Completion) -> bool:
         """Do what is said of an attempt by token."""
@@ -185,7 +196,7 @@ class RedisStore:
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         """Announce waiting instances that have mail nobody was told of."""
-        return await _answer(_sweep.sweep(self.lane, self.layout, self.consumer, partition, cursor, count))
+        return await _answer(self._sweep.walk(self.layout, partition, cursor, count))
 
     async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
         """Say that this consumer lives, and what it can do; return who does."""
@@ -282,6 +293,10 @@ class RedisStore:
     async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
         """Put dead letters back into the intake."""
         return await _answer(_letters.redrive_letters(self.lane, self.layout, self.consumer, ids))
+
+    def sample(self) -> StoreSampled:
+        """What the connections did since the last call."""
+        return self.lane.sample()
 
     def mailbox_key(self, instance: str) -> str:
         """The name of the stream that is the instance's mailbox."""

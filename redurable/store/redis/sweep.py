@@ -1,117 +1,135 @@
-"""Mail that nobody was told of: found by asking for the mailboxes of all waiting instances, again and again.
+"""Mail that nobody was told of: found by asking for the mailboxes of waiting instances, again and again.
 
 Most instances have no mail, so whole groups of them are asked about by one native command, and a script looks closer
-only where there is some. The list of who waits costs the server more than the question itself, so it is kept, and
-read again when an instance began or ended: every end adds to the feed, and every beginning to the number. And there is
-no walk at all while no program appended anything to any stream of the server.
+only where there is some. Who had none is not asked about again before the server says that something was written to
+that mailbox: it remembers what was asked here. The same holds for the list of who waits.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from redis.exceptions import ResponseError
-
-from redurable.store.redis.keys import PartitionKeys
+from redurable.store.redis.keys import PartitionKeys, owner
 from redurable.store.redis.lane import Lane
-from redurable.store.redis.layout import Layout, Waiting
+from redurable.store.redis.layout import Layout
+from redurable.store.redis.tracking import Tracking
 
 OVERDUE_MS: Final = 60_000
 """A parked instance whose wake-up is so late has lost its timer: its mail is announced."""
 
-WALKS: Final = 10
-"""Each tenth walk of a partition also looks for what is rare and no foreign client writes, start messages that lost
-their bell, and is made although nothing was appended: a stream can also be renamed or restored."""
+WALKS: Final = 30
+"""One of so many walks asks about all, and also for what is rare and no foreign client writes: start messages that lost
+their bell. In a small partition every walk looks for those."""
 
-_APPENDED = b"cmdstat_xadd:calls="
 _FIRST = "0"
+_NEVER = -1
 _GLANCE = 1000
 """Instances per EXISTS."""
 _CLOSER = 50
 """Instances per script, and per EXISTS before it, where some of a glance have mail."""
 
 
-async def sweep(lane: Lane, layout: Layout, consumer: str, partition: int, cursor: str, count: int) -> tuple[str, int]:
-    """Announce waiting instances with mail whose bell nobody heard: about `count` instances behind `cursor`.
+@dataclass
+class Waiting:
+    """What is known of a partition while the server remembers what it was asked: who waits, and who of them may have
+    mail, because there was some or because of what `changed` since."""
 
-    Return the next cursor ("" at the end) and how many were announced.
-    """
-    keys = layout.partition(partition)
-    waiting = layout.waiting.setdefault(partition, Waiting())
-    if not cursor and not await _begins(lane, waiting):
-        return "", 0
-    members, following = await _members(lane, keys, waiting, cursor, count)
-    bases = [keys.mailbox("").encode()]
-    if waiting.walks % WALKS == 1 or len(members) <= _GLANCE:
-        bases.append(keys.start("").encode())
-    announced = 0
-    for group in _slices(members, _GLANCE):
-        if await lane.call("EXISTS", *[base + member for base in bases for member in group]):
-            waiting.found = True
-            announced += await _announce(lane, keys, bases, group)
-    return following, announced
+    epoch: int = _NEVER
+    walks: int = 0
+    members: frozenset[bytes] = frozenset()
+    mail: set[bytes] = field(default_factory=set[bytes])
+    changed: set[bytes] = field(default_factory=set[bytes])
 
 
-async def _begins(lane: Lane, waiting: Waiting) -> bool:
-    """Whether another walk makes sense: not when the last one found nothing and no stream of this server has grown."""
-    waiting.walks += 1
-    appended = await _appended(lane)
-    if appended and appended == waiting.appended and not waiting.found and waiting.walks % WALKS != 1:
-        return False
-    waiting.appended, waiting.found = appended, False
-    return True
+class Sweep:
+    """What this process remembers of the partitions that it walks through."""
 
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._tracking = Tracking(lane)
+        self._partitions: defaultdict[bytes, Waiting] = defaultdict(Waiting)
 
-async def _appended(lane: Lane) -> bytes:
-    """How often XADD was called on this server, by whomever; empty where the server does not tell."""
-    try:
-        text: bytes = await lane.call("INFO", "commandstats")
-    except ResponseError:
-        return b""
-    return text.partition(_APPENDED)[2].partition(b",")[0]
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._tracking.close()
 
+    async def walk(self, layout: Layout, partition: int, cursor: str, count: int) -> tuple[str, int]:
+        """Announce waiting instances with mail whose bell nobody heard: about `count` instances behind `cursor`.
 
-async def _members(
-    lane: Lane, keys: PartitionKeys, waiting: Waiting, cursor: str, count: int
-) -> tuple[Sequence[bytes], str]:
-    """Some of who waits, and the next cursor: all at once while they are few."""
-    if not cursor:
-        size: int = await lane.call("SCARD", keys.open)
-        if size <= count:
-            newest: list[Any] = await lane.call("XREVRANGE", keys.feed, "+", "-", "COUNT", 1) if size else []
-            moment = (size, newest[0][0] if newest else b"")
-            if waiting.moment != moment:
-                # The moment is looked at before the members, so what changes in between is read once more next time.
-                waiting.members = await lane.call("SMEMBERS", keys.open) if size else []
-                waiting.moment = moment
-            return waiting.members, ""
-        waiting.moment, waiting.members = (0, b""), []
-    reply = await lane.call("SSCAN", keys.open, cursor or _FIRST, "COUNT", count)
-    following = reply[0].decode()
-    return reply[1], "" if following == _FIRST else following
+        Return the next cursor ("" at the end) and how many were announced.
+        """
+        keys = layout.partition(partition)
+        waiting = self._partitions[owner(keys.open.encode())]
+        if not cursor:
+            waiting.walks += 1
+            size: int = await self._tracking.call("SCARD", keys.open)
+            self._sort()
+            if size <= count:
+                return "", await self._whole(keys, waiting)
+            waiting.epoch, waiting.members = _NEVER, frozenset()
+        reply: list[Any] = await self._lane.call("SSCAN", keys.open, cursor or _FIRST, "COUNT", count)
+        following = reply[0].decode()
+        announced, _ = await self._ask(
+            self._lane, keys, reply[1], waiting.walks % WALKS == 1 or len(reply[1]) <= _GLANCE
+        )
+        return "" if following == _FIRST else following, announced
 
+    def _sort(self) -> None:
+        """Hand on what has changed to the partitions that it belongs to."""
+        for key in self._tracking.changed:
+            self._partitions[owner(key)].changed.add(key)
+        self._tracking.changed.clear()
 
-async def _announce(lane: Lane, keys: PartitionKeys, bases: Sequence[bytes], group: Sequence[bytes]) -> int:
-    """Announce those of a group that have mail and no bell."""
-    announced = 0
-    for few in _slices(group, _CLOSER):
-        if len(group) > _CLOSER and not await lane.call("EXISTS", *[base + member for base in bases for member in few]):
-            continue
+    async def _whole(self, keys: PartitionKeys, waiting: Waiting) -> int:
+        """Ask about all that wait, or about those that are new or may have got mail since the last walk."""
+        epoch, changed, before = self._tracking.epoch, waiting.changed, waiting.members
+        anew = waiting.epoch != epoch
+        waiting.epoch, waiting.changed = _NEVER, set()  # a walk that fails is made again, from the beginning
+        if anew or keys.open.encode() in changed:
+            waiting.members = frozenset(await self._tracking.call("SMEMBERS", keys.open))
+        asked, everyone = waiting.members, anew or (waiting.walks + keys.number) % WALKS == 0
+        if not everyone:
+            boxes = keys.mailbox("").encode()
+            news = waiting.mail.union(key.removeprefix(boxes) for key in changed)
+            asked = (asked - before) | (asked & news)
+        starts = everyone or len(waiting.members) <= _GLANCE
+        announced, waiting.mail = await self._ask(self._tracking, keys, list(asked), starts)
+        waiting.epoch = epoch
+        return announced
+
+    async def _ask(
+        self, asks: Lane | Tracking, keys: PartitionKeys, names: Sequence[bytes], starts: bool
+    ) -> tuple[int, set[bytes]]:
+        """Announce those that have mail and no bell; return how many they were, and who may have mail at all."""
+        boxes, slots = keys.mailbox("").encode(), keys.start("").encode()
+        announced, mail = 0, set[bytes]()
+        for group in _slices(names, _GLANCE):
+            found = await asks.call("EXISTS", *[boxes + name for name in group])
+            if starts and not found:
+                found = await self._lane.call("EXISTS", *[slots + name for name in group])
+            for few in _slices(group, _CLOSER) if found else ():
+                both = [base + name for base in (boxes, slots) for name in few]
+                if len(group) <= _CLOSER or await self._lane.call("EXISTS", *both):
+                    mail.update(few)
+                    announced += await self._announce(keys, few)
+        return announced, mail
+
+    async def _announce(self, keys: PartitionKeys, few: Sequence[bytes]) -> int:
         found = list(_texts(few))
         own = [key for name in found for key in (keys.instance(name), keys.start(name), keys.mailbox(name))]
-        if found:
-            announced += await lane.script("sweep", [keys.ready, *own], [OVERDUE_MS, *found])
-    return announced
+        return await self._lane.script("sweep", [keys.ready, *own], [OVERDUE_MS, *found]) if found else 0
 
 
-def _slices(members: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
-    return (members[first : first + size] for first in range(0, len(members), size))
+def _slices(names: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    return (names[first : first + size] for first in range(0, len(names), size))
 
 
-def _texts(members: Sequence[bytes]) -> Iterator[str]:
+def _texts(names: Sequence[bytes]) -> Iterator[str]:
     """What no instance can be called, a foreign client has put there."""
-    for member in members:
+    for name in names:
         with contextlib.suppress(UnicodeDecodeError):
-            yield member.decode()
+            yield name.decode()

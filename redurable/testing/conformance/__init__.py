@@ -31,6 +31,7 @@ _TOPICS = (
     "timers",
     "timeouts",
     "tokens",
+    "traces",
     "outbox_relay",
     "intake",
     "unclaimed",
@@ -47,6 +48,7 @@ _TOPICS = (
 pytest.register_assert_rewrite(*(f"{__name__}.{topic}" for topic in (*_TOPICS, "scenes")))
 
 from redurable.testing.conformance.admission import TestChildren, TestSend, TestStart
+from redurable.testing.conformance.ahead import TestAhead
 from redurable.testing.conformance.answers import TestAnswers
 from redurable.testing.conformance.bad_entries import TestBadEntries
 from redurable.testing.conformance.cancels import TestCancel, TestCanceledCalls
@@ -75,10 +77,12 @@ from redurable.testing.conformance.tasks import TestComplete, TestReceiveTasks
 from redurable.testing.conformance.timeouts import TestScheduleToClose, TestScheduleToStart
 from redurable.testing.conformance.timers import TestTimers
 from redurable.testing.conformance.tokens import TestTokens, TestUnderway
+from redurable.testing.conformance.traces import TestTraces
 from redurable.testing.conformance.unclaimed import TestKeptEvents, TestUnknownInstance, TestUnreadEvents
 
 __all__ = [
     "StoreFactory",
+    "TestAhead",
     "TestAnswers",
     "TestBadEntries",
     "TestCancel",
@@ -126,6 +130,7 @@ __all__ = [
     "TestSweep",
     "TestTimers",
     "TestTokens",
+    "TestTraces",
     "TestUnderway",
     "TestUnknownInstance",
     "TestUnreadEvents",

@@ -88,6 +88,7 @@ class TestRoute:
         (letter,) = await store_factory.dead_letters()
         assert words in letter[b"reason"]
         assert letter[b"at"].isdigit()
+        assert letter[b"position"]
         assert {name: letter[name] for name in fields} == fields
         assert [message.name for message in scenes.events(await scenes.take(store))] == ["Good"]
 

@@ -224,6 +224,7 @@ class TestTokens:
         letters = {letter[b"complete"]: letter for letter in await store_factory.dead_letters()}
         assert b"under way" in letters[token][b"reason"]
         assert letters[token][b"instance"] == b"one"
+        assert all(letter[b"position"] for letter in letters.values())
         assert b"rd1.nonsense" in letters[b"rd1.nonsense"][b"reason"]
         assert len(scenes.said(await scenes.take(store))) == 1
 

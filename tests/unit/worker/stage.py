@@ -21,6 +21,7 @@ from redurable.errors import StoreUnavailable
 from redurable.facts import Fact
 from redurable.settings import WorkerSettings
 from redurable.store.inspect import Snapshot
+from redurable.store.membership import Membership, Skills
 from redurable.store.memory import MemoryStore
 from redurable.store.memory.state import MemoryHub
 from redurable.store.port import Committed, Completed, Lost, StartRequest, TaskDemand, TaskEnd, TaskLease
@@ -48,7 +49,7 @@ def raw(value: object) -> Raw:
 
 class FaultyStore(MemoryStore):
     """Counts its calls. `refuse_next` and `lose_next` name a verb that fails once: before it does anything, or after,
-    when it has something to answer. `errors` fail always."""
+    when it has something to answer. `errors` fail always, and while it is `down` what it counts does."""
 
     def __init__(self, hub: MemoryHub, consumer: str) -> None:
         super().__init__(hub, consumer)
@@ -56,6 +57,7 @@ class FaultyStore(MemoryStore):
         self.lose_next = ""
         self.calls: Counter[str] = Counter()
         self.errors: dict[str, Exception] = {}
+        self.down = False
 
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
         return await self._maybe("receive", lambda: super(FaultyStore, self).receive(partitions, count, block_ms))
@@ -67,18 +69,30 @@ class FaultyStore(MemoryStore):
         return await self._maybe("receive_tasks", lambda: super(FaultyStore, self).receive_tasks(demand, block_ms))
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
-        return await self._maybe("complete", lambda: super(FaultyStore, self).complete(ends, known, count, partitions))
+        return await self._maybe(
+            "complete", lambda: super(FaultyStore, self).complete(ends, known, count, partitions, demand)
+        )
 
     async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
         return await self._maybe("renew", lambda: super(FaultyStore, self).renew(entries, tasks))
+
+    async def heartbeat(self, ttl_ms: int, skills: Skills) -> Membership:
+        return await self._maybe("heartbeat", lambda: super(FaultyStore, self).heartbeat(ttl_ms, skills))
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         return await self._maybe("sweep", lambda: super(FaultyStore, self).sweep(partition, cursor, count))
 
     async def _maybe(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
         self.calls[verb] += 1
+        if self.down:
+            raise StoreUnavailable(f"{verb}: nobody is there")
         if verb in self.errors:
             raise self.errors[verb]
         if self.refuse_next == verb:

@@ -46,7 +46,7 @@ class Yard:
         facts.subscribe(lambda fact: self.purged.append(fact) if isinstance(fact, InstancesPurged) else None)
         ownership.assign(["w1"])
         clock.sync(NOW)
-        parts: Any = [PatientStore(self.store, settings, facts), settings, facts, clock, ownership, None, None, None]
+        parts: Any = [PatientStore(self.store, settings, facts), settings, facts, clock, ownership, *[None] * 4]
         self.common = Common(*parts)
         self.expiry = Expiry(self.common)
 

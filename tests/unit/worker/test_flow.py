@@ -91,14 +91,14 @@ async def test_a_sequence() -> None:
     async with stage.working(app):
         assert await stage.result() == ["Hello Tokyo!", "Hello Seattle!"]
     assert stage.held() == 0
-    assert stage.told(InstancesStarted) == [InstancesStarted(("sequence",))]
-    ((name, status, seconds),) = stage.told(InstancesFinished)[0].ends
-    assert (name, status) == ("sequence", "Completed")
+    assert stage.told(InstancesStarted) == [InstancesStarted((("sequence", "client"),))]
+    ((name, status, seconds, instance),) = stage.told(InstancesFinished)[0].ends
+    assert (name, status, instance) == ("sequence", "Completed", "one")
     assert 0 <= seconds < 10
     assert [fact.outcome for fact in stage.told(ActivityAttempted)] == ["ok", "ok"]
     assert [fact.queue for fact in stage.told(TaskStarted)] == ["default", "default"]
     turns = [turn for fact in stage.told(TurnsTaken) for turn in fact.turns]
-    assert [(name, result) for name, result, _ in turns] == [("sequence", "ok")] * 3
+    assert [(turn.name, turn.result) for turn in turns] == [("sequence", "ok")] * 3
 
 
 async def test_a_wide_fan_out_of_many_instances() -> None:
@@ -173,7 +173,7 @@ async def test_continue_as_new() -> None:
     async with stage.working(app):
         assert await stage.result() == "counted"
     ends = [end for fact in stage.told(InstancesFinished) for end in fact.ends]
-    assert [status for _, status, _ in ends] == ["ContinuedAsNew"] * 3 + ["Completed"]
+    assert [status for _, status, *_ in ends] == ["ContinuedAsNew"] * 3 + ["Completed"]
     assert len(await stage.store.executions("one")) == 4
 
 

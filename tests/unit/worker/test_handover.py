@@ -68,7 +68,7 @@ async def test_it_is_handed_over_at_every_turn_and_read_once() -> None:
         await stage.raise_event("own", "Go")
         assert await stage.result() == LENGTH
         assert await stage.result("own") == "other"
-    results = Counter(result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns)
+    results = Counter(turn.result for fact in stage.told(TurnsTaken) for turn in fact.turns)
     assert stage.told(TurnParked) == []
     assert LENGTH // 2 < results["handed"] <= LENGTH + 1
     # Each event once, as it comes, and not the whole history for each turn.

@@ -135,7 +135,7 @@ async def test_a_fenced_entry_that_is_still_ours_is_checked_out_again() -> None:
     await stage.start("sequence", ["a"])
     async with stage.working(app, store=FencedWhileHeld(stage.hub, "w1")):
         assert await stage.result() == ["Hello a!"]
-    results = [result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns]
+    results = [turn.result for fact in stage.told(TurnsTaken) for turn in fact.turns]
     assert results == ["fenced", "ok", "ok"]
     assert calls == ["a"]
 
@@ -152,7 +152,7 @@ async def test_a_fenced_entry_that_is_lost_is_left_to_its_new_holder() -> None:
     await stage.start("sequence", ["a"])
     async with stage.working(app, store=Losing(stage.hub, "w1"), settings=settings(instance_lease_ms=200)):
         await stage.until(lambda: bool(stage.told(TurnsTaken)))
-        assert [result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns] == ["fenced"]
+        assert [turn.result for fact in stage.told(TurnsTaken) for turn in fact.turns] == ["fenced"]
         # Its new holder is this worker again, when the lease has run out.
         assert await stage.result() == ["Hello a!"]
 
@@ -178,4 +178,4 @@ async def test_a_commit_that_fails_is_logged_and_tried_again_when_the_lease_runs
     async with stage.working(app, store=Damaged(stage.hub, "w1"), settings=settings(instance_lease_ms=100)):
         assert await stage.result() == ["Hello a!"]
     assert "instance one: its commit failed: WRONGTYPE" in caplog.text
-    assert next(result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns) == "failed"
+    assert next(turn.result for fact in stage.told(TurnsTaken) for turn in fact.turns) == "failed"

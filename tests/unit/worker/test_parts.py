@@ -8,7 +8,7 @@ import pytest
 
 from redurable.authoring.app import App
 from redurable.core.delivery import Entry, Position
-from redurable.core.turn import Known
+from redurable.core.known import Known
 from redurable.errors import CallerError, RegistrationError
 from redurable.facts import CacheEvicted, Fact, Facts
 from redurable.store.membership import Skills
@@ -26,8 +26,8 @@ from tests.unit.worker.stage import settings
 class _Replay(Known):
     """Stands in for a live execution: the cache looks at its position and its size only."""
 
-    length: int
-    bytes: int
+    length: int = 0
+    bytes: int = 0
 
     @property
     def position(self) -> Position:
@@ -39,7 +39,7 @@ class _Replay(Known):
 
 
 def replay(length: int, size: int = 10) -> Known:
-    return _Replay(cast("Any", None), cast("Any", None), length, size)
+    return _Replay(cast("Any", None), cast("Any", None), length=length, bytes=size)
 
 
 def cache(most: int = 100, most_bytes: int = 1_000) -> tuple[ReplayCache, list[Fact]]:

@@ -89,6 +89,6 @@ async def test_while_the_old_code_still_runs_somewhere_nothing_is_quarantined() 
         for number in range(COUNT):
             assert await stage.result(f"s-{number}") == "one!"
             assert (await client.get_status(f"s-{number}")).quarantined is None
-    results = [result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns]
+    results = [turn.result for fact in stage.told(TurnsTaken) for turn in fact.turns]
     assert 0 < results.count("handed") <= COUNT
     assert results.count("ok") >= COUNT

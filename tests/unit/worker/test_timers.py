@@ -19,6 +19,7 @@ from redurable.worker.crew import Crew
 from redurable.worker.holdings import Holdings
 from redurable.worker.ownership import Ownership
 from redurable.worker.patience import PatientStore
+from redurable.worker.polls import Polls
 from redurable.worker.reception import Reception
 from redurable.worker.timers import MOST_READ, Timers
 from tests.unit.worker.stage import settings
@@ -61,7 +62,8 @@ class Scene:
         if owned:
             ownership.assign(["w1"])
         store = PatientStore(self.store, chosen, self.facts)
-        common = Common(store, chosen, self.facts, StoreClock(), ownership, Holdings(), Reception(), Crew("w1"))
+        parts = StoreClock(), ownership, Holdings(), Reception(), Crew("w1"), Polls()
+        common = Common(store, chosen, self.facts, *parts)
         common.clock.sync(self.hub.clock())
         self.timers = Timers(common)
 

@@ -163,9 +163,14 @@ class MovesOn(Watching):
         self.stage = stage
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
-        completed = await super().complete(ends, known, count, partitions)
+        completed = await super().complete(ends, known, count, partitions, demand)
         if completed.deliveries:
             # The delivery waits here, while a bell makes a lane take a turn that consumes its mail.
             instance = completed.deliveries[0].entry.instance
@@ -182,8 +187,20 @@ async def test_a_delivery_that_the_cache_has_overtaken_is_checked_out_again() ->
         assert await stage.result() == 3
     completed = [event.seq for event in await stage.history() if isinstance(event, ActivityCompleted)]
     assert sorted(completed) == [1, 2, 3]
-    assert {result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns} == {"ok"}
+    assert {turn.result for fact in stage.told(TurnsTaken) for turn in fact.turns} == {"ok"}
     assert stage.held() == 0
+
+
+async def test_facts_say_how_near_its_cap_a_history_is() -> None:
+    stage = Stage()
+    await stage.start("collect", 2)
+    async with stage.working(app, settings=settings(max_history_events=8)):
+        for number in range(2):
+            await stage.raise_event("one", "Go", number)
+        assert await stage.result() == [0, 1]
+    turns = [turn for fact in stage.told(TurnsTaken) for turn in fact.turns]
+    assert [turn.filled for turn in turns[:-1]] == [turn.events / 8 for turn in turns[:-1]]
+    assert turns[-1].filled == 0
 
 
 class Unreliable(FaultyStore):
@@ -203,10 +220,15 @@ class Unreliable(FaultyStore):
         return await super().commit(commits, demand)
 
     async def complete(
-        self, ends: Sequence[TaskEnd], known: Sequence[Position | None], count: int = 0, partitions: Sequence[int] = ()
+        self,
+        ends: Sequence[TaskEnd],
+        known: Sequence[Position | None],
+        count: int = 0,
+        partitions: Sequence[int] = (),
+        demand: TaskDemand | None = None,
     ) -> Completed:
         self._roll("complete")
-        return await super().complete(ends, known, count, partitions)
+        return await super().complete(ends, known, count, partitions, demand)
 
     async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
         self._roll("receive")
@@ -237,5 +259,5 @@ async def test_three_workers_over_an_unreliable_store_lose_and_repeat_nothing(rn
             assert len([event for event in history if isinstance(event, EventRaised)]) == 2
             assert len([event for event in history if isinstance(event, ExecutionStarted)]) == 1
     await stage.until(lambda: stage.held() == 0)
-    assert {result for fact in stage.told(TurnsTaken) for _, result, _ in fact.turns} <= {"ok", "fenced"}
+    assert {turn.result for fact in stage.told(TurnsTaken) for turn in fact.turns} <= {"ok", "fenced"}
     assert {fact.reason for fact in stage.told(CacheEvicted)} <= {"fenced", "full"}

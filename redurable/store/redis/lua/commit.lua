@@ -25,9 +25,7 @@ local clock = now()
 local count = tonumber(ARGV[1])
 local starts, rows, out, acks = {}, {}, { clock }, {}
 
-local function failed(key, reply)
-  return key .. ': ' .. tostring(reply.err)
-end
+--@include _failed
 
 local function judge(a)
   local row = try('HMGET', KEYS[ARGV[a + 1] + 0], 'h', 'q', 's', 't', 'z', 'p', 'y')

@@ -62,7 +62,9 @@ for a = 2, #ARGV, STRIDE do
     if reason then
       local field, value = 'o', ARGV[a + 11]
       if value == '' then field, value = 'm', ARGV[a + 6] end
-      redis.call('XADD', KEYS[r + 2], '*', 'dead', reason, 'i', ARGV[a + 3], field, value)
+      local letter = { 'dead', reason, 'i', ARGV[a + 3], field, value }
+      if source == 'in' then letter[7], letter[8] = 'p', id end
+      redis.call('XADD', KEYS[r + 2], '*', unpack(letter))
       outcome = why and outcome or 'dead ' .. word
     end
     redis.call('HSET', mark, source, id)

@@ -34,7 +34,7 @@ if source ~= '' and not above(id, redis.call('HGET', KEYS[6], source) or '0-0') 
 local outcome = take()
 if outcome == 'moved' then return outcome end
 if outcome == 'late' and source ~= '' then
-  redis.call('XADD', KEYS[4], '*', 'dead', ARGV[12], 'i', instance, 'o', ARGV[13])
+  redis.call('XADD', KEYS[4], '*', 'dead', ARGV[12], 'i', instance, 'o', ARGV[13], 'p', id)
 elseif outcome == 'done' and ARGV[9] ~= '' then
   put_back(1, KEYS[11], ARGV[9], ARGV[5], ARGV[10])
 elseif outcome == 'done' then

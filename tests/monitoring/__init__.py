@@ -1,0 +1,1 @@
+"""Dashboards, alerts, and the proof on a real Prometheus."""
