@@ -19,7 +19,9 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def _statuses(incomplete: str) -> list[str]:
-    return [status for status in RuntimeStatus if status.lower().startswith(incomplete.lower())]
+    # What has continued as new is running, to whoever asks.
+    askable = [status for status in RuntimeStatus if status is not RuntimeStatus.CONTINUED_AS_NEW]
+    return [status for status in askable if status.lower().startswith(incomplete.lower())]
 
 
 def _time_option(name: str, help_: str) -> Any:

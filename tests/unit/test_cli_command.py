@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -85,6 +86,26 @@ def test_help_names_exactly_the_commands_that_are_built() -> None:
     text = call("--help").stdout
     listed = set(re.findall(r"^  ([a-z-]+)  +\S", text[text.index("Commands:") :], re.MULTILINE))
     assert listed == COMMANDS
+
+
+def test_the_page_of_the_command_line_names_them_all() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "`" in line]
+    named = {word.split()[0] for row in rows for word in re.findall(r"`([a-z-]+(?: [a-z]+)?)`", row)}
+    assert named == COMMANDS
+
+
+def test_a_shell_completes_commands_and_statuses() -> None:
+    def offered(line: str) -> list[str]:
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+        found = CliRunner().invoke(
+            main.app, [], prog_name="redurable", env={"_REDURABLE_COMPLETE": "complete_bash", **words}
+        )
+        return found.stdout.split()
+
+    assert offered("redurable dead-le") == ["dead-letters"]
+    assert offered("redurable list --status C") == ["Completed", "Canceled"]
+    assert offered("redurable status -o json") == ["json", "jsonl"]
 
 
 @pytest.mark.parametrize("name", [*sorted(COMMANDS - {"dead-letters"}), *LETTERS])
