@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
 import typer
 from msgspec import Struct
 
 from redurable.cli.command import Target
 from redurable.cli.options import ManyOptions
-from redurable.cli.output import Output, Record, print_record, print_records, to_json
+from redurable.cli.output import Output, Record, confirm, print_record, print_records, to_json
 from redurable.cli.progress import agree, check_terminal, progress
 from redurable.client import BulkProgress, Client, InstanceFilters
 from redurable.client.bulk import Operation
+
+
+class Control(NamedTuple):
+    """What a command does to one instance: by its name as a bulk operation, by the client, and in words."""
+
+    operation: Operation
+    act: Callable[[Client, str, str], Awaitable[None]]
+    done: str
 
 
 class _Work(Struct, frozen=True):
     operation: Operation
     reason: str
     filters: InstanceFilters
+
+
+async def control(target: Target, many: ManyOptions, what: Control, instance_id: str | None, reason: str) -> None:
+    """Do it to one instance, or to many."""
+    instance, why = many.one(instance_id), many.reason(reason)
+    if not instance:
+        await operate(target, what.operation, many, why)
+        return
+    async with target.client() as client:
+        await what.act(client, instance, why)
+    confirm(target.output, instance, what.done)
 
 
 async def operate(target: Target, operation: Operation, many: ManyOptions, reason: str = "") -> None:

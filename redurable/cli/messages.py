@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from redurable.cli.command import Target, command
-from redurable.cli.many import operate
+from redurable.cli.many import Control, control
 from redurable.cli.options import ManyOptions, spread
-from redurable.cli.output import Output, print_record
+from redurable.cli.output import confirm
 from redurable.cli.payloads import parse_json
+from redurable.client import Client
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The instance.")]
 OptionalIdArgument = Annotated[str | None, typer.Argument(metavar="[ID]", help="The instance; else --all.")]
@@ -48,13 +49,7 @@ async def terminate(
     target: Target, many: ManyOptions, instance_id: OptionalIdArgument = None, reason: ReasonArgument = ""
 ) -> None:
     """End an instance at once, without running its code."""
-    instance = many.one(instance_id)
-    if not instance:
-        await operate(target, "terminate", many, many.reason(reason))
-        return
-    async with target.client() as client:
-        await client.terminate(instance, many.reason(reason))
-    confirm(target.output, instance, "termination sent")
+    await control(target, many, Control("terminate", Client.terminate, "termination sent"), instance_id, reason)
 
 
 @spread("many", ManyOptions)
@@ -62,13 +57,7 @@ async def cancel(
     target: Target, many: ManyOptions, instance_id: OptionalIdArgument = None, reason: ReasonArgument = ""
 ) -> None:
     """Ask an instance to end; its own code cleans up."""
-    instance = many.one(instance_id)
-    if not instance:
-        await operate(target, "cancel", many, many.reason(reason))
-        return
-    async with target.client() as client:
-        await client.cancel(instance, many.reason(reason))
-    confirm(target.output, instance, "cancellation sent")
+    await control(target, many, Control("cancel", Client.cancel, "cancellation sent"), instance_id, reason)
 
 
 @spread("many", ManyOptions)
@@ -76,13 +65,7 @@ async def suspend(
     target: Target, many: ManyOptions, instance_id: OptionalIdArgument = None, reason: ReasonArgument = ""
 ) -> None:
     """Let an instance only record what arrives, until resumed."""
-    instance = many.one(instance_id)
-    if not instance:
-        await operate(target, "suspend", many, many.reason(reason))
-        return
-    async with target.client() as client:
-        await client.suspend(instance, many.reason(reason))
-    confirm(target.output, instance, "suspension sent")
+    await control(target, many, Control("suspend", Client.suspend, "suspension sent"), instance_id, reason)
 
 
 @spread("many", ManyOptions)
@@ -90,13 +73,7 @@ async def resume(
     target: Target, many: ManyOptions, instance_id: OptionalIdArgument = None, reason: ReasonArgument = ""
 ) -> None:
     """Let a suspended instance go on."""
-    instance = many.one(instance_id)
-    if not instance:
-        await operate(target, "resume", many, many.reason(reason))
-        return
-    async with target.client() as client:
-        await client.resume(instance, many.reason(reason))
-    confirm(target.output, instance, "resumption sent")
+    await control(target, many, Control("resume", Client.resume, "resumption sent"), instance_id, reason)
 
 
 async def redrive(target: Target, instance_id: IdArgument) -> None:
@@ -104,8 +81,3 @@ async def redrive(target: Target, instance_id: IdArgument) -> None:
     async with target.client() as client:
         redriven = await client.redrive(instance_id)
     confirm(target.output, instance_id, "redriven" if redriven else "nothing: it is not quarantined")
-
-
-def confirm(output: Output, instance_id: str, done: str) -> None:
-    """Say what was done."""
-    print_record({"instance_id": instance_id, "done": done}, output)

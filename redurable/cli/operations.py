@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from redurable.cli.command import Target, command
-from redurable.cli.many import operate
-from redurable.cli.messages import IdArgument, OptionalIdArgument, ReasonArgument, confirm
+from redurable.cli.many import Control, control, operate
+from redurable.cli.messages import IdArgument, OptionalIdArgument, ReasonArgument
 from redurable.cli.options import ManyOptions, spread
+from redurable.cli.output import confirm
+from redurable.client import Client
 
 
 def register(app: typer.Typer) -> None:
@@ -29,13 +31,7 @@ async def rewind(
     The calls that led to it run again, and its sub-orchestrations that did not complete are rewound, too. What
     completed is kept.
     """
-    instance = many.one(instance_id)
-    if not instance:
-        await operate(target, "rewind", many, many.reason(reason))
-        return
-    async with target.client() as client:
-        await client.rewind(instance, many.reason(reason))
-    confirm(target.output, instance, "rewound")
+    await control(target, many, Control("rewind", Client.rewind, "rewound"), instance_id, reason)
 
 
 @spread("many", ManyOptions)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from redurable.client import InstanceFilters
 from redurable.core.values import RuntimeStatus
 
-C = TypeVar("C", bound=Callable[..., Any])
+Run = Callable[..., Coroutine[Any, Any, None]]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -103,19 +103,19 @@ class ManyOptions(FilterOptions):
         return argument or self.why
 
 
-def spread(parameter: str, group: type[Any]) -> Callable[[C], C]:
+def spread(parameter: str, group: type[Any]) -> Callable[[Run], Run]:
     """Let a command have all options of `group`; it gets them as the value of its `parameter`."""
 
-    def decorate(function: C) -> C:
-        def run(*given: Any, **options: Any) -> Any:
-            own = {each.name: options.pop(each.name) for each in fields(group)}
+    def decorate(function: Run) -> Run:
+        def run(*given: Any, **options: Any) -> Coroutine[Any, Any, None]:
+            own = {each.name: options.pop(each.name) for each in fields(group) if each.name in options}
             return function(*given, **options, **{parameter: group(**own)})
 
         signature = inspect.signature(function, eval_str=True)
         kept = [each for name, each in signature.parameters.items() if name != parameter]
         setattr(run, "__signature__", signature.replace(parameters=[*kept, *_parameters(group)]))  # noqa: B010
         run.__doc__ = function.__doc__
-        return run  # type: ignore[return-value]
+        return run
 
     return decorate
 

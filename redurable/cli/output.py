@@ -56,6 +56,11 @@ def print_records(records: Sequence[Record], output: Output) -> None:
             _print_table(records)
 
 
+def confirm(output: Output, instance_id: str, done: str) -> None:
+    """Say what was done."""
+    print_record({"instance_id": instance_id, "done": done}, output)
+
+
 def print_value(value: Value, output: Output) -> None:
     """Print a bare JSON value."""
     print(to_json(value) if output is Output.JSONL else to_pretty_json(value))
