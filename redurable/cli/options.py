@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from redurable.cli.command import Run
 from redurable.client import InstanceFilters
 from redurable.core.values import RuntimeStatus
-
-Run = Callable[..., Coroutine[Any, Any, None]]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -86,7 +85,7 @@ class ManyOptions(FilterOptions):
     all_: Annotated[bool, typer.Option("--all", help="All instances to which the filters apply.")] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --all: only say which ones it would be.")] = False
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --all: do not ask.")] = False
-    why: Annotated[str, typer.Option("--reason", metavar="TEXT", help="As the argument REASON.")] = field(default="")
+    why: Annotated[str, typer.Option("--reason", metavar="TEXT", help="As the argument REASON.")] = ""
 
     def one(self, instance_id: str | None) -> str:
         """The one instance that is meant; empty: many are."""

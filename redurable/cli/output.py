@@ -107,12 +107,16 @@ def _cell(value: Value) -> str:
     if value is None or value == {} or value == []:
         return ""
     if isinstance(value, str):
-        return "".join(char if char.isprintable() else _escaped(char) for char in " ".join(value.split()))
+        return one_line(value)
     return bytes(value).decode() if isinstance(value, Raw) else to_json(value)
 
 
+def one_line(text: str) -> str:
+    """It on one line; what would move the cursor, or colour the terminal, is shown instead."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in " ".join(text.split()))
+
+
 def _escaped(char: str) -> str:
-    """What would move the cursor, or colour the terminal, is shown instead."""
     return char.encode("unicode_escape").decode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -17,16 +18,20 @@ _STYLES: Final = {
     "red": ("Failed", "fail", "differs", "unknown"),
 }
 _STYLE_OF: Final = {word: style for style, words in _STYLES.items() for word in words}
+_WHOLE: Final = 24
+"""A column whose texts are no longer is not broken into lines."""
+_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d+\+00:00")
 _COLOURED: Final = ("runtime_status", "verdict", "blocked")
 
 
 def show_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A heading and a line for each row; texts that are too long go on below in their column."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in names:
-        table.add_column(name, overflow="fold", no_wrap=False)
-    for row in rows:
-        table.add_row(*(_cell(name, text) for name, text in zip(names, row, strict=True)))
+    cells = [[_cell(name, text) for name, text in zip(names, row, strict=True)] for row in rows]
+    for name, column in zip(names, zip(*cells, strict=True), strict=True):
+        table.add_column(name, overflow="fold", no_wrap=all(len(cell) <= _WHOLE for cell in column))
+    for row in cells:
+        table.add_row(*row)
     Console().print(table)
 
 
@@ -41,5 +46,8 @@ def show_fields(fields: Mapping[str, str]) -> None:
 
 
 def _cell(name: str, text: str) -> Text:
-    """Never markup: it comes from applications."""
-    return Text(text, _STYLE_OF.get(text, "") if name in _COLOURED else "")
+    """Never markup: it comes from applications. Moments are as short as a person wants them."""
+    return Text(
+        _MOMENT.sub(r"\1 \2Z", text) if _MOMENT.fullmatch(text) else text,
+        _STYLE_OF.get(text, "") if name in _COLOURED else "",
+    )

@@ -12,7 +12,7 @@ import typer
 from redurable.cli.command import Target, command
 from redurable.cli.history import full_records, rows
 from redurable.cli.messages import IdArgument
-from redurable.cli.output import Output, Record, print_record, print_records, to_json
+from redurable.cli.output import Output, Record, one_line, print_record, print_records, to_json
 from redurable.client import Reason, Status
 from redurable.core.events import HistoryRow
 from redurable.store.depths import Depth, Depths
@@ -47,7 +47,7 @@ async def watch(
             last = status
             if status.quarantined not in (None, held):
                 said = f"it is quarantined: {status.quarantined}; `redurable explain {instance_id}` says more"
-                print(f"redurable: {' '.join(said.split())}", file=sys.stderr, flush=True)
+                print(f"redurable: {one_line(said)}", file=sys.stderr, flush=True)
             held = status.quarantined
             history = status.history or []
             if status.execution != execution:
@@ -90,7 +90,8 @@ def _print_news(history: Sequence[HistoryRow], seen: int, output: Output) -> Non
     """The rows behind those that were printed before."""
     if output is Output.TABLE:
         for row in rows(history)[seen:]:
-            print(f"{row['time']}  {row['event']:<28} {row['seq'] or '':>4}  {row['details']}", flush=True)
+            told = one_line(str(row["details"]))
+            print(f"{row['time']}  {row['event']:<28} {row['seq'] or '':>4}  {told}", flush=True)
     else:
         for record in full_records(history[seen:]):
             print(to_json(record), flush=True)

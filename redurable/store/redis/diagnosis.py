@@ -155,7 +155,7 @@ async def _clock(lane: Lane) -> Finding:
     before = time.time()
     seconds, micros = await lane.call("TIME")
     skew = (int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2) * 1000
-    found = f"{skew:+.0f} ms from this machine"
+    found = f"{round(skew):+d} ms from this machine"
     if abs(skew) > SKEW_MS:
         return Finding(
             *("clock", Verdict.WARN, found),
