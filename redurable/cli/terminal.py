@@ -47,7 +47,5 @@ def show_fields(fields: Mapping[str, str]) -> None:
 
 def _cell(name: str, text: str) -> Text:
     """Never markup: it comes from applications. Moments are as short as a person wants them."""
-    return Text(
-        _MOMENT.sub(r"\1 \2Z", text) if _MOMENT.fullmatch(text) else text,
-        _STYLE_OF.get(text, "") if name in _COLOURED else "",
-    )
+    style = _STYLE_OF.get(text, "") if name in _COLOURED else ""
+    return Text(_MOMENT.sub(r"\1 \2Z", text) if _MOMENT.fullmatch(text) else text, style)

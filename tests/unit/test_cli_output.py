@@ -122,7 +122,10 @@ def test_nothing_of_what_is_printed_steers_the_terminal(capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "error  bad\\x1b[2J news\\x07\n"
 
 
-def test_tables_at_a_terminal_fit_it_and_hold_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_at_a_terminal_fit_it_and_hold_text_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     moment = "2026-03-01T10:20:30.123+00:00"
     show_table(["id", "at", "what"], [["[bold]x", moment, "long " * 40]])
     lines = capsys.readouterr().out.splitlines()

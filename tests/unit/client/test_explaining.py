@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -59,7 +60,10 @@ class Scene:
         self.client: Client
 
     async def skilled(self, **skills: tuple[str, ...]) -> None:
-        whole = {"roles": ("orchestrations", "activities"), "orchestrators": ("process", "child", "stuck")}
+        whole: dict[str, Any] = {
+            "roles": ("orchestrations", "activities"),
+            "orchestrators": ("process", "child", "stuck"),
+        }
         whole |= {"activities": ("price",), "task_queues": ("default", "gpu")}
         await self.worker.heartbeat(60_000, Skills(**(whole | skills)))
 
