@@ -59,12 +59,9 @@ class Scene:
         self.heads = itertools.count(1)
         self.client: Client
 
-    async def skilled(self, **skills: tuple[str, ...]) -> None:
-        whole: dict[str, Any] = {
-            "roles": ("orchestrations", "activities"),
-            "orchestrators": ("process", "child", "stuck"),
-        }
-        whole |= {"activities": ("price",), "task_queues": ("default", "gpu")}
+    async def skilled(self, **skills: Any) -> None:
+        whole: dict[str, Any] = {"roles": ("orchestrations", "activities"), "task_queues": ("default", "gpu")}
+        whole |= {"activities": ("price",), "orchestrators": ("process", "child", "stuck")}
         await self.worker.heartbeat(60_000, Skills(**(whole | skills)))
 
     async def turns(self, known: bool = True) -> None:
