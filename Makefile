@@ -42,10 +42,11 @@ check: $(VENV)/.test.stamp
 
 docs: $(VENV)/.test.stamp
 	$(VENV)/bin/python scripts/settings_page.py
-	$(VENV)/bin/python scripts/chart_readme.py
 	$(VENV)/bin/python scripts/metrics_page.py
 	$(VENV)/bin/python -m grafana
 	$(VENV)/bin/python -m prometheus
+	$(VENV)/bin/python scripts/chart_readme.py
+	$(VENV)/bin/python scripts/chart_files.py
 
 pictures: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m tests.monitoring.pictures

@@ -140,7 +140,7 @@ async def _cost(bench: Bench, notes: dict[str, str]) -> Figures:
     figures: Figures = {}
     for what, (listed, unlisted) in costs.items():
         more, less = median(listed), median(unlisted)
-        figures[f"index_{what}_percent"] = (more / less - 1) * 100
+        figures[f"index_{what}_percent"] = max((more / less - 1) * 100, 0.01)
         each, unlisted_each = more / SLICE * 1e6, less / SLICE * 1e6
         notes[f"index_{what}_percent"] = f"{each:.0f} us of processor time, {unlisted_each:.0f} without"
     return figures

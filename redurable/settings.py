@@ -135,7 +135,7 @@ class MetricsSettings(BaseSettings):
 
 
 class TelemetrySettings(BaseSettings):
-    """What `redurable worker` tells of itself beside its metrics."""
+    """What `redurable worker` tells of itself beside its metrics; `redurable serve` goes by those of logs."""
 
     model_config = SettingsConfigDict(env_prefix="REDURABLE_", frozen=True)
 
@@ -145,6 +145,36 @@ class TelemetrySettings(BaseSettings):
     )
     tracing: Annotated[bool, Unit("yes or no")] = Field(
         default=False, description="Make OpenTelemetry spans; the `OTEL_…` variables say how."
+    )
+
+
+class HttpSettings(BaseSettings):
+    """How the HTTP management API behaves, served by `redurable serve` or mounted. The keys are secrets: take the file,
+    or a variable that the platform fills from its store of secrets."""
+
+    model_config = SettingsConfigDict(env_prefix="REDURABLE_", extra="forbid", frozen=True)
+
+    http_host: str = Field(default="127.0.0.1", description="Address of the interface that the API is served on.")
+    http_port: Port = Field(default=8080, description="Port of the API.")
+    http_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="API keys, `name:role:secret` with commas between them; roles: read, operate, admin.",
+    )
+    http_keys_file: str = Field(default="", description="A file with API keys, one in a line.")
+    http_public_url: str = Field(
+        default="", description="Where callers reach the API, for the URLs in its answers; else what the request says."
+    )
+    http_cors_origins: str = Field(
+        default="", description="Web origins that may call the API from a browser, with commas between them; `*`: all."
+    )
+    http_max_body_bytes: Bytes = Field(default=MAX_PAYLOAD_BYTES, description="The largest body of a request.")
+    http_body_timeout_ms: Ms = Field(default=30_000, description="How long a body may take to come.")
+    http_max_wait_ms: Ms = Field(default=230_000, description="The longest wait for a completion.")
+    http_max_requests: Count = Field(
+        default=1_000, description="Requests under way at once; more are answered with 503."
+    )
+    http_start_unknown: Annotated[bool, Unit("yes or no")] = Field(
+        default=False, description="Start orchestrators that no live worker knows, instead of refusing them with 400."
     )
 
 

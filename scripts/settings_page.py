@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
@@ -76,9 +75,9 @@ def _section(found: type[BaseSettings]) -> str:
 
 def _row(name: str, field: FieldInfo, variable: str) -> str:
     unit = unit_of(field)
-    default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-    shown = f"`{default}`{_easier(default, unit)}" if default != "" else "none"
-    return f"| `{name}` | `{variable.upper()}` | {unit.name if unit else 'text'} | {shown} | {field.description} |"
+    text = f"`{field.default}`" if str(field.default) else "none"
+    kind = unit.name if unit else "text"
+    return f"| `{name}` | `{variable.upper()}` | {kind} | {text}{_easier(field.default, unit)} | {field.description} |"
 
 
 def _easier(value: object, unit: Unit | None) -> str:

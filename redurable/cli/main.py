@@ -20,6 +20,7 @@ from redurable.cli import (
     messages,
     operations,
     replaying,
+    serve,
     watching,
     worker,
 )
@@ -31,8 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_GROUPS = (worker, dev, init, instances, listing, messages, operations, watching, activities, dead_letters, replaying)
-for group in (*_GROUPS, doctor, demo, acl):
+_GROUPS = (worker, dev, serve, init, instances, listing, messages, operations, watching, activities, dead_letters)
+for group in (*_GROUPS, replaying, doctor, demo, acl):
     group.register(app)
 
 

@@ -68,8 +68,8 @@ async def queues(
     ] = None,
 ) -> None:
     """Show how much work lies where: turns to take, tasks by queue, and what waits to be handed on."""
-    async with target.link() as link:
-        found = await link.call(lambda: link.store.depths(task_queue or ()))
+    async with target.client() as client:
+        found = await client.depths(task_queue or ())
     if target.output is Output.TABLE:
         print_records([_depth(name, depth) for name, depth in _named(found)], target.output)
         print()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from redurable.client import Client
+from redurable.client.insight import FRESH_MS
 from redurable.client.link import Link
-from redurable.settings import DEFAULT_WORKER_TTL_MS
 from redurable.store.depths import Depths
 from redurable.store.membership import Membership
 from redurable.store.port import Upcoming
@@ -23,7 +23,7 @@ async def look_at(link: Link) -> AsyncIterator[Finding]:
     """Look at a hub that is there. Writes nothing."""
     store = link.store
     depths = await link.call(store.depths)
-    members = await link.call(lambda: store.members(DEFAULT_WORKER_TTL_MS))
+    members = await link.call(lambda: store.members(FRESH_MS))
     timers = await link.call(lambda: store.upcoming(range(store.partitions), 0, 1))
     yield _workers(members)
     for finding in _queues(depths, members):

@@ -22,6 +22,7 @@ from redurable.client.attempts import failed, pending_activities, settle, token_
 from redurable.client.changes import Changes
 from redurable.client.explaining import Explaining
 from redurable.client.handle import Handle
+from redurable.client.insight import Insight
 from redurable.client.letters import Letters
 from redurable.client.link import Link
 from redurable.client.operations import Operations
@@ -65,15 +66,16 @@ _UNCLAIMED = {
 log = logging.getLogger("redurable.client")
 
 
-class Client(Explaining, Watching, Letters, Operations):
+class Client(Explaining, Watching, Letters, Insight, Operations):
     """Starts orchestrations, talks to them, and asks how they are: `async with Client(hub="orders") as client: …`.
 
     `address`: see the documentation of store addresses; None: the environment variable REDURABLE_REDIS_URL, else the
     embedded server. While the store does not answer, every call is repeated, under the same ids, for `timeout`
     seconds; then it raises `StoreUnavailable`. Until a worker or a start has created the hub, all calls but `start`
     raise `HubNotFound`. Payloads have at most `max_payload_bytes` of JSON; None: the environment variable
-    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `facts` tells subscribers of events for instances that do not exist, and of
-    instances that it purged; `tracing` is set by `redurable.telemetry.tracing.instrument`.
+    REDURABLE_MAX_PAYLOAD_BYTES, else 1 MiB. `hub` is the name of the hub; `facts` tells subscribers of events for
+    instances that do not exist, and of instances that it purged; `tracing` is set by
+    `redurable.telemetry.tracing.instrument`.
     """
 
     def __init__(

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from redurable.client.attempts import PendingActivity, pending_activities
+from redurable.client.insight import FRESH_MS
 from redurable.client.link import Link
 from redurable.client.status import Status, status_of
 from redurable.core.events import Event, ExecutionSuspended, SubOrchestrationScheduled, TimerCreated
 from redurable.core.ids import check_instance_id
 from redurable.core.state import DEADLINE, State
 from redurable.core.values import RuntimeStatus
-from redurable.settings import DEFAULT_WORKER_TTL_MS
 from redurable.store.inspect import Announcement, Snapshot
 from redurable.store.membership import Membership
 
@@ -76,7 +76,7 @@ class Explaining:
             events,
             await pending_activities(link, instance_id, snapshot.execution, events),
             await link.call(lambda: link.store.announcement(instance_id)),
-            await link.call(lambda: link.store.members(DEFAULT_WORKER_TTL_MS)),
+            await link.call(lambda: link.store.members(FRESH_MS)),
         )
         return list(_reasons(scene))
 

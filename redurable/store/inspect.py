@@ -94,7 +94,7 @@ class Inspect(Protocol):
         ...
 
     async def members(self, ttl_ms: int) -> Membership:
-        """The workers whose last heartbeat is younger than that, and what they can do."""
+        """The workers that were heard of within `ttl_ms`, and what they can do; whoever asks does not become one."""
         ...
 
     async def letters(self, after: str, count: int) -> list[Letter]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import runpy
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.docs.markdown import ROOT
-from tests.support.helm import CHART
+from tests.support.helm import CHART, render
 
 README: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "chart_readme.py"))
 
@@ -35,3 +36,17 @@ def test_every_value_is_in_the_schema() -> None:
     assert set(schema["properties"]) == {*values, "global"}
     pool = schema["properties"]["workers"]["additionalProperties"]["properties"]
     assert set(pool) == {"app", *values["workerDefaults"]}
+
+
+def test_the_copies_for_prometheus_and_grafana_are_current() -> None:
+    made: dict[Path, str] = runpy.run_path(str(ROOT / "scripts" / "chart_files.py"))["copies"]()
+    assert len(made) == 6
+    for path, text in made.items():
+        assert path.read_text() == text, f"{path.name}: run `make docs`"
+    (rules,) = [
+        m for m in render("production") if m["kind"] == "PrometheusRule" and not m["metadata"]["name"].endswith("slo")
+    ]
+    assert rules["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
+    boards = [m for m in render("production") if m["kind"] == "ConfigMap" and "dashboard" in m["metadata"]["name"]]
+    shown = [json.loads(text) for board in boards for text in board["data"].values()]
+    assert {board["uid"] for board in shown} == {json.loads(t)["uid"] for p, t in made.items() if p.suffix == ".json"}

@@ -67,9 +67,9 @@ class Load:
             group.start_soon(self._work_on, self._keep_a_shelf)
             await anyio.sleep(calm)
             for fault in (
+                self.bad_deploy,  # First: what its workers count and nobody scrapes ends with them.
                 self.dead_letters,
                 self.lost_connections,
-                self.bad_deploy,
                 self.refused_payload,
                 self.long_history,
                 self.late_timers,

@@ -18,6 +18,7 @@ from redurable.errors import InstanceNotFound
 
 COMMANDS = {
     "worker",
+    "serve",
     "start",
     "raise-event",
     "complete-activity",

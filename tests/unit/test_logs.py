@@ -158,7 +158,10 @@ def test_arguments_that_do_not_fit_do_not_lose_the_line() -> None:
 FOREIGN = "a\nb\r\n\x1b[31mred\x9b2J\u2028c\x7f\x00\ud800"
 
 
-def test_foreign_text_neither_begins_a_line_nor_steers_a_terminal(lines: Lines, text: Lines) -> None:
+def test_foreign_text_neither_begins_a_line_nor_steers_a_terminal(
+    lines: Lines, text: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "propagate", False)  # A parallel test run cannot report a lone surrogate.
     context = ActivityContext(instance_id="i", execution="x", attempt=2, idempotency_key="k", name="pay")
     with context.active():
         log.info("said: %s", FOREIGN)

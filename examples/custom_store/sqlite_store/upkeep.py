@@ -44,7 +44,7 @@ def heartbeat(db: Database, consumer: str, ttl_ms: int, skills: Skills) -> Membe
 
 
 def members(db: Database, ttl_ms: int) -> Membership:
-    """Who lives, and what they can do."""
+    """The workers that were heard of within `ttl_ms`."""
     alive = db.execute("SELECT * FROM workers WHERE seen > ? ORDER BY consumer", db.now - ttl_ms)
     return Membership(db.now, {row["consumer"]: json.decode(row["skills"], type=Skills) for row in alive})
 

@@ -34,7 +34,7 @@ def heartbeat(hub: MemoryHub, consumer: str, ttl_ms: int, skills: Skills) -> Mem
 
 
 def members(hub: MemoryHub, ttl_ms: int) -> Membership:
-    """Who lives, and what they can do."""
+    """The workers that were heard of within `ttl_ms`."""
     now = hub.clock()
     return Membership(now, {name: can for name, (seen, can) in sorted(hub.workers.items()) if now - seen < ttl_ms})
 

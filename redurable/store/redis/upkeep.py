@@ -27,22 +27,21 @@ async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int, skil
     """Say that `consumer` lives, and what it can do; return who does. The skills of others are read once."""
     keys = [layout.hub.workers, layout.hub.skills]
     now, fresh = await lane.script("heartbeat", keys, [consumer, ttl_ms, _json.encode(skills)])
-    return await _membership(lane, layout, int(now), sorted(_texts(fresh)), layout.skills | {consumer: skills})
-
-
-async def members(lane: Lane, layout: Layout, consumer: str, ttl_ms: int) -> Membership:
-    """Who lives, and what they can do."""
-    now, fresh = await lane.script("roster", [layout.hub.workers], [ttl_ms])
-    return await _membership(lane, layout, int(now), sorted(_texts(fresh)), layout.skills)
-
-
-async def _membership(lane: Lane, layout: Layout, now: int, alive: list[str], known: dict[str, Skills]) -> Membership:
+    alive = sorted(_texts(fresh))
+    known = layout.skills | {consumer: skills}
     unknown = [name for name in alive if name not in known]
     if unknown:
         told = await lane.call("HMGET", layout.hub.skills, *unknown)
         known |= {name: read for name, body in zip(unknown, told, strict=True) if (read := _read_skills(body))}
     layout.skills = {name: known[name] for name in alive if name in known}
-    return Membership(now, layout.skills)
+    return Membership(int(now), layout.skills)
+
+
+async def members(lane: Lane, layout: Layout, consumer: str, ttl_ms: int) -> Membership:
+    """The workers that were heard of within `ttl_ms`; whoever asks does not become one."""
+    now, fresh, told = await lane.script("workers", [layout.hub.workers, layout.hub.skills], [ttl_ms])
+    can = {name: skills for name, body in zip(fresh, told, strict=True) if (skills := _read_skills(body))}
+    return Membership(int(now), {name: can[name.encode()] for name in sorted(_texts(list(can)))})
 
 
 def _read_skills(body: bytes | None) -> Skills | None:

@@ -32,14 +32,6 @@ class TestMembership:
         await one.heartbeat(HOUR_MS, again)
         assert (await two.heartbeat(HOUR_MS, other)).workers == {"w1": again, "w2": other}
 
-    async def test_who_only_looks_is_no_member(self, store_factory: StoreFactory) -> None:
-        one, looker = await store_factory.store("w1"), await store_factory.store("looker")
-        assert (await looker.members(HOUR_MS)).workers == {}
-        await one.heartbeat(HOUR_MS, SKILLS)
-        assert (await looker.members(HOUR_MS)).workers == {"w1": SKILLS}
-        await store_factory.advance(20)
-        assert (await looker.members(10)).workers == {}
-
     async def test_the_silent_are_no_members(self, store_factory: StoreFactory) -> None:
         one, two = await store_factory.store("w1"), await store_factory.store("w2")
         await one.heartbeat(HOUR_MS, SKILLS)
@@ -51,6 +43,16 @@ class TestMembership:
         await one.heartbeat(HOUR_MS, SKILLS)
         await one.leave()
         assert await _seen_by(two, HOUR_MS) == ("w2",)
+
+    async def test_who_only_looks_is_no_member(self, store_factory: StoreFactory) -> None:
+        one, two = await store_factory.store("w1"), await store_factory.store("w2")
+        assert (await two.members(HOUR_MS)).workers == {}
+        first = (await one.heartbeat(HOUR_MS, SKILLS)).now
+        seen = await two.members(HOUR_MS)
+        assert (seen.workers, seen.now >= first) == ({"w1": SKILLS}, True)
+        await store_factory.advance(20)
+        assert (await two.members(10)).workers == {}
+        assert await _seen_by(one, HOUR_MS) == ("w1",)
 
     async def test_leaving_does_not_lose_what_is_held(self, store_factory: StoreFactory) -> None:
         one, two = await store_factory.store("w1"), await store_factory.store("w2")

@@ -26,13 +26,19 @@
     name: {{ include "redurable.fullname" $root }}-scaler
 {{- end -}}
 
+{{/* What waits and runs in the whole hub, and timers that are due. One worker tells; max by bridges a change of it. */}}
+{{- define "redurable.backlogQuery" -}}
+{{- $hub := printf "{hub=%q}" .Values.hub.name -}}
+sum(max by (queue) (redurable_stream_lag_messages{{ $hub }} + redurable_stream_pending_messages{{ $hub }})) + max(redurable_timers_due{{ $hub }})
+{{- end -}}
+
 {{- define "redurable.trigger.prometheus" -}}
 {{- $root := index . 0 -}}
 {{- $keda := (index . 2).autoscaling.keda -}}
 - type: prometheus
   metadata:
     serverAddress: {{ required (printf "workers.%s: autoscaling.keda.prometheusServer is missing: the address of Prometheus" (index . 1)) $keda.prometheusServer | quote }}
-    query: {{ default (printf "max(redurable:backlog:sum{hub=%q})" $root.Values.hub.name) $keda.query | quote }}
+    query: {{ default (include "redurable.backlogQuery" $root) $keda.query | quote }}
     threshold: {{ $keda.targetPerPod | quote }}
     activationThreshold: {{ $keda.activationTarget | quote }}
 {{- end -}}
