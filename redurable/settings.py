@@ -16,7 +16,6 @@ MAX_TURN_BYTES = 64 * MAX_PAYLOAD_BYTES
 DAY_MS = 24 * 3600 * 1000
 KEEP_MS = 7 * DAY_MS
 MOST_KEPT = 1000
-DEFAULT_WORKER_TTL_MS = 5_000
 
 
 class Unit(NamedTuple):
@@ -97,9 +96,7 @@ class WorkerSettings(PayloadSettings, UnknownSettings, RetentionSettings):
     cache_instances: Count = Field(default=50_000, description="Live replays kept in memory.")
     cache_bytes: Bytes = Field(default=512 * 1024 * 1024, description="Bytes of live replays kept in memory.")
     heartbeat_every_ms: Ms = Field(default=1_000, description="How often a worker says that it lives.")
-    worker_ttl_ms: Ms = Field(
-        default=DEFAULT_WORKER_TTL_MS, description="A worker that is silent for so long has left."
-    )
+    worker_ttl_ms: Ms = Field(default=5_000, description="A worker that is silent for so long has left.")
     steal_after_ms: Ms = Field(default=500, description="Ready entries of others' partitions are taken then.")
     timer_horizon_ms: Ms = Field(default=2_000, description="Timers due within this time are held in memory.")
     sweep_every_ms: Ms = Field(default=950, description="How often unannounced mail is looked for.")
