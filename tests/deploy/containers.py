@@ -102,10 +102,13 @@ class Container:
         return (self._home / name).read_text()
 
     def probe(self, name: str) -> int:
-        """The status that a kubelet gets."""
+        """The status that a kubelet gets; 0: nobody listens."""
         asked = self._spec[name]["httpGet"]
         port = self._named[asked["port"]]
-        return httpx2.get(f"http://127.0.0.1:{self._ports.get(port, port)}{asked['path']}").status_code
+        try:
+            return httpx2.get(f"http://127.0.0.1:{self._ports.get(port, port)}{asked['path']}").status_code
+        except httpx2.ConnectError:
+            return 0
 
     def until_probe(self, name: str, status: int) -> None:
         """Wait for that answer."""

@@ -95,7 +95,7 @@ def test_a_worker_is_probed_scraped_and_drained(manifests: list[Manifest], run: 
         names = {family.name for family in text_string_to_metric_families(http.get(endpoint["path"]).text)}
         assert {"redurable_turns", "redurable_worker_draining"} <= names
 
-    worker.command("start", "slow", "--input", "1.5")
+    worker.command("start", "slow", "--input", "5")
     worker.until_path("lingering")
     worker.send(signal.SIGTERM)
     worker.until_probe("readinessProbe", 503)  # It falls while the activity still runs:
