@@ -43,13 +43,13 @@ class Wave:
     """Instances a second: `low`, rising to `high` and falling again, for `seconds`. An activity takes `work` seconds; a
     worker has `slots`. Then `naps` instances sleep for `nap` seconds."""
 
-    seconds: float = 60.0
-    low: float = 3.0
-    high: float = 45.0
-    work: float = 0.25
-    slots: int = 6
+    seconds: float = 80.0
+    low: float = 1.0
+    high: float = 9.0
+    work: float = 0.5
+    slots: int = 3
     naps: int = 5
-    nap: float = 25.0
+    nap: float = 18.0
 
     def rate(self, at: float) -> float:
         """Instances a second at that time."""
@@ -58,7 +58,7 @@ class Wave:
         return self.low + (self.high - self.low) * math.sin(math.pi * at / self.seconds) ** 4
 
 
-RULE = Rule(target=6, least=1, most=8, polling=0.25, stabilization=6.0, cooldown=15.0, period=0.75)
+RULE = Rule(target=3, least=1, most=6, polling=0.25, stabilization=6.0, cooldown=15.0, period=0.75)
 """The chart's defaults, its times divided by 20; a small target, because a worker has few slots here."""
 
 
@@ -213,13 +213,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures[name] = story.figures()
             if options.picture and name == "at_least_one":
                 options.picture.write_text(draw(story.samples, story.waits))
+            print(json.dumps({name: figures[name]}), flush=True)
     except BenchmarkFailed as error:
         print(f"the simulation failed: {error}", file=sys.stderr)
         return 1
-    line = json.dumps(figures)
     if options.json:
-        options.json.write_text(line + "\n")
-    print(line)
+        options.json.write_text(json.dumps(figures) + "\n")
     return 0
 
 

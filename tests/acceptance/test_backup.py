@@ -54,7 +54,7 @@ async def _copied_snapshot(server: Server, safe: Path) -> None:
 
 def _facts(server: Server) -> dict[str, Any]:
     with server.client() as admin:
-        return admin.info("persistence")  # pyright: ignore[reportUnknownMemberType, reportReturnType]
+        return admin.info("persistence")  # pyright: ignore[reportUnknownMemberType]
 
 
 @pytest.fixture

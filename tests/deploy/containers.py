@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ class Container:
 @contextmanager
 def started(
     manifest: Manifest, home: Path, secrets: Secrets, overrides: Mapping[str, str], ports: Mapping[int, int]
-) -> Iterator[Container]:
+) -> Generator[Container]:
     """The one container of a manifest, as long as the block lasts; of its variables, `overrides` are others here."""
     pod = pod_of(manifest)
     assert pod is not None

@@ -13,7 +13,7 @@ import sysconfig
 import tomllib
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class Image:
         return process.returncode, said
 
     @contextmanager
-    def worker(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    def worker(self, *arguments: str, **environment: str) -> Generator[subprocess.Popen[str]]:
         """What the entry point runs, once it is ready."""
         with self.begin(*words(only(FINAL, "ENTRYPOINT")), *arguments, **environment) as process:
             try:
