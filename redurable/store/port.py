@@ -383,6 +383,15 @@ class Store(Protocol):
         stays until a turn is taken. `head`, unique, becomes the instance's, so that a turn decided before is fenced."""
         ...
 
+    async def drop_letters(self, ids: Sequence[str]) -> int:
+        """Delete dead letters; return how many were there."""
+        ...
+
+    async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
+        """Put dead letters back into the intake, as `letters.as_entry` has them, each at once and once whoever calls;
+        return the ids of those. Others stay: there is none of that id, or it did not come that way."""
+        ...
+
 
 class Hub(Store, Inspect, Protocol):
     """A store with its read side: what `open_hub` hands out."""

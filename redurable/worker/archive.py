@@ -14,14 +14,12 @@ from typing import Any, BinaryIO
 
 import msgspec
 from anyio import to_thread
-from msgspec import Raw
 
-from redurable.core.codec import encode
+from redurable.core.recorded import VERSION, line_of
 from redurable.core.values import ABSENT
 from redurable.store.queries import Standing
 from redurable.worker.common import Common
 
-VERSION = 1
 _PAGE = 1_000
 _MOST_BYTES = 4 * 1024 * 1024
 """So much waits in memory; then it is written, not synced yet."""
@@ -76,8 +74,7 @@ class Archive:
         start = 0
         while True:
             events = await self._common.store.history(instance, execution, start, _PAGE)
-            line = {"v": VERSION, "type": "history", "instance": instance, "execution": execution, "position": start}
-            await self._write({**line, "events": [Raw(encode(event)) for event in events]})
+            await self._write(line_of(instance, execution, start, events))
             if len(events) < _PAGE:
                 return
             start += len(events)

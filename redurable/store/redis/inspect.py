@@ -14,7 +14,7 @@ from redurable.core.events import Event, ExecutionStarted
 from redurable.core.messages import StartExecution
 from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
-from redurable.store.inspect import Change
+from redurable.store.inspect import Announcement, Change
 from redurable.store.redis.keys import PartitionKeys
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
@@ -168,3 +168,10 @@ def _change(entry: list[Any]) -> Change | None:
 def mailbox_key(layout: Layout, instance: str) -> str:
     """The name of the stream that is the instance's mailbox."""
     return layout.of(instance).mailbox(instance)
+
+
+async def announcement(lane: Lane, layout: Layout, consumer: str, instance: str) -> Announcement | None:
+    """Who is told of the instance's mail."""
+    keys = layout.of(instance)
+    found = await lane.script("announcement", [keys.instance(instance), keys.ready], [])
+    return None if found is None else Announcement(found[0].decode(), int(found[1]), int(found[2]))
