@@ -103,8 +103,10 @@ class Pipeline:
 
     async def follow(self, done: Done) -> None:
         """Take the turns of whatever was received with these ends, and of what waited for a turn decided ahead."""
-        await self._run_delivered(done.completed.deliveries, done.known)
-        await self.run([*done.waited, *done.completed.entries])
+        if done.completed.deliveries:
+            await self._run_delivered(done.completed.deliveries, done.known)
+        if done.waited or done.completed.entries:
+            await self.run([*done.waited, *done.completed.entries])
 
     async def _decide_ahead(self, ends: Sequence[TaskEnd]) -> tuple[list[Taken], list[Entry]]:
         """The turns, and entries that waited for instances of which none came about."""
@@ -127,11 +129,12 @@ class Pipeline:
         Only first attempts: should a turn kill this worker, its outcome comes in the mailbox the next time, where it is
         counted how often a turn was begun.
         """
-        often = Counter([end.lease.task.instance for end in ends])
+        names = [end.lease.task.instance for end in ends]
+        often = _repeated(names)
         for end in ends:
             lease, message = end.lease, end.message
             instance = lease.task.instance
-            if message is None or lease.again or lease.task.log or often[instance] > 1:
+            if message is None or lease.again or lease.task.log or instance in often:
                 continue
             known = None if self._common.holdings.busy(instance) else self._cache.look(instance)
             if known is not None and self._thread.is_quick(known.name) and known.is_ahead_of(message):
@@ -264,6 +267,13 @@ class Pipeline:
     def _drop(self, replays: Iterable[tuple[Entry, Known | None]]) -> None:
         for entry, known in replays:
             self._cache.drop(entry.instance, known)
+
+
+def _repeated(names: Sequence[str]) -> set[str]:
+    """Those that come more than once."""
+    if len(set(names)) == len(names):
+        return set()
+    return {name for name, times in Counter(names).items() if times > 1}
 
 
 def _batches(entries: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
