@@ -369,8 +369,9 @@ class Store(Protocol):
 
     async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         """Look at about `count` instances of a partition: put right what queries, counts and `expired` go by, where
-        other programs have damaged it, and disown those whose parents are gone. Return the next cursor ("" at the end)
-        and how much was put right."""
+        other programs have damaged it, disown those whose parents are gone, and announce finished ones with mail that
+        nobody was told of, which no sweep looks at. Return the next cursor ("" at the end) and how much was put right.
+        """
         ...
 
     async def prune(self, instance: str, keep: int) -> int:

@@ -35,6 +35,8 @@ class Archive:
         self._lines: list[bytes] = []
         self._size = 0
         self._failed: OSError | None = None
+        self._written: Path | None = None
+        """Where lines lie that are not synced yet: midnight may come before they are."""
 
     @property
     def path(self) -> Path:
@@ -92,14 +94,16 @@ class Archive:
         """See that all that was added lies on the disk. Raises `OSError`; then none of it counts."""
         failed, self._failed = self._failed, None
         if failed is not None:
-            self._lines, self._size = [], 0
+            self._lines, self._size, self._written = [], 0, None
             raise failed
         await self._flush(durably=True)
 
     async def _flush(self, durably: bool) -> None:
         lines, self._lines, self._size = self._lines, [], 0
+        path = self._written or self.path
+        self._written = None if durably else path
         if lines or durably:
-            await to_thread.run_sync(_append, self.path, b"\n".join([*lines, b""]), durably)
+            await to_thread.run_sync(_append, path, b"\n".join([*lines, b""]), durably)
 
 
 def _append(path: Path, text: bytes, durably: bool) -> None:
