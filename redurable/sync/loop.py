@@ -6,10 +6,12 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
-from contextlib import AbstractAsyncContextManager, ExitStack
-from typing import Any, TypeVar
+from contextlib import AbstractAsyncContextManager, suppress
+from threading import Thread
+from typing import TypeVar
 
-from anyio.from_thread import start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
 from redurable.errors import CallerError
 
@@ -19,17 +21,22 @@ _CLOSED = "the client is not open: use it inside `with Client(…) as client:`, 
 
 
 class Loop:
-    """Opens `inside`, which is entered and left by the same task; `close` leaves it, and ends the thread."""
+    """Enters `inside` in a new thread; `close` leaves it, and ends the thread.
+
+    Nothing happens when one is dropped: in a fork, or at the exit of a program, there is no thread that would answer.
+    """
 
     def __init__(self, inside: AbstractAsyncContextManager[object], name: str) -> None:
-        self._process = os.getpid()
-        self._closed = False
-        self._waited_for: set[Future[Any]] = set()
         check_no_loop()
-        with ExitStack() as exits:
-            self._portal = exits.enter_context(start_blocking_portal("asyncio", name=name))
-            exits.enter_context(self._portal.wrap_async_context_manager(inside))
-            self._exits = exits.pop_all()
+        self._process = os.getpid()
+        self._opened: Future[BlockingPortal] = Future()
+        self._thread = Thread(target=anyio.run, args=(self._live, inside), name=name, daemon=True)
+        self._thread.start()
+        try:
+            self._portal = self._opened.result()
+        except BaseException:
+            self._opened.cancel()  # It was interrupted: what is opened nevertheless is left at once.
+            raise
 
     @property
     def forked(self) -> bool:
@@ -44,30 +51,49 @@ class Loop:
                 f"the client was opened in process {self._process}, and this is a fork of it, {os.getpid()}: call open() "
                 "in each process, after the fork"
             )
-        if self._closed:
-            raise not_open()
+        begun: list[anyio.CancelScope] = []
+
+        async def scoped() -> T:
+            with anyio.CancelScope() as scope:
+                begun.append(scope)
+                return await call()
+            raise CancelledError  # Nobody waits any more.
+
+        def interrupt() -> None:
+            for scope in begun:
+                scope.cancel()
+
         try:
-            future = self._portal.start_task_soon(call)
-        except RuntimeError:  # It was closed just now.
-            raise not_open() from None
-        self._waited_for.add(future)
-        try:
-            if self._closed:  # `close` may not have seen this call.
-                future.cancel()
-            return future.result()
+            return self._portal.call(scoped)
         except CancelledError:
             raise CallerError("the client was closed by another thread during this call") from None
-        finally:
-            self._waited_for.discard(future)
-            future.cancel()
+        except RuntimeError as error:
+            if begun:
+                raise
+            raise not_open() from error
+        except (KeyboardInterrupt, SystemExit):
+            # It is begun by now, or never will be: the loop takes both in the order in which they were handed in.
+            with suppress(RuntimeError):
+                self._portal.call(interrupt)
+            raise
 
     def close(self) -> None:
         """End. Calls of other threads that are under way raise `CallerError`. The copy of a fork has nothing to end."""
-        self._closed = True
         if not self.forked:
-            for future in self._waited_for.copy():
-                future.cancel()
-            self._exits.close()
+            with suppress(RuntimeError):  # It may have ended by itself.
+                self._portal.call(self._portal.stop, True)
+            self._thread.join()
+
+    async def _live(self, inside: AbstractAsyncContextManager[object]) -> None:
+        try:
+            async with inside, BlockingPortal() as portal:
+                if self._opened.set_running_or_notify_cancel():
+                    self._opened.set_result(portal)
+                    await portal.sleep_until_stopped()
+        except BaseException as error:
+            if self._opened.done():
+                raise
+            self._opened.set_exception(error)
 
 
 def not_open() -> CallerError:
