@@ -9,6 +9,7 @@ $ python examples/flask_orders.py
 
 from __future__ import annotations
 
+import logging
 from threading import Thread
 
 import httpx2
@@ -91,6 +92,7 @@ def customer(url: str) -> None:
 
 def main() -> None:
     """Serve on a free port of this machine, and be a customer; usually it is `flask --app flask_orders run`."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(Worker(app).running()),

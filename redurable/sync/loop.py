@@ -48,8 +48,8 @@ class Loop:
         check_no_loop()
         if self.forked:
             raise CallerError(
-                f"the client was opened in process {self._process}, and this is a fork of it, {os.getpid()}: call open() "
-                "in each process, after the fork"
+                f"the client was opened in process {self._process}, and this is a fork of it, {os.getpid()}: "
+                "call open() in each process, after the fork"
             )
         begun: list[anyio.CancelScope] = []
 

@@ -41,7 +41,9 @@ PAIRS = [
 METHODS = [pair[1:] for pair in PAIRS if pair[-1] not in ELSEWHERE]
 
 
-@pytest.mark.parametrize(("original", "facade", "name"), METHODS, ids=[".".join([o.__name__, n]) for o, _, n in METHODS])
+@pytest.mark.parametrize(
+    ("original", "facade", "name"), METHODS, ids=[".".join([o.__name__, n]) for o, _, n in METHODS]
+)
 def test_a_method_has_the_signature_of_the_other(original: type, facade: type, name: str) -> None:
     one, other = getattr(original, name), getattr(facade, name)
     assert shape(one) == shape(other)
