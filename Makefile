@@ -10,17 +10,20 @@ PYTEST := $(VENV)/bin/python -m pytest
 EXPLICIT_PYTHON := $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster check docs pictures bench clean
+.PHONY: help demo test test-slow test-cluster check docs golden pictures bench autoscale clean
 
 help:
 	@echo "make demo    install what is needed into $(VENV) and show orchestrations surviving crashes"
 	@echo "make test    run the tests (not those marked slow; ARGS=... goes to pytest)"
+	@echo "make test-slow   the tests marked slow, but those of the cluster: 200 restarts of workers (minutes)"
 	@echo "make test-cluster    the chart on a real API server (needs Go and etcd; builds the server once)"
 	@echo "make check   formatting, lint, types, import rules and the other rules of the architecture"
 	@echo "make docs    write the pages that are made from the code: docs/settings.md, docs/metrics.md,"
 	@echo "             grafana/dashboards, prometheus/rules, prometheus/kubernetes"
+	@echo "make golden  write tests/deploy/golden: what the chart renders"
 	@echo "make pictures  draw grafana/pictures from a load that a real Prometheus watches (minutes)"
 	@echo "make bench   run the benchmarks (ONLY=hello_sequence,chain_500 runs a choice)"
+	@echo "make autoscale  simulate a wave of load and draw docs/autoscale.svg (minutes)"
 	@echo "make clean   delete $(VENV), caches and build products (never .redurable: that is your data)"
 
 demo: $(VENV)/.embedded.stamp
@@ -28,6 +31,9 @@ demo: $(VENV)/.embedded.stamp
 
 test: $(VENV)/.test.stamp $(VENV)/.helm.stamp
 	$(PYTEST) -n auto --maxprocesses 8 --dist loadgroup -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.test.stamp
+	$(PYTEST) -m slow --ignore tests/cluster $(ARGS)
 
 test-cluster: $(VENV)/.helm.stamp
 	sh scripts/build_apiserver $(VENV)
@@ -48,11 +54,17 @@ docs: $(VENV)/.test.stamp
 	$(VENV)/bin/python scripts/chart_readme.py
 	$(VENV)/bin/python scripts/chart_files.py
 
+golden: $(VENV)/.helm.stamp
+	$(VENV)/bin/python -m tests.deploy.renders
+
 pictures: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m tests.monitoring.pictures
 
 bench: $(VENV)/.test.stamp
 	$(VENV)/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+autoscale: $(VENV)/.test.stamp
+	$(VENV)/bin/python -m benchmarks.autoscale --picture docs/autoscale.svg $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -24,7 +24,18 @@ from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator,
 from redurable.authoring.http_calls import HttpResponse
 from redurable.authoring.methods import activity
 from redurable.authoring.policies import RetryPolicy
-from redurable.client import BulkProgress, Client, Handle, InstanceFilters, Page, PendingActivity, Quarantine, Status
+from redurable.client import (
+    BulkProgress,
+    Client,
+    DeadLetter,
+    Handle,
+    InstanceFilters,
+    Page,
+    PendingActivity,
+    Quarantine,
+    Reason,
+    Status,
+)
 from redurable.core.values import Backoff, Failure, RuntimeStatus
 from redurable.errors import (
     ActivityCrashed,
@@ -44,6 +55,7 @@ from redurable.errors import (
     InstanceNotFinished,
     InstanceNotFound,
     InvalidFilter,
+    InvalidHistory,
     InvalidName,
     InvalidPayload,
     InvalidPosition,
@@ -101,7 +113,9 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "Page",
     "BulkProgress",
     "PendingActivity",
+    "DeadLetter",
     "Quarantine",
+    "Reason",
     "RuntimeStatus",
     "Failure",
     # Errors; see redurable.errors for the tree
@@ -121,6 +135,7 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "InstanceNotFinished",
     "InstanceNotFailed",
     "InvalidPosition",
+    "InvalidHistory",
     "NotBuilt",
     "OrchestrationEnded",
     "OrchestrationFailed",

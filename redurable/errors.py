@@ -16,6 +16,7 @@ RedurableError
 │   ├── InstanceNotFinished           purge or restart of an instance that still runs
 │   ├── InstanceNotFailed             rewind of an instance that has not failed
 │   ├── InvalidPosition               reset to a place of a history where nothing can go on
+│   ├── InvalidHistory                a file that holds no histories
 │   └── NotBuilt                      a documented feature that this version does not have
 ├── OrchestrationEnded                how an instance ended, raised by `result()`
 │   ├── OrchestrationFailed
@@ -122,6 +123,10 @@ class InstanceNotFailed(CallerError):
 
 class InvalidPosition(CallerError, ValueError):
     """An execution cannot go back to this place of its history: it stands amid a step, or is not there."""
+
+
+class InvalidHistory(CallerError, ValueError):
+    """What should be a recorded history is none that this release can read."""
 
 
 class NotBuilt(CallerError, NotImplementedError):

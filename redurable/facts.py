@@ -6,9 +6,12 @@ where the work is done in batches.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from msgspec import Struct
+
+log = logging.getLogger("redurable.facts")
 
 READY, HANDED, INTAKE, OUTBOX, ANSWERS = "_ready", "_handed", "_intake", "_outbox", "_answers"
 """What facts call the runtime's own streams where they speak of queues: ready entries, entries that other workers
@@ -342,11 +345,12 @@ class Facts:
 
     def __init__(self) -> None:
         self._subscribers: list[Callable[[Fact], None]] = []
+        self._failed: list[Callable[[Fact], None]] = []
         self.listening = False
         self.hub = False
 
     def subscribe(self, subscriber: Callable[[Fact], None], *, hub: bool = False) -> None:
-        """Call `subscriber` with every fact from now on; it must be quick and must not raise.
+        """Call `subscriber` with every fact from now on; it must be quick. What it raises is logged, the first time.
 
         `hub`: it wants samples of the whole hub, too (`HubSampled`). Of all workers with such a subscriber one
         announces them. A worker tells the others so when it begins to run, so subscribe before.
@@ -356,6 +360,14 @@ class Facts:
         self.hub |= hub
 
     def announce(self, fact: Fact) -> None:
-        """Tell every subscriber."""
+        """Tell every subscriber. Facts tell of work that is done already: a subscriber that goes wrong harms none."""
         for subscriber in self._subscribers:
-            subscriber(fact)
+            try:
+                subscriber(fact)
+            except Exception:
+                self._note(subscriber)
+
+    def _note(self, subscriber: Callable[[Fact], None]) -> None:
+        if subscriber not in self._failed:
+            self._failed.append(subscriber)
+            log.exception("a subscriber of facts went wrong, and is told of once: %r", subscriber)

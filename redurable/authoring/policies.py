@@ -23,6 +23,7 @@ ParentCloseName = Literal["terminate", "cancel", "abandon"]
 """What becomes of a sub-orchestration when its parent ends first."""
 
 _MILLISECOND = timedelta(milliseconds=1)
+_NOTHING = timedelta(0)
 
 TIMEOUTS = tuple(f"{name}_timeout" for name in Timeouts.__struct_fields__)
 ACTIVITY_OPTIONS = frozenset({"task_queue", "retry", *TIMEOUTS})
@@ -227,13 +228,13 @@ def _timeouts(given: Mapping[str, Any], base: Timeouts, owner: str) -> Timeouts:
 
 def start_options(given: Mapping[str, Any], owner: str) -> OrchestratorOptions:
     """The given options of a start or of a child, checked one by one."""
-    check_options(given, START_OPTIONS | CHILD_OPTIONS, owner)
+    check_options(given, RESERVED, owner)
     if "instance_id" in given:
         check_instance_id(given["instance_id"])
-    if given.get("on_conflict", "fail") not in _CONFLICTS:
+    if "on_conflict" in given and given["on_conflict"] not in _CONFLICTS:
         raise InvalidPayload(f"{owner}: on_conflict={given['on_conflict']!r}: use {', '.join(_CONFLICTS)}")
-    delay = given.get("delay", timedelta(0))
-    if not isinstance(delay, timedelta) or delay < timedelta(0):
+    delay = given.get("delay", _NOTHING)
+    if not isinstance(delay, timedelta) or delay < _NOTHING:
         raise InvalidPayload(f"{owner}: delay={delay!r}: use a timedelta that is not negative")
     limit = given.get("execution_timeout")
     if limit is not None and (not isinstance(limit, timedelta) or limit <= timedelta(0)):
@@ -241,9 +242,9 @@ def start_options(given: Mapping[str, Any], owner: str) -> OrchestratorOptions:
     tags: dict[Any, Any] = given.get("tags", {})
     if not all(isinstance(text, str) for item in tags.items() for text in item):
         raise InvalidPayload(f"{owner}: tags={tags!r}: use strings as names and values")
-    if not isinstance(given.get("retry", RetryPolicy()), RetryPolicy):
+    if "retry" in given and not isinstance(given["retry"], RetryPolicy):
         raise RegistrationError(f"{owner}: retry={given['retry']!r}: use a RetryPolicy")
-    if given.get("parent_close", "terminate") not in tuple(ParentClose):
+    if "parent_close" in given and given["parent_close"] not in tuple(ParentClose):
         names = ", ".join(ParentClose)
         raise InvalidPayload(f"{owner}: parent_close={given['parent_close']!r}: use one of {names}")
     return OrchestratorOptions(**given)

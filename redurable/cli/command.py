@@ -17,7 +17,7 @@ import anyio
 import typer
 from msgspec import Struct
 
-from redurable.cli.output import Output
+from redurable.cli.output import Output, one_line
 from redurable.client import Client
 from redurable.client.link import Link
 from redurable.errors import RedurableError
@@ -138,7 +138,7 @@ def _report(error: Exception, debug: bool) -> int:
     """Say on stderr in one line what went wrong, and return the exit code; `debug` adds the traceback."""
     cause = _first_cause(error)
     # These are for typer, from wherever they were raised; a broken pipe is `| head` that has seen enough.
-    if isinstance(cause, typer.BadParameter | typer.Exit | BrokenPipeError):
+    if isinstance(cause, typer.BadParameter | typer.Exit | typer.Abort | BrokenPipeError):
         raise cause
     if debug:
         traceback.print_exception(error, file=sys.stderr)
@@ -153,7 +153,7 @@ def _first_cause(error: Exception) -> Exception:
 
 
 def _describe(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(str(error))
     if not text:
         return type(error).__name__
     return text if isinstance(error, RedurableError | TimeoutError) else f"{type(error).__name__}: {text}"

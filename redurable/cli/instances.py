@@ -1,16 +1,18 @@
-"""Commands about one instance: start, status, history, result, purge, key."""
+"""Commands about one instance: start, status, history, result, key."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from datetime import datetime
 from math import ceil
+from pathlib import Path
 from typing import Annotated, Any, cast
 from uuid import uuid4
 
 import typer
 
 from redurable.cli.command import Target, command
+from redurable.cli.exporting import export_history
 from redurable.cli.history import full_records, rows
 from redurable.cli.messages import IdArgument
 from redurable.cli.output import Output, Record, Value, print_record, print_records, print_value
@@ -31,7 +33,6 @@ def register(app: typer.Typer) -> None:
     command(app, "status")(status)
     command(app, "history")(history)
     command(app, "result")(result)
-    command(app, "purge")(purge)
     command(app, "key")(key)
 
 
@@ -95,8 +96,14 @@ async def history(
         str | None, typer.Option("--execution", metavar="ID", help="An earlier execution; else the current one.")
     ] = None,
     executions: Annotated[bool, typer.Option("--executions", help="List its executions instead.")] = False,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Write it there instead, for `redurable replay`.")
+    ] = None,
 ) -> None:
     """Show what happened to an instance, event by event."""
+    if export is not None:
+        await export_history(target, instance_id, execution or "", export)
+        return
     async with target.client() as client:
         if executions:
             ids = await client.list_executions(instance_id)
@@ -116,13 +123,6 @@ async def result(
     """Wait for the end of an instance and print its result."""
     async with target.client() as client:
         print_value(await client.get_handle(instance_id).result(timeout), target.output)
-
-
-async def purge(target: Target, instance_id: IdArgument) -> None:
-    """Delete all that is stored of a finished instance."""
-    async with target.client() as client:
-        await client.purge(instance_id)
-    print_record({"instance_id": instance_id, "done": "purged"}, target.output)
 
 
 async def key(

@@ -7,17 +7,33 @@ from typing import Annotated
 
 import typer
 
-from redurable.cli import acl, activities, demo, dev, init, instances, messages, serve, worker
+from redurable.cli import (
+    acl,
+    activities,
+    dead_letters,
+    demo,
+    dev,
+    doctor,
+    init,
+    instances,
+    listing,
+    messages,
+    operations,
+    replaying,
+    serve,
+    watching,
+    worker,
+)
 
 app = typer.Typer(
     name="redurable",
     help="Durable Functions on Redis.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (worker, dev, serve, init, instances, messages, activities, demo, acl):
+_GROUPS = (worker, dev, serve, init, instances, listing, messages, operations, watching, activities, dead_letters)
+for group in (*_GROUPS, replaying, doctor, demo, acl):
     group.register(app)
 
 

@@ -7,10 +7,14 @@ from typing import Annotated
 import typer
 
 from redurable.cli.command import Target, command
-from redurable.cli.output import Output, print_record
+from redurable.cli.many import Control, control
+from redurable.cli.options import ManyOptions, spread
+from redurable.cli.output import confirm
 from redurable.cli.payloads import parse_json
+from redurable.client import Client
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The instance.")]
+OptionalIdArgument = Annotated[str | None, typer.Argument(metavar="[ID]", help="The instance; else --all.")]
 ReasonArgument = Annotated[str, typer.Argument(metavar="[REASON]", help="Why; kept in the history.")]
 
 
@@ -37,43 +41,43 @@ async def raise_event(
     value = parse_json(data, "--data")
     async with target.client() as client:
         await client.raise_event(instance_id, name, value, event_id=event_id)
-    _confirm(target.output, instance_id, f"event {name} raised")
+    confirm(target.output, instance_id, f"event {name} raised")
 
 
-async def terminate(target: Target, instance_id: IdArgument, reason: ReasonArgument = "") -> None:
+@spread("many", ManyOptions)
+async def terminate(
+    target: Target, many: ManyOptions, instance_id: OptionalIdArgument = None, reason: ReasonArgument = ""
+) -> None:
     """End an instance at once, without running its code."""
-    async with target.client() as client:
-        await client.terminate(instance_id, reason)
-    _confirm(target.output, instance_id, "termination sent")
+    await control(target, many, Control("terminate", Client.terminate, "termination sent"), instance_id, reason)
 
 
-async def cancel(target: Target, instance_id: IdArgument, reason: ReasonArgument = "") -> None:
+@spread("many", ManyOptions)
+async def cancel(
+    target: Target, many: ManyOptions, instance_id: OptionalIdArgument = None, reason: ReasonArgument = ""
+) -> None:
     """Ask an instance to end; its own code cleans up."""
-    async with target.client() as client:
-        await client.cancel(instance_id, reason)
-    _confirm(target.output, instance_id, "cancellation sent")
+    await control(target, many, Control("cancel", Client.cancel, "cancellation sent"), instance_id, reason)
 
 
-async def suspend(target: Target, instance_id: IdArgument, reason: ReasonArgument = "") -> None:
+@spread("many", ManyOptions)
+async def suspend(
+    target: Target, many: ManyOptions, instance_id: OptionalIdArgument = None, reason: ReasonArgument = ""
+) -> None:
     """Let an instance only record what arrives, until resumed."""
-    async with target.client() as client:
-        await client.suspend(instance_id, reason)
-    _confirm(target.output, instance_id, "suspension sent")
+    await control(target, many, Control("suspend", Client.suspend, "suspension sent"), instance_id, reason)
 
 
-async def resume(target: Target, instance_id: IdArgument, reason: ReasonArgument = "") -> None:
+@spread("many", ManyOptions)
+async def resume(
+    target: Target, many: ManyOptions, instance_id: OptionalIdArgument = None, reason: ReasonArgument = ""
+) -> None:
     """Let a suspended instance go on."""
-    async with target.client() as client:
-        await client.resume(instance_id, reason)
-    _confirm(target.output, instance_id, "resumption sent")
+    await control(target, many, Control("resume", Client.resume, "resumption sent"), instance_id, reason)
 
 
 async def redrive(target: Target, instance_id: IdArgument) -> None:
     """Let a quarantined instance be tried at once."""
     async with target.client() as client:
         redriven = await client.redrive(instance_id)
-    _confirm(target.output, instance_id, "redriven" if redriven else "nothing: it is not quarantined")
-
-
-def _confirm(output: Output, instance_id: str, done: str) -> None:
-    print_record({"instance_id": instance_id, "done": done}, output)
+    confirm(target.output, instance_id, "redriven" if redriven else "nothing: it is not quarantined")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -42,11 +41,7 @@ def print_record(record: Record, output: Output) -> None:
         case Output.JSONL:
             print(to_json(record))
         case Output.TABLE:
-            shown = {name: _cell(value) for name, value in record.items()}
-            width = max(map(len, shown), default=0)
-            for name, text in shown.items():
-                if text:
-                    print(f"{name:<{width}}  {text}")
+            _print_fields({name: text for name, value in record.items() if (text := _cell(value))})
 
 
 def print_records(records: Sequence[Record], output: Output) -> None:
@@ -58,8 +53,12 @@ def print_records(records: Sequence[Record], output: Output) -> None:
             for record in records:
                 print(to_json(record))
         case Output.TABLE:
-            for line in table(records, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
-                print(line)
+            _print_table(records)
+
+
+def confirm(output: Output, instance_id: str, done: str) -> None:
+    """Say what was done."""
+    print_record({"instance_id": instance_id, "done": done}, output)
 
 
 def print_value(value: Value, output: Output) -> None:
@@ -67,23 +66,58 @@ def print_value(value: Value, output: Output) -> None:
     print(to_json(value) if output is Output.JSONL else to_pretty_json(value))
 
 
+def _print_fields(fields: Mapping[str, str]) -> None:
+    if sys.stdout.isatty():
+        from redurable.cli.terminal import show_fields
+
+        show_fields(fields)
+        return
+    width = max(map(len, fields), default=0)
+    for name, text in fields.items():
+        print(f"{name:<{width}}  {text}")
+
+
+def _print_table(records: Sequence[Record]) -> None:
+    if records and sys.stdout.isatty():
+        from redurable.cli.terminal import show_table
+
+        show_table(*_cells(records))
+        return
+    for line in table(records):
+        print(line)
+
+
 def table(records: Sequence[Record], width: int | None = None) -> list[str]:
     """Aligned lines under a heading of the first record's field names, cut to `width` characters."""
     if not records:
         return ["(none)"]
-    names = list(records[0])
-    rows = [names, *([_cell(record[name]) for name in names] for record in records)]
+    names, cells = _cells(records)
+    rows = [names, *cells]
     widths = [max(len(row[column]) for row in rows) for column in range(len(names))]
     lines = ("  ".join(f"{cell:<{size}}" for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows)
     return [_cut(line, width) for line in lines]
+
+
+def _cells(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    names = list(records[0])
+    return names, [[_cell(record[name]) for name in names] for record in records]
 
 
 def _cell(value: Value) -> str:
     if value is None or value == {} or value == []:
         return ""
     if isinstance(value, str):
-        return " ".join(value.split())
+        return one_line(value)
     return bytes(value).decode() if isinstance(value, Raw) else to_json(value)
+
+
+def one_line(text: str) -> str:
+    """It on one line; what would move the cursor, or colour the terminal, is shown instead."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in " ".join(text.split()))
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 def _cut(line: str, width: int | None) -> str:

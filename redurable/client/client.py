@@ -20,11 +20,14 @@ from redurable.authoring.policies import START_OPTIONS, StartOptions, check_fit,
 from redurable.client import sending
 from redurable.client.attempts import failed, pending_activities, settle, token_of
 from redurable.client.changes import Changes
+from redurable.client.explaining import Explaining
 from redurable.client.handle import Handle
 from redurable.client.insight import Insight
+from redurable.client.letters import Letters
 from redurable.client.link import Link
 from redurable.client.operations import Operations
 from redurable.client.status import Status, status_of
+from redurable.client.watching import Watching
 from redurable.core.completion import Completion
 from redurable.core.events import HistoryRow
 from redurable.core.ids import check_hub_name, check_id, check_instance_id, check_name
@@ -63,7 +66,7 @@ _UNCLAIMED = {
 log = logging.getLogger("redurable.client")
 
 
-class Client(Insight, Operations):
+class Client(Explaining, Watching, Letters, Insight, Operations):
     """Starts orchestrations, talks to them, and asks how they are: `async with Client(hub="orders") as client: …`.
 
     `address`: see the documentation of store addresses; None: the environment variable REDURABLE_REDIS_URL, else the

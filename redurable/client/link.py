@@ -146,11 +146,11 @@ class Link:
             raise self.not_found(instance)
         return snapshot
 
-    async def history(self, instance: str, execution: str) -> list[Event]:
-        """The whole history of an execution (empty: the current one)."""
+    async def history(self, instance: str, execution: str, after: int = 0) -> list[Event]:
+        """The history of an execution (empty: the current one), without its first `after` events."""
         events: list[Event] = []
         while True:
-            start = len(events)
+            start = after + len(events)
             page = await self.call(lambda start=start: self.store.history(instance, execution, start, _PAGE))
             events += page
             if len(page) < _PAGE:

@@ -59,10 +59,11 @@ class Status:
     `input`, `output`, `custom_status` and `memo` are plain JSON values; several inputs are a dict of `args` and
     `kwargs`. What JSON allows and Python's reader does not, such as a number of 5,000 digits, is shown as its text.
     `failure` says why the instance failed, was canceled or terminated. `execution` is the id of the current execution.
-    `unread_events` says how many external events of each name the orchestrator has not taken; `unread_mail` counts
-    messages that no turn has read yet. `quarantined` says why no worker can take a turn now
-    (None: nothing is wrong). `history` holds the events of the current execution, and the rows of its activities'
-    attempts, and `pending_activities` the calls without outcome, when they were asked for.
+    `unread_events` says how many external events of each name the orchestrator has not taken; `awaited_events`, of
+    the names that it waits for, since when. `unread_mail` counts messages that no turn has read yet. `quarantined`
+    says why no worker can take a turn now (None: nothing is wrong). `history` holds the events of the current
+    execution, and the rows of its activities' attempts, and `pending_activities` the calls without outcome, when they
+    were asked for.
     """
 
     instance_id: str
@@ -79,6 +80,7 @@ class Status:
     tags: dict[str, str] = field(default_factory=dict[str, str])
     memo: Any = None
     unread_events: dict[str, int] = field(default_factory=dict[str, int])
+    awaited_events: dict[str, datetime] = field(default_factory=dict[str, datetime])
     unread_mail: int = 0
     quarantined: Quarantine | None = None
     history: list[HistoryRow] | None = None
@@ -106,7 +108,8 @@ def status_of(
         parent_instance_id=snapshot.parent.instance if snapshot.parent else None,
         tags=snapshot.tags,
         memo=None if snapshot.memo is ABSENT else _shown(snapshot.memo),
-        unread_events=snapshot.unread_events,
+        unread_events={name: depth for name, depth in snapshot.unread_events.items() if depth > 0},
+        awaited_events={name: _moment(-depth) for name, depth in snapshot.unread_events.items() if depth < 0},
         unread_mail=snapshot.unread,
         quarantined=_quarantine_of(snapshot),
         history=history,

@@ -90,7 +90,7 @@ def admit(state: State, message: Message, now: int) -> InputEvent | None:
         case Rewind():
             return (
                 ParentRewound(at=at, execution=message.heir, reason=message.reason)
-                if concerns(message, state.parent)
+                if message.is_for(state.parent)
                 else None
             )
         case Resume():
@@ -99,7 +99,7 @@ def admit(state: State, message: Message, now: int) -> InputEvent | None:
             return _outcome(state, message, at)
 
 
-def concerns(message: Terminate | Cancel | Rewind, parent: Parent | None) -> bool:
+def concerns(message: Terminate | Cancel, parent: Parent | None) -> bool:
     """False when a parent means its child, and this instance, which answers `parent`, is not that child: another one
     has its id. A child that continued as new is."""
     return message.parent is None or message.parent == parent

@@ -153,7 +153,8 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     `closed_calls` are the seqs of calls with durable timeouts that have their outcome, or wait in vain for one: the
     timers that the store made of those timeouts go.
     `canceled_calls` are the seqs of calls whose tasks nobody waits for any more, while they lie in a queue or run.
-    `unread`: how many external events of each name user code has not taken, from now on (None: as before). `heard`
+    `unread`, from now on (None: as before): how many external events of each name user code has not taken; or, of a
+    name that it waits for, since when, in milliseconds, with a minus: never both. `heard`
     repeats that of the delivery: a park or a release rings for a control message that is newer (None: for none).
 
     A turn without a ready entry (its `entry` has no id) was decided ahead, from an outcome that is in no mailbox yet.

@@ -23,7 +23,8 @@ class _Event(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="type"
 class ExecutionStarted(_Event, frozen=True, kw_only=True):
     """`number` counts the executions of the instance from 1; `python` is the minor version that took the first turn.
     `deadline`: when the execution must have ended (0: whenever). `trace`: what its span belongs below. `origin`: the
-    execution that this event was made by, when another one begins with its history."""
+    execution that this event was made by, when another one begins with its history; `before`: all that began with it
+    before this one did."""
 
     name: str
     execution: str
@@ -38,6 +39,7 @@ class ExecutionStarted(_Event, frozen=True, kw_only=True):
     python: str = ""
     deadline: int = 0
     origin: str = ""
+    before: tuple[str, ...] = ()
     trace: Trace | None = None
 
 

@@ -42,7 +42,10 @@ INTERNAL = b"m"
 T = TypeVar("T")
 
 _MAILBOX_KINDS = (b"event", b"terminate", b"cancel", b"suspend", b"resume")
-_TOKEN_KINDS = (b"complete", b"fail", b"heartbeat")
+INTAKE_KINDS = (b"start", *_MAILBOX_KINDS)
+"""What the intake takes for an instance, by the field that says so."""
+TOKEN_KINDS = (b"complete", b"fail", b"heartbeat")
+"""What it takes for an attempt by token."""
 _ANSWER_KINDS = tuple(kind.value.encode() for kind in AnswerKind)
 _MOST_REASON = 500
 _args = msgspec.json.Decoder(tuple[Raw, ...])
@@ -74,7 +77,7 @@ def read_intake(
 ) -> Intake | Completion | Malformed:
     """Read an intake entry. A start without an `id` gets the entry's id, so that reading it twice starts it once."""
     try:
-        if any(kind in fields for kind in _TOKEN_KINDS):
+        if any(kind in fields for kind in TOKEN_KINDS):
             return _completion(fields, limit)
         instance = fields.get(b"instance")
         if instance is None:
@@ -137,7 +140,7 @@ def _start_tags(fields: Mapping[bytes, bytes], limit: int) -> dict[str, str]:
 
 
 def _completion(fields: Mapping[bytes, bytes], limit: int) -> Completion:
-    kinds = [kind.decode() for kind in (*_TOKEN_KINDS, *_MAILBOX_KINDS, b"start") if kind in fields]
+    kinds = [kind.decode() for kind in (*TOKEN_KINDS, *_MAILBOX_KINDS, b"start") if kind in fields]
     if len(kinds) != 1:
         raise Unreadable(f"fields {kinds}: an entry has exactly one of them")
     token = read_token(_text(fields[kinds[0].encode()], kinds[0]))

@@ -35,6 +35,9 @@ MAX_BYTES = 50 * 1024 * 1024
 SUGGESTED_AT = 0.2
 """At this fraction of the cap it is time to continue as new."""
 
+TOO_LONG = "HistoryLimitExceeded"
+"""The type of the failure of an execution whose history became too long."""
+
 _BESIDE = 100
 """Bytes of an event beside its payload, about."""
 

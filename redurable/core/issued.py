@@ -87,12 +87,15 @@ class EventWait(DurableFuture[T]):
 
     Whoever gives the wait up gives its slot back: a task that is cancelled before it has seen the event that came in
     the same step, or a `select` that another wait won. The event then goes to the next wait, as if this one had not
-    been. What somebody has read stays read.
+    been. What somebody has read stays read. `since`: when it was made, by the history's clock.
     """
 
-    def __init__(self, loop: DeterministicLoop, mail: Mailroom, name: str, decode: Callable[[Raw], T]) -> None:
+    def __init__(
+        self, loop: DeterministicLoop, mail: Mailroom, name: str, decode: Callable[[Raw], T], since: int
+    ) -> None:
         super().__init__(loop)
         self.name = name
+        self.since = since
         self._mail = mail
         self._decode = decode
         self._letter: Letter | None = None
@@ -205,6 +208,16 @@ class Mailroom:
     def depths(self) -> dict[str, int]:
         """How many events nobody has taken, by name."""
         return {name: len(queue) for name, queue in self._unread.items()}
+
+    def waits(self) -> dict[str, int]:
+        """Since when the oldest wait has waited, by the name of its event, in milliseconds of the history's clock."""
+        found: dict[str, int] = {}
+        for name, waiting in self._waiting.items():
+            while waiting and waiting[0].done():
+                waiting.popleft()
+            if waiting:
+                found[name] = waiting[0].since
+        return found
 
 
 def _user_frame() -> tuple[CodeType | None, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Raw, Struct
 
 from redurable.core.values import ABSENT, NULL, Arguments, Attempt, Failure, Parent, Trace
@@ -152,11 +153,20 @@ class Resume(_Message, frozen=True, kw_only=True):
 class Rewind(_Message, frozen=True, kw_only=True):
     """A parent was rewound or reset: the call `parent`, which started this instance, is one of the execution `heir`
     from now on, and wants an answer. Alone among messages it reaches an instance that has finished: one that did not
-    complete is rewound itself, one that did gives its result again."""
+    complete is rewound itself, one that did gives its result again, and does not note to whom. So `before` says whose
+    the call was earlier, as far as the parent was rewound or reset more than once."""
 
     parent: Parent
     heir: str
     reason: str = ""
+    before: tuple[str, ...] = ()
+
+    def is_for(self, answers: Parent | None) -> bool:
+        """Whether the instance that answers this parent is the child of that call."""
+        return answers is not None and any(
+            answers == msgspec.structs.replace(self.parent, execution=execution)
+            for execution in (self.parent.execution, *self.before)
+        )
 
 
 Control = Terminate | Cancel | Suspend | Resume

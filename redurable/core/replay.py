@@ -126,11 +126,13 @@ class Replay:
         return self.scope.mail.unread()
 
     def depths(self) -> dict[str, int]:
-        """How many external events user code has not taken, by name; also those that wait for a resume."""
+        """What is told of external events, by name (`TurnCommit.unread`); those that wait for a resume count, too."""
         depths = self.scope.mail.depths()
         for event in self._buffered:
             if isinstance(event, EventRaised):
                 depths[event.name] = depths.get(event.name, 0) + 1
+        for name, since in self.scope.mail.waits().items():
+            depths.setdefault(name, -since)
         return depths
 
     def take_custom_status(self) -> Raw | None:

@@ -83,7 +83,7 @@ def answer_again(delivery: Delivery, head: str, message: object) -> TurnCommit |
     whole, heir = _folded(delivery.events), msgspec.structs.replace(message.parent, execution=message.heir)
     if whole.parent == heir:
         return None  # A repetition.
-    if whole.parent != message.parent:
+    if not message.is_for(whole.parent):
         failure = Failure(TAKEN, f"the sub-orchestration's instance id {delivery.entry.instance!r} is taken")
         return _tell(
             delivery, head, SubOrchestrationFailure(execution=heir.execution, seq=heir.seq, failure=failure), heir
@@ -177,7 +177,14 @@ def _next(change: _Change) -> tuple[StartExecution, Kept | None]:
         trace=trace,
     )
     origin = started.origin or started.execution
-    first = msgspec.structs.replace(started, execution=change.execution, deadline=deadline, origin=origin, trace=trace)
+    first = msgspec.structs.replace(
+        started,
+        execution=change.execution,
+        deadline=deadline,
+        origin=origin,
+        before=(*started.before, started.execution),
+        trace=trace,
+    )
     return start, Kept(place.kept, first) if place.kept else None
 
 
@@ -194,6 +201,7 @@ def _to_kept_children(change: _Change) -> Iterator[Outgoing]:
             parent=msgspec.structs.replace(heir, execution=change.whole.execution),
             heir=change.execution,
             reason=change.reason,
+            before=change.kept.started.before if change.kept.started else (),
         )
         yield Outgoing(made.instance, _start_of(change, made, heir), (instance, _to_nobody(change, seq)))
         yield Outgoing(made.instance, asked)

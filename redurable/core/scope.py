@@ -124,7 +124,7 @@ class LiveScope:
 
     def wait_for_event(self, name: str, decode: Callable[[Raw], T]) -> EventWait[T]:
         self._check()
-        wait = EventWait(self.loop, self.mail, check_name(name, "event"), decode)
+        wait = EventWait(self.loop, self.mail, check_name(name, "event"), decode, self.clock)
         self.mail.wait(wait)
         return wait
 

@@ -46,7 +46,7 @@ from redurable.core.events import (
     TimerCanceled,
     TimerCreated,
 )
-from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
+from redurable.core.history_cap import DEFAULT_CAP, TOO_LONG, HistoryCap
 from redurable.core.issued import Issued
 from redurable.core.messages import (
     Cancel,
@@ -143,7 +143,7 @@ class Draft:
         if self.trail is not None:
             self.trail.forget()
         self.dead, self.consumed, self.unread = [], "", None
-        self._fail(Failure("HistoryLimitExceeded", text), state.clock)
+        self._fail(Failure(TOO_LONG, text), state.clock)
 
     def cancel_unbegun(self, reason: str) -> None:
         """End an execution that has run no user code yet."""

@@ -6,9 +6,6 @@ nondeterministic) leaves the mail where it is and parks the instance, except for
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-
 import msgspec
 from msgspec import Struct
 
@@ -17,13 +14,12 @@ from redurable.core.anew import make_anew, take_up
 from redurable.core.codec import encode
 from redurable.core.definition import Definition
 from redurable.core.delivery import DeadLetter, Delivery, Difference, Park, Parking, TurnCommit
-from redurable.core.events import EventRaised, ExecutionContinuedAsNew, ExecutionStarted, InputEvent
+from redurable.core.events import ExecutionContinuedAsNew, ExecutionStarted, InputEvent
 from redurable.core.foreign import INTERNAL
 from redurable.core.history_cap import DEFAULT_CAP, HistoryCap
 from redurable.core.known import Known
 from redurable.core.messages import (
     Cancel,
-    KeptEvent,
     Mail,
     Malformed,
     RaiseEvent,
@@ -40,6 +36,7 @@ from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.core.state import State
 from redurable.core.trail import Over
+from redurable.core.unread import tell_recorded, tell_unread
 from redurable.errors import NondeterminismError
 
 ENOUGH_COMMANDS = 1_000
@@ -161,7 +158,7 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
             break
         _take(draft, replay, mail, delivery.now)
     draft.custom_status = replay.take_custom_status()
-    _count_unread(draft, replay.depths() if draft.next is None else _names(draft.next.kept_events))
+    tell_unread(draft, replay)
     notes = replay.take_errors()
     if state.long and not was_long:
         notes = (*notes, turn.cap.warning(started.name, state.length, state.size))
@@ -280,15 +277,6 @@ def _mails(delivery: Delivery) -> tuple[Mail, ...]:
     return delivery.mails if delivery.control is None else (*delivery.mails, delivery.control)
 
 
-def _count_unread(draft: Draft, depths: dict[str, int]) -> None:
-    if depths != draft.delivery.unread:
-        draft.unread = depths
-
-
-def _names(events: Iterable[KeptEvent | EventRaised]) -> dict[str, int]:
-    return dict(Counter(event.name for event in events))
-
-
 def _without_code(
     draft: Draft, turn: TurnInput, reason: str, detail: str, difference: Difference | None = None
 ) -> TurnCommit:
@@ -322,8 +310,7 @@ def _without_code(
 
 
 def _recorded(draft: Draft) -> TurnCommit:
-    recorded = _names(event for event in draft.events if isinstance(event, EventRaised))
-    _count_unread(draft, dict(Counter(draft.delivery.unread) + Counter(recorded)))
+    tell_recorded(draft)
     draft.refuse()
     if draft.state.ended is not None:
         _consume_rest(draft)

@@ -71,8 +71,10 @@ PARAMETERS: dict[str, Json] = {
     "fetchState": _flag("fetchState", "Show states.", False),
     "lastOperationTimeFrom": _query("lastOperationTimeFrom", "Changed then or later.", _TIME),
     "lastOperationTimeTo": _query("lastOperationTimeTo", "Changed then or earlier.", _TIME),
-    "taskQueue": _query("taskQueue", "Only tasks of this queue; may be repeated.", {"type": "string"}),
-    "role": _query("role", "Only this kind of work.", {"type": "string", "enum": ["orchestrations", "activities"]}),
+    "taskQueue": _query("taskQueue", "Of all tasks only those of this queue; may be repeated.", {"type": "string"}),
+    "role": _query(
+        "role", "Only this kind of work; may be repeated.", {"type": "string", "enum": ["orchestrations", "activities"]}
+    ),
 }
 
 _URIS = (

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import anyio
 
 from redurable.errors import HubNotFound, StoreError
-from redurable.http.answers import Answer
+from redurable.http.answers import Answer, refused
 from redurable.http.call import Call
 from redurable.http.metrics import MEDIA, HttpMetrics
 from redurable.http.openapi import document
 from redurable.store.depths import Depths
 from redurable.worker.code import DEFAULT_QUEUE
+from redurable.worker.crew import TASKS, TURNS
 
+ROLES = frozenset({TURNS, TASKS})
 _PROBE_SECONDS = 2.0
 _TEXT = "text/plain; charset=utf-8"
 
@@ -40,27 +42,35 @@ async def openapi(call: Call) -> Answer:
 
 
 async def scaler(call: Call) -> Answer:
-    """GET /scaler: one number, how much work there is: ready turns, tasks, and timers that are due.
+    """GET /scaler: one number, how much work there is: ready turns, tasks, due timers, and what is to be routed.
 
-    `taskQueue` (may be repeated): only the tasks of these queues, for workers that run activities alone. `role`:
-    "orchestrations" or "activities", for workers that have one of both. Without queues it is the default one and those
-    that workers serve: who scales workers of another queue from zero has to name it.
+    `role`: "orchestrations" or "activities", for workers that have one of both. `taskQueue` (may be repeated): of all
+    tasks only those of these queues. Without queues it is the default one and those that workers serve: who scales
+    workers of another queue from zero has to name it.
     """
     queues = [name for name in call.query.text("taskQueue").split(",") if name]
-    role = "activities" if queues else call.query.text("role").lower()
+    roles = frozenset(name.strip().lower() for name in call.query.text("role").split(",") if name.strip())
+    if not roles <= ROLES:
+        raise refused(400, f"role {call.query.text('role')!r}: choose one or both of {', '.join(sorted(ROLES))}")
     try:
         depths = await call.client.depths(queues or [DEFAULT_QUEUE])
     except HubNotFound:
         return Answer(body=0)
-    return Answer(body=backlog(depths, role, queues))
+    return Answer(body=backlog(depths, roles or ROLES, queues))
 
 
-def backlog(depths: Depths, role: str = "", queues: list[str] | None = None) -> int:
-    """Work that waits or is under way, for one role, or for both; of `queues` alone, when there are some."""
-    chosen = [depth for name, depth in depths.queues.items() if not queues or name in queues]
-    tasks = sum(depth.lag + depth.pending for depth in chosen)
-    turns = depths.ready.lag + depths.ready.pending + depths.due
-    return {"activities": tasks, "orchestrations": turns}.get(role, tasks + turns)
+def backlog(depths: Depths, roles: Collection[str] = ROLES, queues: Collection[str] = ()) -> int:
+    """Work that waits or is under way for workers of these roles; of all tasks those of `queues`, when there are some.
+
+    Whoever takes turns also fires timers and delivers what lies in the intake and in the outboxes.
+    """
+    work = 0
+    if TASKS in roles:
+        chosen = (depth for name, depth in depths.queues.items() if not queues or name in queues)
+        work += sum(depth.lag + depth.pending for depth in chosen)
+    if TURNS in roles:
+        work += depths.ready.lag + depths.ready.pending + depths.due + depths.intake + depths.outbox + depths.answers
+    return work
 
 
 def metrics_of(metrics: HttpMetrics) -> Callable[[Call], Awaitable[Answer]]:

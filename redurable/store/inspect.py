@@ -11,6 +11,7 @@ from redurable.core.events import Event
 from redurable.core.values import RuntimeStatus, Task
 from redurable.facts import StoreSampled
 from redurable.store.depths import Depths
+from redurable.store.letters import Letter
 from redurable.store.membership import Membership
 from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.snapshots import Snapshot
@@ -23,6 +24,15 @@ class Underway(Struct, frozen=True):
     task: Task
     due: int = 0
     holder: str = ""
+
+
+class Announcement(Struct, frozen=True):
+    """The ready entry that tells workers of an instance's mail. `holder`: the consumer who has received it ("": nobody
+    yet), and last renewed its lease `idle_ms` ago; `deliveries`: how often it was received or taken over."""
+
+    holder: str = ""
+    idle_ms: int = 0
+    deliveries: int = 0
 
 
 class Change(Struct, frozen=True):
@@ -79,8 +89,16 @@ class Inspect(Protocol):
         grow with the number of instances."""
         ...
 
+    async def announcement(self, instance: str) -> Announcement | None:
+        """Who is told of the instance's mail; None: nobody, or no such instance."""
+        ...
+
     async def members(self, ttl_ms: int) -> Membership:
         """The workers that were heard of within `ttl_ms`, and what they can do; whoever asks does not become one."""
+        ...
+
+    async def letters(self, after: str, count: int) -> list[Letter]:
+        """Up to `count` dead letters behind that id ("": from the oldest on), the oldest first."""
         ...
 
     def sample(self) -> StoreSampled:

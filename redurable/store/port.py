@@ -369,8 +369,9 @@ class Store(Protocol):
 
     async def mend(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
         """Look at about `count` instances of a partition: put right what queries, counts and `expired` go by, where
-        other programs have damaged it, and disown those whose parents are gone. Return the next cursor ("" at the end)
-        and how much was put right."""
+        other programs have damaged it, disown those whose parents are gone, and announce finished ones with mail that
+        nobody was told of, which no sweep looks at. Return the next cursor ("" at the end) and how much was put right.
+        """
         ...
 
     async def prune(self, instance: str, keep: int) -> int:
@@ -381,6 +382,15 @@ class Store(Protocol):
     async def redrive(self, instance: str, head: str) -> Redriven:
         """Let a quarantined instance be tried at once, also one that is held; its count of parks is 1 again, its mark
         stays until a turn is taken. `head`, unique, becomes the instance's, so that a turn decided before is fenced."""
+        ...
+
+    async def drop_letters(self, ids: Sequence[str]) -> int:
+        """Delete dead letters; return how many were there."""
+        ...
+
+    async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
+        """Put dead letters back into the intake, as `letters.as_entry` has them, each at once and once whoever calls;
+        return the ids of those. Others stay: there is none of that id, or it did not come that way."""
         ...
 
 

@@ -11,8 +11,8 @@ from redurable.core.values import ABSENT, Parent, RuntimeStatus
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """What is known of an instance at a moment. `unread` counts messages that no turn has read; `unread_events` what
-    turns have read and user code has not taken, by the event's name. A quarantined one was parked `parks` times in a
+    """What is known of an instance at a moment. `unread` counts messages that no turn has read; `unread_events` is
+    what the last turn told of external events (`TurnCommit.unread`). A quarantined one was parked `parks` times in a
     row, and is tried again at `parked_until` (milliseconds; 0: now), or, when `held`, only after it is redriven."""
 
     instance: str

@@ -163,6 +163,9 @@ class Client:
     list_executions = blocking(AsyncClient.list_executions)
     get_history = blocking(AsyncClient.get_history)
 
+    explain = blocking(AsyncClient.explain)
+    watch = iterating(AsyncClient.watch)
+
     terminate = blocking(AsyncClient.terminate)
     cancel = blocking(AsyncClient.cancel)
     suspend = blocking(AsyncClient.suspend)
@@ -180,3 +183,7 @@ class Client:
     ping = blocking(AsyncClient.ping)
     depths = blocking(AsyncClient.depths)
     workers = blocking(AsyncClient.workers)
+
+    list_dead_letters = iterating(AsyncClient.list_dead_letters)
+    redrive_dead_letters = blocking(AsyncClient.redrive_dead_letters)
+    drop_dead_letters = blocking(AsyncClient.drop_dead_letters)

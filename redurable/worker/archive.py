@@ -14,14 +14,12 @@ from typing import Any, BinaryIO
 
 import msgspec
 from anyio import to_thread
-from msgspec import Raw
 
-from redurable.core.codec import encode
+from redurable.core.recorded import VERSION, line_of
 from redurable.core.values import ABSENT
 from redurable.store.queries import Standing
 from redurable.worker.common import Common
 
-VERSION = 1
 _PAGE = 1_000
 _MOST_BYTES = 4 * 1024 * 1024
 """So much waits in memory; then it is written, not synced yet."""
@@ -37,6 +35,8 @@ class Archive:
         self._lines: list[bytes] = []
         self._size = 0
         self._failed: OSError | None = None
+        self._written: Path | None = None
+        """Where lines lie that are not synced yet: midnight may come before they are."""
 
     @property
     def path(self) -> Path:
@@ -76,8 +76,7 @@ class Archive:
         start = 0
         while True:
             events = await self._common.store.history(instance, execution, start, _PAGE)
-            line = {"v": VERSION, "type": "history", "instance": instance, "execution": execution, "position": start}
-            await self._write({**line, "events": [Raw(encode(event)) for event in events]})
+            await self._write(line_of(instance, execution, start, events))
             if len(events) < _PAGE:
                 return
             start += len(events)
@@ -95,14 +94,16 @@ class Archive:
         """See that all that was added lies on the disk. Raises `OSError`; then none of it counts."""
         failed, self._failed = self._failed, None
         if failed is not None:
-            self._lines, self._size = [], 0
+            self._lines, self._size, self._written = [], 0, None
             raise failed
         await self._flush(durably=True)
 
     async def _flush(self, durably: bool) -> None:
         lines, self._lines, self._size = self._lines, [], 0
+        path = self._written or self.path
+        self._written = None if durably else path
         if lines or durably:
-            await to_thread.run_sync(_append, self.path, b"\n".join([*lines, b""]), durably)
+            await to_thread.run_sync(_append, path, b"\n".join([*lines, b""]), durably)
 
 
 def _append(path: Path, text: bytes, durably: bool) -> None:

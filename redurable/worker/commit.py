@@ -5,8 +5,8 @@ The same step receives tasks for the free activity slots of this worker: one rou
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from redurable.core.delivery import Delivery, Outcome, Park, Position, Receipt
 from redurable.facts import EventsPiledUp
@@ -61,13 +61,10 @@ class Commits:
         self._conclude(turns, completed)
         return completed
 
-    @contextmanager
-    def _demand(self) -> Generator[TaskDemand | None]:
+    def _demand(self) -> AbstractContextManager[TaskDemand | None]:
         if self._activities is None or not self._common.reception.open:
-            yield None
-            return
-        with self._activities.slots.reserve() as demand:
-            yield demand
+            return nullcontext()
+        return self._activities.slots.reserve()
 
     def _conclude(self, turns: Sequence[Taken], done: Committed | Completed) -> None:
         if self._activities is not None:

@@ -53,5 +53,5 @@ class Mending:
         if mine:
             self._cursor, mended = await self._common.store.mend(self._partition, self._cursor, MENDED_AT_ONCE)
             if mended:
-                log.warning("%d entries of the lists of instances were wrong, and were put right", mended)
+                log.warning("%d things were wrong with lists of instances or with bells, and were put right", mended)
         return MEND_EVERY_MS

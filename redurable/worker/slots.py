@@ -7,7 +7,7 @@ is room for. A queue is asked only while there is room for every kind of functio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 from redurable.settings import WorkerSettings
@@ -21,6 +21,8 @@ class Slots:
 
     def __init__(self, queues: Mapping[str, frozenset[bool]], settings: WorkerSettings) -> None:
         self._queues = queues
+        self._names = tuple(queues)
+        self._kinds = self._kinds_of(self._names)
         self._most_of = {True: settings.concurrency, False: settings.thread_concurrency}
         self._free = dict(self._most_of)
         self._aside = {True: 0, False: 0}
@@ -34,9 +36,10 @@ class Slots:
     @contextmanager
     def reserve(self, share: int = 1) -> Generator[TaskDemand]:
         """What to ask the store for: the room for it, divided by `share`, is set aside meanwhile."""
-        demand = self._demand({kind: free - self._aside[kind] for kind, free in self._free.items()})
+        free, aside = self._free, self._aside
+        demand = self._demand({True: free[True] - aside[True], False: free[False] - aside[False]})
         count = -(-demand.count // share)
-        kinds = frozenset(kind for name in demand.queues for kind in self._queues[name])
+        kinds = self._kinds if demand.queues is self._names else self._kinds_of(demand.queues)
         for kind in kinds:
             self._aside[kind] += count
         try:
@@ -68,10 +71,16 @@ class Slots:
         await self._freed.wait()
 
     def _demand(self, room: Mapping[bool, int]) -> TaskDemand:
-        queues = tuple(name for name, kinds in self._queues.items() if all(room[kind] > 0 for kind in kinds))
+        queues, kinds = self._names, self._kinds
+        if min([room[kind] for kind in kinds], default=1) <= 0:
+            queues = tuple(name for name, kinds in self._queues.items() if all(room[kind] > 0 for kind in kinds))
+            kinds = self._kinds_of(queues)
         if not queues:
             return NOTHING
-        return TaskDemand(queues, min(self._most, *(room[kind] for name in queues for kind in self._queues[name])))
+        return TaskDemand(queues, min(self._most, *[room[kind] for kind in kinds]))
+
+    def _kinds_of(self, queues: Sequence[str]) -> frozenset[bool]:
+        return frozenset(kind for name in queues for kind in self._queues[name])
 
     def _announce(self) -> None:
         self._freed.set()

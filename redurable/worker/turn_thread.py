@@ -88,8 +88,9 @@ class TurnThread:
         return self._quick_turns.get(name, 0) >= PROVEN_TURNS
 
     def _will_be_quick(self, delivery: Delivery, known: Known | None) -> bool:
-        is_warm = known is not None and len(delivery.mails) == 1 and not delivery.entry.again
-        return is_warm and self.is_quick(delivery.name)
+        if delivery.entry.again or not self.is_quick(delivery.name):
+            return False
+        return _begins(delivery) if known is None else len(delivery.mails) == 1
 
     def _note(self, name: str, seconds: float) -> None:
         change = 1 if seconds <= QUICK_SECONDS else -PROVEN_TURNS
@@ -115,12 +116,20 @@ class TurnThread:
             detail = "".join(traceback.format_exception(error))
             turn = Turn(park(given, ENGINE_ERROR, detail), None, delivery.name)
         seconds = time.perf_counter() - begin
-        if known is not None:
+        if known is not None or _begins(delivery):
             self._note(delivery.name, seconds)
         return Taken(delivery, started, turn, seconds, self._filled(turn))
 
     def _filled(self, turn: Turn) -> float:
         return 0.0 if turn.known is None else self._cap.filled(turn.known.state.length, turn.known.state.size)
+
+
+def _begins(delivery: Delivery) -> bool:
+    """Whether this is the first turn of an execution, with nothing to read but its start."""
+    start = delivery.start
+    if start is None or start.kept_events or start.rewound is not None:
+        return False
+    return not (delivery.base or delivery.events or delivery.mails)
 
 
 def _begin_trace(tracing: Tracing, delivery: Delivery) -> Delivery:

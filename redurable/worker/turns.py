@@ -79,7 +79,7 @@ class Pipeline:
     async def complete(self, ends: Sequence[TaskEnd]) -> Done:
         """End attempts, with the turns that can be decided ahead of that. `follow` comes next, at once."""
         with self._under_way():
-            turns = await self._decide_ahead(ends)
+            turns, waited = await self._decide_ahead(ends)
             ahead = {taken.delivery.entry.instance: taken.turn.commit for taken in turns}
             if ahead:
                 ends = [replace(end, turn=ahead.get(end.lease.task.instance)) for end in ends]
@@ -98,17 +98,21 @@ class Pipeline:
                 raise
             for taken, receipt in zip(turns, done.receipts, strict=True):
                 self._settle(taken, receipt)
-            return Done(done, known, self._common.holdings.release([taken.delivery.entry for taken in turns]))
+            waited += self._common.holdings.release([taken.delivery.entry for taken in turns])
+            return Done(done, known, waited)
 
     async def follow(self, done: Done) -> None:
         """Take the turns of whatever was received with these ends, and of what waited for a turn decided ahead."""
-        await self._run_delivered(done.completed.deliveries, done.known)
-        await self.run([*done.waited, *done.completed.entries])
+        if done.completed.deliveries:
+            await self._run_delivered(done.completed.deliveries, done.known)
+        if done.waited or done.completed.entries:
+            await self.run([*done.waited, *done.completed.entries])
 
-    async def _decide_ahead(self, ends: Sequence[TaskEnd]) -> list[Taken]:
+    async def _decide_ahead(self, ends: Sequence[TaskEnd]) -> tuple[list[Taken], list[Entry]]:
+        """The turns, and entries that waited for instances of which none came about."""
         work: Work = list(self._claim_ahead(ends)) if self._common.reception.open else []
         if not work:
-            return []
+            return [], []
         try:
             turns = await self._thread.take(work, self._cache.take_dropped())
         except BaseException:
@@ -117,8 +121,7 @@ class Pipeline:
             raise
         # Code that cannot take the turn parks the instance, which is done with its mail in the mailbox.
         able = [taken for taken in turns if taken.turn.commit.events]
-        self._let_go([taken for taken in turns if not taken.turn.commit.events])
-        return able
+        return able, self._let_go([taken for taken in turns if not taken.turn.commit.events])
 
     def _claim_ahead(self, ends: Sequence[TaskEnd]) -> Iterator[tuple[Delivery, Known]]:
         """What these ends lead to, if their instances wait for nothing else.
@@ -126,11 +129,12 @@ class Pipeline:
         Only first attempts: should a turn kill this worker, its outcome comes in the mailbox the next time, where it is
         counted how often a turn was begun.
         """
-        often = Counter([end.lease.task.instance for end in ends])
+        names = [end.lease.task.instance for end in ends]
+        often = _repeated(names)
         for end in ends:
             lease, message = end.lease, end.message
             instance = lease.task.instance
-            if message is None or lease.again or lease.task.log or often[instance] > 1:
+            if message is None or lease.again or lease.task.log or instance in often:
                 continue
             known = None if self._common.holdings.busy(instance) else self._cache.look(instance)
             if known is not None and self._thread.is_quick(known.name) and known.is_ahead_of(message):
@@ -139,10 +143,10 @@ class Pipeline:
                 self._cache.take(instance)
                 yield delivery, known
 
-    def _let_go(self, turns: Sequence[Taken]) -> None:
-        """These turns come to nothing."""
+    def _let_go(self, turns: Sequence[Taken]) -> list[Entry]:
+        """These turns come to nothing; return the entries that waited for them."""
         self._drop((taken.delivery.entry, taken.turn.known) for taken in turns)
-        self._common.holdings.release([taken.delivery.entry for taken in turns])
+        return self._common.holdings.release([taken.delivery.entry for taken in turns])
 
     async def _run_delivered(self, deliveries: Sequence[Delivery], known: dict[str, Position | None]) -> None:
         """Turns of instances that were checked out already, against these positions."""
@@ -263,6 +267,13 @@ class Pipeline:
     def _drop(self, replays: Iterable[tuple[Entry, Known | None]]) -> None:
         for entry, known in replays:
             self._cache.drop(entry.instance, known)
+
+
+def _repeated(names: Sequence[str]) -> set[str]:
+    """Those that come more than once."""
+    if len(set(names)) == len(names):
+        return set()
+    return {name for name, times in Counter(names).items() if times > 1}
 
 
 def _batches(entries: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:

@@ -69,12 +69,14 @@ def _name(consumer: list[bytes]) -> bytes:
 
 
 async def _keys(plant: Plant) -> set[str]:
-    """The names of the hub's keys, but those of streams that come and go with work."""
+    """The names of the hub's keys, but those that come with work and stay: streams, and the orchestrators' names."""
     lane, found, cursor = plant.store.lane, set[str](), b"0"
     while True:
         cursor, page = await lane.call("SCAN", cursor, "MATCH", f"rd:{{{plant.store.hub}*", "COUNT", 1000)
         found |= {key.decode() for key in page}
         if cursor == b"0":
             return {
-                key for key in found if not key.rpartition(":")[2].startswith(("feed", "outbox", "ready", "default"))
+                key
+                for key in found
+                if not key.rpartition(":")[2].startswith(("feed", "outbox", "ready", "default", "names"))
             }

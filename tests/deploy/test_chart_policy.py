@@ -153,7 +153,7 @@ def test_the_api_is_asked_for_the_pools_own_work_with_a_key_that_may_only_read()
     manifests = render("autoscaling")
     (trigger,) = find(manifests, "ScaledObject", "shop-redurable-scaler")["spec"]["triggers"]
     assert trigger["metadata"]["url"] == (
-        "http://shop-redurable-api.shops.svc:80/scaler?role=activities&queue=payments"
+        "http://shop-redurable-api.shops.svc:80/scaler?role=activities&taskQueue=payments"
     )
     login = find(manifests, "TriggerAuthentication", trigger["authenticationRef"]["name"])
     assert [target["key"] for target in login["spec"]["secretTargetRef"]] == ["read"]

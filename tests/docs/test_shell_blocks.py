@@ -1,15 +1,15 @@
 """Every block of ```` ```sh ```` of the documents runs: those of one document in order, in one bash, in a folder of its
 own, beside a worker that runs the document's `shop.py` on a server of its own.
 
-`redis-cli` goes to that server, and port 8080 is one that is free. A block of ```` ```text output ```` behind such a
-block is what that one prints.
+`redis-cli` and `redurable` go to that server, and port 8080 is one that is free. A block of ```` ```text output ````
+behind such a block is what that one prints.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,10 +54,11 @@ def test_shell_blocks_run(document: Path, kind: str, tmp_path: Path, request: py
 def _printed(every: Sequence[Block], folder: Path, url: str) -> list[str]:
     """What each block of shell commands prints."""
     texts = [f"{block.text}\necho '<end of line {block.line}>'\n" for block in every if block.language == "sh"]
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
     done = subprocess.run(
         ["bash", "-c", PREAMBLE + "".join(texts)],
         cwd=folder,
-        env={**os.environ, "REDIS_URL": url, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        env={**os.environ, "PATH": path, "REDIS_URL": url, "REDURABLE_REDIS_URL": url, "REDURABLE_HUB": "shop"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

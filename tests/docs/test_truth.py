@@ -37,7 +37,7 @@ def test_make_targets_that_are_shown_exist(document: Path) -> None:
 
 @pytest.mark.parametrize("document", documents(), ids=name)
 def test_commands_that_are_shown_exist(document: Path) -> None:
-    commands = {command.name for command in app.registered_commands}
+    commands = {command.name for command in [*app.registered_commands, *app.registered_groups]}
     assert set(COMMAND.findall(document.read_text())) <= commands
 
 

@@ -93,11 +93,15 @@ async def test_the_number_for_autoscalers(client: Client, client_only: Api) -> N
     async with Worker(app, "memory://", hub=client.hub, roles={"orchestrations"}).running():
 
         async def scheduled() -> bool:
-            return (await number("?taskQueue=default"), await number("?role=orchestrations")) == (3, 0)
+            tasks = await number("?role=activities&taskQueue=default")
+            return (tasks, await number("?role=orchestrations")) == (3, 0)
 
         await until(scheduled, "the turns are taken and the tasks wait")
         assert await number() == 3
+        assert await number("?taskQueue=default") == 3
         assert await number("?taskQueue=other") == 0
+        assert await number("?role=orchestrations&role=activities") == 3
+        assert "choose one or both of activities, orchestrations" in (await number("?role=activity"))["Message"]
 
 
 def test_what_counts_as_work() -> None:
@@ -107,11 +111,17 @@ def test_what_counts_as_work() -> None:
         queues={"default": Depth(lag=10, pending=20), "vip": Depth(lag=100)},
         timers=5000,
         due=1000,
+        intake=10_000,
+        outbox=20_000,
+        answers=30_000,
+        dead=7,
+        open=8,
     )
-    assert backlog(depths) == 1133
-    assert backlog(depths, "orchestrations") == 1003
-    assert backlog(depths, "activities") == 130
-    assert backlog(depths, "activities", ["vip"]) == 100
+    assert backlog(depths) == 61_133
+    assert backlog(depths, ["orchestrations"]) == 61_003
+    assert backlog(depths, ["activities"]) == 130
+    assert backlog(depths, ["activities"], ["vip"]) == 100
+    assert backlog(depths, ["activities", "orchestrations"], ["vip"]) == 61_103
 
 
 async def test_a_request_chooses_its_hub(hub: str) -> None:

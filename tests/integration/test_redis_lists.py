@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import pytest
+
 from redurable.core.values import RuntimeStatus
+from redurable.errors import StoreDamaged
+from redurable.store.families import purge_family
 from redurable.store.queries import Query
 from redurable.store.redis.store import RedisStore
 from redurable.testing.conformance import scenes
+from redurable.testing.conformance.queries import work
+from redurable.testing.conformance.retention import child
+
+FIELDS = "snxkhqtcuozpybg"
+"""All fields of the hash of an instance."""
+COMPLETED = Query(statuses=(RuntimeStatus.COMPLETED,))
 
 
 async def walk(store: RedisStore) -> list[str]:
     return sorted(snapshot.instance for snapshot in (await store.query(Query(), 100)).snapshots)
-
-
-async def mend(store: RedisStore) -> int:
-    mended = 0
-    for number in range(store.partitions):
-        cursor, some = await store.mend(number, "", 10)
-        mended += some
-        while cursor:
-            cursor, some = await store.mend(number, cursor, 10)
-            mended += some
-    return mended
 
 
 async def test_an_instance_that_was_deleted_by_hand_is_passed_over_and_forgotten(store: RedisStore) -> None:
@@ -29,9 +28,9 @@ async def test_an_instance_that_was_deleted_by_hand_is_passed_over_and_forgotten
     await store.lane.call("DEL", store.layout.of("gone").instance("gone"))
     assert await walk(store) == ["there"]
     assert sum((await store.counts()).instances.values()) == 2
-    assert await mend(store) > 0
+    assert await scenes.mend(store, 10) > 0
     assert (await store.counts()).instances == {("Demo", RuntimeStatus.COMPLETED): 1}
-    assert await mend(store) == 0
+    assert await scenes.mend(store, 10) == 0
 
 
 async def test_entries_that_were_spoiled_are_put_right(store: RedisStore) -> None:
@@ -41,7 +40,7 @@ async def test_entries_that_were_spoiled_are_put_right(store: RedisStore) -> Non
     await store.lane.call("ZADD", keys.named("Demo"), 5, "one")
     await store.lane.call("ZADD", keys.parked, 5, b"\xff")
     assert await walk(store) == []
-    await mend(store)
+    await scenes.mend(store, 10)
     assert await walk(store) == ["one"]
     assert (await store.counts()).instances == {("Demo", RuntimeStatus.RUNNING): 1}
 
@@ -54,3 +53,32 @@ async def test_an_index_of_another_type_holds_nothing_and_stops_nobody(store: Re
     assert await walk(store) == []
     assert (await store.counts()).instances == {}
     assert await store.purge("one") == "purged"
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"nonsense", b"", b"-1", b"1e400"])
+async def test_a_spoiled_instance_stops_neither_lists_nor_the_retention(store: RedisStore, value: bytes) -> None:
+    for field in FIELDS:
+        await store.start(scenes.request(f"mother-{field}", f"m-{field}"))
+        await store.start(scenes.request(f"alone-{field}", f"a-{field}"))
+        await child(store, f"child-{field}", f"mother-{field}", f"c-{field}")
+    every = [f"{who}-{field}" for field in FIELDS for who in ("mother", "alone", "child")]
+    await work(store, **dict.fromkeys(every, RuntimeStatus.COMPLETED))
+    for field in FIELDS:
+        for name in (f"alone-{field}", f"child-{field}"):
+            await store.lane.call("HSET", store.layout.of(name).instance(name), field, value)
+    mothers = {name for name in every if name.startswith("mother")}
+    assert mothers < set(await walk(store))
+    assert mothers < {found.instance for found in (await store.query(COMPLETED, 100)).snapshots}
+    await store.counts()
+    await scenes.mend(store, 10)
+    for number in scenes.everywhere(store):
+        for eldest in await store.expired(number, {RuntimeStatus.COMPLETED: 0}, 100):
+            await purge_family(store, eldest)
+    assert not mothers & set(await walk(store))
+
+
+async def test_a_spoiled_instance_says_so_itself(store: RedisStore) -> None:
+    await scenes.running(store, "one")
+    await store.lane.call("HSET", store.layout.of("one").instance("one"), "k", "nonsense")
+    with pytest.raises(StoreDamaged, match=r"cannot be read: .*nonsense"):
+        await store.get("one")

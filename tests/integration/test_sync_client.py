@@ -86,6 +86,11 @@ def client(worked: str, hub: str) -> Iterator[Client]:
         yield client
 
 
+def lingering() -> list[str]:
+    """The threads of clients."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("redurable-client")]
+
+
 def test_starts_results_and_events(client: Client) -> None:
     handle = client.start(twice.options(instance_id="one"), 4, plus=1)
     assert (handle.instance_id, handle.result(timeout=20)) == ("one", 9)
@@ -105,6 +110,7 @@ def test_starts_results_and_events(client: Client) -> None:
     status = client.get_status("one", show_history=True)
     assert (status.output, status.history is not None) == (9, True)
     assert client.get_history("one") == status.history
+    assert [seen.output for seen in client.watch("one")] == [9]
     assert client.list_executions("one") == [handle.execution]
 
 
@@ -161,6 +167,7 @@ def test_many_instances(client: Client) -> None:
 def test_the_hub(client: Client) -> None:
     client.ping()
     assert len(client.workers()) == 1
+    assert list(client.list_dead_letters()) == []
     assert client.depths().ready.lag == 0
 
 
@@ -184,7 +191,6 @@ async def test_where_an_event_loop_runs_it_says_so(server: Server, hub: str) -> 
 
 
 def test_it_is_opened_and_closed_as_often_as_needed(server: Server, hub: str) -> None:
-    threads = threading.active_count()
     client = Client(server.url, hub=hub)
     for call in (client.ping, lambda: client.get_handle("x"), lambda: next(client.list_instances())):
         with pytest.raises(CallerError, match="not open: use it inside"):
@@ -194,14 +200,13 @@ def test_it_is_opened_and_closed_as_often_as_needed(server: Server, hub: str) ->
         assert client.open() is client.open()
         client.ping()
         client.close()
-        assert threading.active_count() == threads
+        assert not lingering()
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    threads = threading.active_count()
     with pytest.raises(StoreUnavailable):
         Client(f"unix://{tmp_path}/none", hub="h", timeout=0.1).open()
-    assert threading.active_count() == threads
+    assert not lingering()
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:

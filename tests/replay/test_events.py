@@ -206,10 +206,11 @@ def test_names_are_case_sensitive_and_each_has_its_depth() -> None:
         return await ctx.event("go")
 
     story = Story(one)
-    assert story.turn().unread is None
-    assert story.turn(event("Go", "1"), event("GO", "2"), event("Go", "3")).unread == {"Go": 2, "GO": 1}
+    waits = {"go": -story.now}
+    assert story.turn().unread == waits
+    assert story.turn(event("Go", "1"), event("GO", "2"), event("Go", "3")).unread == {"Go": 2, "GO": 1, **waits}
     story.forget()
-    assert story.turn(event("go", "4")).unread is None
+    assert story.turn(event("go", "4")).unread == {"Go": 2, "GO": 1}
     assert (result(story), story.unread) == ("4", {"Go": 2, "GO": 1})
 
 
@@ -227,10 +228,33 @@ def test_events_left_over_at_continue_as_new(keep: bool) -> None:
     assert commit.next is not None
     assert [kept.name for kept in commit.next.kept_events] == (["e", "e"] if keep else [])
     assert story.unread == ({"e": 2} if keep else {})
-    assert story.turn(event("e", "1", "i1")).unread is None  # Its id is remembered also where the event was dropped.
+    depths = {"e": 2} if keep else {}  # Its id is remembered also where the event was dropped.
+    assert story.turn(event("e", "1", "i1")).unread == {**depths, "go": -story.now}
     story.turn(event("e", "3"), event("e", "4"), event("go"))
     assert result(story) == ("[1,2]" if keep else "[3,4]")
     assert story.unread == ({"e": 2} if keep else {})
+
+
+def test_waits_are_told_with_the_time_since_which_they_wait() -> None:
+    async def several(ctx: Ctx) -> str:
+        first = ctx.event("a")
+        await ctx.event("go")
+        second = ctx.event("b")
+        return await first + await second
+
+    story = Story(several)
+    begun = story.now
+    assert story.turn().unread == {"a": -begun, "go": -begun}
+    story.now += 5_000
+    assert story.turn(event("go")).unread == {"a": -begun, "b": -story.now}
+    story.forget()
+    assert story.turn(event("other")).unread == {"other": 1, "a": -begun, "b": -begun - 5_000}
+    assert story.turn(Suspend()).unread is None
+    story.turn(event("a", "1"))
+    assert story.unread == {"other": 1, "a": 1, "b": -begun - 5_000}, "it is not taken before the instance goes on"
+    story.turn(Resume())
+    assert story.turn(event("b", "2")).unread == {"other": 1}, "what has ended waits for nothing"
+    assert result(story) == "12"
 
 
 def test_what_is_recorded_without_code_counts_as_unread() -> None:

@@ -182,6 +182,28 @@ def test_children_that_were_open_there_answer_the_next_execution() -> None:
     assert story.result() == "8"
 
 
+def test_a_child_that_completed_gives_its_result_again_as_often_as_its_parent_is_reset() -> None:
+    async def body(ctx: Ctx) -> str:
+        kid = ctx.child("Kid")
+        await ctx.activity("A")
+        return await kid
+
+    async def quick(ctx: Ctx) -> str:
+        return "7"
+
+    story, kid = Story(body), Story(quick)
+    story.turn()
+    kid.start = StartExecution(name="Story", execution="k1", parent=Parent("story", "x1", 1))
+    kid.turn()
+    story.turn(done(story, 2))
+    for _ in range(3):
+        asked = story.reset(3).outbox[1].message
+        assert isinstance(asked, Rewind)
+        (answer,) = kid.turn(asked).outbox
+        assert answer.message == SubOrchestrationResult(execution=story.execution, seq=1, result=raw("7"))
+        story.turn()
+
+
 def test_a_suspended_instance_is_what_it_was_there() -> None:
     story = running_chain()
     story.turn(Suspend())

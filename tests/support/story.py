@@ -22,6 +22,7 @@ from redurable.core.history_cap import HistoryCap
 from redurable.core.known import Known
 from redurable.core.messages import ActivityResult, Mail, Malformed, Message, RaiseEvent, StartExecution, TimerDue
 from redurable.core.places import before
+from redurable.core.recorded import Recorded, replay
 from redurable.core.rewinding import reset, rewind
 from redurable.core.sizes import UNLIMITED, Bounds
 from redurable.core.turn import Turn, TurnInput, take_turn
@@ -120,8 +121,8 @@ class Story:
         self._ids = itertools.count(1)
 
     def turn(self, *messages: Message | Malformed, after: float = 0.0, control: Message | None = None) -> TurnCommit:
-        """Take a turn `after` seconds, warm; check that a cold replay decides the same. `control` lies behind the page
-        of messages."""
+        """Take a turn `after` seconds, warm; check that a cold replay decides the same, and at its end that the
+        whole history can be replayed. `control` lies behind the page of messages."""
         self.now += round(after * 1000)
         self._control = None if control is None else Mail(f"{self.now}-{10**6}", control)
         mails = tuple(Mail(f"{self.now}-{next(self._ids)}", message) for message in messages)
@@ -133,6 +134,8 @@ class Story:
         assert _shown(warm.commit) == _shown(cold.commit)
         self.known, self.notes = warm.known, warm.notes
         self._accept(warm.commit)
+        if self.definition and self.status and self.status.finished and warm.commit.events:
+            replay(self.definition, Recorded(self.instance, self.execution, tuple(self.history)))
         return warm.commit
 
     def play(self, *, events: Sequence[RaiseEvent] = (), rounds: int = 200) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -34,9 +35,22 @@ COMMANDS = {
     "purge",
     "key",
     "acl",
+    "init",
+    "explain",
+    "watch",
+    "list",
+    "rewind",
+    "restart",
+    "reset",
+    "replay",
+    "queues",
+    "dead-letters",
+    "doctor",
     "dev",
     "demo",
 }
+
+LETTERS = [f"dead-letters {name}" for name in ("list", "show", "redrive", "drop")]
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +89,29 @@ def test_help_names_exactly_the_commands_that_are_built() -> None:
     assert listed == COMMANDS
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_page_of_the_command_line_names_them_all() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "`" in line]
+    named = {word.split()[0] for row in rows for word in re.findall(r"`([a-z-]+(?: [a-z]+)?)`", row)}
+    assert named == COMMANDS
+
+
+def test_a_shell_completes_commands_and_statuses() -> None:
+    def offered(line: str) -> list[str]:
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+        found = CliRunner().invoke(
+            main.app, [], prog_name="redurable", env={"_REDURABLE_COMPLETE": "complete_bash", **words}
+        )
+        return found.stdout.split()
+
+    assert offered("redurable dead-le") == ["dead-letters"]
+    assert offered("redurable list --status C") == ["Completed", "Canceled"]
+    assert offered("redurable status -o json") == ["json", "jsonl"]
+
+
+@pytest.mark.parametrize("name", [*sorted(COMMANDS - {"dead-letters"}), *LETTERS])
 def test_every_command_explains_itself_and_takes_the_common_options(name: str) -> None:
-    result = call(name, "--help")
+    result = call(*name.split(), "--help")
     assert result.exit_code == 0
     for word in ("--redis", "--hub", "--output", "-o", "table|json|jsonl", "REDURABLE_REDIS_URL", "REDURABLE_HUB"):
         assert word in result.stdout
@@ -149,7 +183,22 @@ def test_an_address_that_cannot_be_right_is_one_line_without_its_password(addres
         (("start", "process_order", "--args", '{"a": 1}', "--hub", "orders"), "--args"),
         (("start", "process_order", "--kwargs", "[1]", "--hub", "orders"), "--kwargs"),
         (("worker", "a:b", "--metrics-port", "70000"), "--metrics-port"),
-        (("rewind", "order-42"), "No such command 'rewind'"),
+        (("reset", "order-42", "3rd", "--hub", "orders"), "Invalid value for 'EVENT'"),
+        (("terminate", "--hub", "orders"), "name an instance, or say --all: one of both"),
+        (("terminate", "order-42", "--all", "--hub", "orders"), "name an instance, or say --all: one of both"),
+        (("terminate", "order-42", "--status", "Running", "--hub", "orders"), "filters and --dry-run are for many"),
+        (("terminate", "order-42", "audit", "--reason", "audit", "--hub", "orders"), "it is told twice"),
+        (("purge", "--all", "--hub", "orders"), "there is no terminal to ask on: say --yes"),
+        (("purge", "order-42", "--reason", "x", "--hub", "orders"), "a purge keeps no reason"),
+        (("restart", "order-42", "--as-new", "--new-id", "x", "--hub", "orders"), "it excludes --new-id"),
+        (("restart", "--all", "--as-new", "--hub", "orders"), "under their own ids only"),
+        (("list", "--tag", "vip", "--hub", "orders"), "'vip' is no tag: write KEY=VALUE"),
+        (("list", "--created-from", "yesterday", "--hub", "orders"), "'yesterday' is no time"),
+        (("list", "--updated-to", "99999999999999d", "--hub", "orders"), "is no time"),
+        (("replay", "a:b"), "name an instance or a file, or say --all"),
+        (("replay", "a:b", "order-42", "--name", "x"), "filters are for many instances"),
+        (("list", "--colour"), "No such option: --colour"),
+        (("fly", "order-42"), "No such command 'fly'"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_says_what_is_wrong(words: tuple[str, ...], text: str) -> None:

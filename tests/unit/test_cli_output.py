@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from redurable.cli.history import full_records, rows
 from redurable.cli.output import Output, Record, print_record, print_records, print_value, table
+from redurable.cli.terminal import show_fields, show_table
 from redurable.core.events import ActivityCompleted, ActivityScheduled, Event, ExecutionStarted, TimerFired
 from redurable.core.rows import history_rows
 from redurable.core.values import Arguments, Attempt, Ending, Failure, Timeouts
@@ -114,3 +115,26 @@ def test_attempts_have_rows_of_their_own_and_no_numbers() -> None:
 def test_a_bare_value(output: Output, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_value({"a": 1}, output)
     assert capsys.readouterr().out == text
+
+
+def test_nothing_of_what_is_printed_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_record({"error": "bad\x1b[2J\nnews\x07"}, Output.TABLE)
+    assert capsys.readouterr().out == "error  bad\\x1b[2J news\\x07\n"
+
+
+def test_tables_at_a_terminal_fit_it_and_hold_text_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    moment = "2026-03-01T10:20:30.123+00:00"
+    show_table(["id", "at", "what"], [["[bold]x", moment, "long " * 40]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["id", "at", "what"]
+    assert lines[1].startswith("[bold]x  2026-03-01 10:20:30Z  long long")
+    assert max(map(len, lines)) <= 80
+    assert " ".join(" ".join(lines).split()).count("long") == 40
+    show_fields({"name": "[red]", "created_at": moment})
+    assert [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()] == [
+        ["name", "[red]".ljust(20)],
+        ["created_at", "2026-03-01 10:20:30Z"],
+    ]

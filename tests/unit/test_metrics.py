@@ -304,3 +304,17 @@ def test_facts_without_a_metric_are_passed_over(metrics: Metrics) -> None:
     fact: Any = Unheard("x")
     metrics(fact)
     assert samples(metrics.registry) == before
+
+
+def test_a_subscriber_that_goes_wrong_harms_neither_work_nor_others(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(fact: Fact) -> None:
+        raise ValueError("a defect")
+
+    heard: list[Fact] = []
+    told = Facts()
+    told.subscribe(broken)
+    told.subscribe(heard.append)
+    for fact in (HUB, WORKER):
+        told.announce(fact)
+    assert heard == [HUB, WORKER]
+    assert caplog.text.count("is told of once") == 1

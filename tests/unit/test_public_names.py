@@ -11,11 +11,13 @@ NAMES = """
 App activity OrchestrationContext ActivityContext HttpResponse RetryPolicy Backoff
 Orchestrator Activity AsyncActivity SyncActivity
 Worker WorkerSettings
-Client Handle Status InstanceFilters Page BulkProgress PendingActivity Quarantine RuntimeStatus Failure
+Client Handle Status InstanceFilters Page BulkProgress PendingActivity DeadLetter Quarantine Reason RuntimeStatus
+Failure
 RedurableError
 CallerError InvalidName InvalidPayload RegistrationError InvalidToken InvalidFilter AttemptNotFound UnknownFunction
 HubNotFound
 InstanceNotFound InstanceAlreadyExists InstanceFinished InstanceNotFinished InstanceNotFailed InvalidPosition
+InvalidHistory
 NotBuilt
 OrchestrationEnded OrchestrationFailed ExecutionTimedOut HistoryLimitExceeded OrchestrationCanceled
 OrchestrationTerminated

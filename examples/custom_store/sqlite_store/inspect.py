@@ -9,7 +9,7 @@ from redurable.core.delivery import Quarantine
 from redurable.core.events import Event, ExecutionStarted
 from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
-from redurable.store.inspect import Change, Snapshot
+from redurable.store.inspect import Announcement, Change, Snapshot
 
 from .database import Database, Row
 from .mailboxes import find
@@ -99,3 +99,13 @@ def feed(db: Database, after: dict[int, str]) -> list[tuple[int, Change]]:
             change = Change(str(row["id"]), row["instance"], row["execution"], RuntimeStatus(row["status"]))
             changes.append((partition, change))
     return changes
+
+
+def announcement(db: Database, instance: str) -> Announcement | None:
+    """Who is told of the instance's mail."""
+    rows = db.execute("SELECT r.* FROM ready r JOIN instances i ON i.announced = r.id WHERE i.instance = ?", instance)
+    if not rows:
+        return None
+    (row,) = rows
+    idle = 0 if row["holder"] is None else db.now - row["leased"]
+    return Announcement(row["holder"] or "", idle, row["deliveries"])

@@ -20,7 +20,8 @@ from redurable.errors import StoreRefused
 from redurable.facts import StoreSampled
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
-from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.inspect import Announcement, Change, Snapshot, Underway
+from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
 from redurable.store.port import (
     CanceledCalls,
@@ -44,7 +45,21 @@ from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
-from . import admission, answers, cancels, commits, depths, inspect, leases, queries, relay, tokens, turns, upkeep
+from . import (
+    admission,
+    answers,
+    cancels,
+    commits,
+    depths,
+    inspect,
+    leases,
+    letters,
+    queries,
+    relay,
+    tokens,
+    turns,
+    upkeep,
+)
 from .database import Clock, Database, connect, real_time
 from .ends import end_attempt
 from .tasks import take_tasks
@@ -237,8 +252,20 @@ class SqliteStore:
     async def depths(self, queues: Sequence[str] = ()) -> Depths:
         return await self._read(depths.depths, queues)
 
+    async def announcement(self, instance: str) -> Announcement | None:
+        return await self._read(inspect.announcement, instance)
+
     async def members(self, ttl_ms: int) -> Membership:
         return await self._read(upkeep.members, ttl_ms)
+
+    async def letters(self, after: str, count: int) -> list[Letter]:
+        return await self._read(letters.letters, after, count)
+
+    async def drop_letters(self, ids: Sequence[str]) -> int:
+        return await self._write(letters.drop_letters, ids)
+
+    async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
+        return await self._write(letters.redrive_letters, ids)
 
     def sample(self) -> StoreSampled:
         """There are no connections."""

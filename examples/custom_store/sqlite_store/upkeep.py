@@ -26,15 +26,18 @@ def sweep(db: Database, partition: int, cursor: str, count: int) -> tuple[str, i
         f"SELECT instance FROM instances WHERE partition = ? AND {OPEN} AND instance > ? ORDER BY instance LIMIT ?",
         *(partition, cursor, count),
     )
-    announced = 0
-    for row in rows:
-        db.execute(
-            """UPDATE instances SET announced = NULL WHERE instance = ?
-               AND announced IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ready WHERE id = announced)""",
-            row["instance"],
-        )
-        announced += announce_mail(db, row["instance"])
+    announced = sum(_ring(db, row["instance"]) for row in rows)
     return rows[-1]["instance"] if len(rows) == count else "", announced
+
+
+def _ring(db: Database, instance: str) -> int:
+    """Ring for an instance if it has mail that nobody was told of; return whether it had."""
+    db.execute(
+        """UPDATE instances SET announced = NULL WHERE instance = ?
+           AND announced IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ready WHERE id = announced)""",
+        instance,
+    )
+    return announce_mail(db, instance)
 
 
 def heartbeat(db: Database, consumer: str, ttl_ms: int, skills: Skills) -> Membership:
@@ -92,12 +95,19 @@ def disown(db: Database, instance: str, parent: str) -> None:
 
 
 def mend(db: Database, partition: int) -> int:
-    """Disown those whose parents are gone; all else SQLite keeps right by itself."""
-    return db.count(
+    """Disown those whose parents are gone, and ring for finished ones that a parent has asked; all else SQLite keeps
+    right by itself."""
+    disowned = db.count(
         """UPDATE instances SET parent = NULL WHERE partition = ? AND parent IS NOT NULL
            AND NOT EXISTS (SELECT 1 FROM instances AS parents WHERE parents.instance = instances.parent)""",
         partition,
     )
+    asked = db.execute(
+        f"""SELECT instance FROM instances WHERE partition = ? AND NOT {OPEN}
+            AND EXISTS (SELECT 1 FROM mailbox WHERE mailbox.instance = instances.instance)""",
+        partition,
+    )
+    return disowned + sum(_ring(db, row["instance"]) for row in asked)
 
 
 def prune(db: Database, instance: str, keep: int) -> int:

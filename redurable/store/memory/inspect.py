@@ -10,7 +10,7 @@ from redurable.core.codec import Unreadable, decode_event, decode_start
 from redurable.core.events import Event, ExecutionStarted
 from redurable.core.values import ABSENT, RuntimeStatus
 from redurable.errors import StoreRefused
-from redurable.store.inspect import Change, Snapshot
+from redurable.store.inspect import Announcement, Change, Snapshot
 from redurable.store.memory.state import Instance, MemoryHub, Partition
 from redurable.store.memory.streams import format_id, parse_id
 
@@ -101,3 +101,13 @@ def feed(hub: MemoryHub, after: dict[int, str]) -> list[tuple[int, Change]]:
             status = RuntimeStatus(fields[b"s"].decode())
             changes.append((number, Change(entry_id, fields[b"i"].decode(), fields[b"x"].decode(), status)))
     return changes
+
+
+def announcement(hub: MemoryHub, instance: str) -> Announcement | None:
+    """Who is told of the instance's mail."""
+    partition = hub.of(instance)
+    record = partition.instances.get(instance)
+    if record is None or not record.announced or not partition.ready.is_live(record.announced):
+        return None
+    held = partition.ready.pending.get(parse_id(record.announced))
+    return Announcement() if held is None else Announcement(held.consumer, hub.clock() - held.since, held.deliveries)

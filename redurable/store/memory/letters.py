@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from redurable.core.codec import decode_message, decode_start, encode
 from redurable.core.delivery import DeadLetter, Outgoing
 from redurable.core.messages import StartExecution, SubOrchestrationFailure
-from redurable.store.memory.streams import Fields
+from redurable.store.letters import Letter, entries_of, read_letter
+from redurable.store.memory.state import MemoryHub
+from redurable.store.memory.streams import Fields, parse_id
 
 _Original = tuple[tuple[bytes, bytes], ...]
 _pack = msgspec.msgpack.Encoder()
@@ -48,3 +52,26 @@ def dead_fields(letter: DeadLetter, at: int) -> Fields:
     covered = tuple((name, value) for name, value in letter.fields if fields.get(name, value) != value or name == b"o")
     whole = {name: value for name, value in letter.fields if name not in fields and name != b"o"}
     return fields | whole | ({b"o": _pack.encode(covered)} if covered else {})
+
+
+def letters(hub: MemoryHub, after: str, count: int) -> list[Letter]:
+    """Up to `count` dead letters behind that id."""
+    return [read_letter(letter_id, fields) for letter_id, fields in hub.dead.after(parse_id(after), count)]
+
+
+def drop_letters(hub: MemoryHub, ids: Sequence[str]) -> int:
+    """Delete these; return how many were there."""
+    before = len(hub.dead)
+    for letter_id in ids:
+        hub.dead.delete(letter_id)
+    return before - len(hub.dead)
+
+
+def redrive_letters(hub: MemoryHub, ids: Sequence[str]) -> list[str]:
+    """Put these back into the intake, as far as they can come from there; return their ids."""
+    there = {letter.id: letter for letter in letters(hub, "", len(hub.dead))}
+    redriven = entries_of(there[letter_id] for letter_id in dict.fromkeys(ids) if letter_id in there)
+    for letter_id, entry in redriven:
+        hub.intake.append(hub.clock(), dict(entry))
+        hub.dead.delete(letter_id)
+    return [letter_id for letter_id, _ in redriven]

@@ -21,9 +21,10 @@ from redurable.facts import StoreSampled
 from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
-from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.inspect import Announcement, Change, Snapshot, Underway
+from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
-from redurable.store.memory import admission, answers, depths, inspect, leases, queries, relay, turns, upkeep
+from redurable.store.memory import admission, answers, depths, inspect, leases, letters, queries, relay, turns, upkeep
 from redurable.store.memory.ends import end_attempt
 from redurable.store.memory.state import FORMAT, MemoryHub
 from redurable.store.memory.tasks import canceled, put_back, take_tasks
@@ -306,9 +307,25 @@ class MemoryStore:
         async with self._step() as hub:
             return depths.depths(hub, queues)
 
+    async def announcement(self, instance: str) -> Announcement | None:
+        async with self._step() as hub:
+            return inspect.announcement(hub, instance)
+
     async def members(self, ttl_ms: int) -> Membership:
         async with self._step() as hub:
             return upkeep.members(hub, ttl_ms)
+
+    async def letters(self, after: str, count: int) -> list[Letter]:
+        async with self._step() as hub:
+            return letters.letters(hub, after, count)
+
+    async def drop_letters(self, ids: Sequence[str]) -> int:
+        async with self._step() as hub:
+            return letters.drop_letters(hub, ids)
+
+    async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
+        async with self._step() as hub:
+            return letters.redrive_letters(hub, ids)
 
     def sample(self) -> StoreSampled:
         """There are no connections."""

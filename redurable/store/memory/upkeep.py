@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from redurable.core.values import RuntimeStatus
 from redurable.store.membership import Membership, Skills
-from redurable.store.memory.state import MemoryHub
+from redurable.store.memory.state import MemoryHub, Partition
 from redurable.store.memory.streams import PeekLock
 from redurable.store.port import Purged
 from redurable.store.queries import Standing
@@ -15,16 +15,21 @@ from redurable.store.redriving import Redriven
 
 def sweep(hub: MemoryHub, number: int, cursor: str, count: int) -> tuple[str, int]:
     """Ring for instances with mail whose bell nobody heard: up to `count` instances behind `cursor`."""
-    partition, announced = hub.partitions[number], 0
+    partition = hub.partitions[number]
     waiting = sorted(instance for instance in partition.open if instance > cursor)
-    for instance in waiting[:count]:
-        record = partition.instances[instance]
-        silent = not record.announced or not partition.ready.is_live(record.announced)
-        if silent and record.parked_until is None and partition.has_mail(instance):
-            record.announced = ""
-            partition.announce(instance)
-            announced += 1
+    announced = sum(_ring(partition, instance) for instance in waiting[:count])
     return waiting[count - 1] if len(waiting) > count else "", announced
+
+
+def _ring(partition: Partition, instance: str) -> bool:
+    """Ring for an instance if it has mail that nobody was told of; return whether it had."""
+    record = partition.instances[instance]
+    silent = not record.announced or not partition.ready.is_live(record.announced)
+    if silent and record.parked_until is None and partition.has_mail(instance):
+        record.announced = ""
+        partition.announce(instance)
+        return True
+    return False
 
 
 def heartbeat(hub: MemoryHub, consumer: str, ttl_ms: int, skills: Skills) -> Membership:
@@ -98,12 +103,15 @@ def disown(hub: MemoryHub, instance: str, parent: str) -> None:
 
 
 def mend(hub: MemoryHub, number: int) -> int:
-    """Disown those whose parents are gone; there is nothing else that could be wrong."""
-    records = hub.partitions[number].instances.values()
+    """Disown those whose parents are gone, and ring for finished ones that a parent has asked; there is nothing else
+    that could be wrong."""
+    partition = hub.partitions[number]
+    records = partition.instances.values()
     alone = [record for record in records if record.parent and record.parent not in hub.of(record.parent).instances]
     for record in alone:
         record.parent = ""
-    return len(alone)
+    finished = [name for name, record in partition.instances.items() if record.status.finished]
+    return len(alone) + sum(_ring(partition, name) for name in finished)
 
 
 def prune(hub: MemoryHub, instance: str, keep: int) -> int:

@@ -60,41 +60,27 @@ _WORKER: Final = (
 
 _CLIENT: Final = (
     *("hdel", "hget", "hlen", "hmget", "hvals", "info", "lrange", "sadd", "smembers", "srem", "time", "unlink"),
-    *("xadd", "xrange", "xpending", "xread", "xrevrange", "zadd", "zrem", "zremrangebyrank"),
+    *("xadd", "xdel", "xrange", "xpending", "xread", "xrevrange", "zadd", "zrem", "zremrangebyrank"),
 )
 """What clients say outside of scripts, or hand to `commit.lua` as commands when they rewind or reset an instance."""
-_CLIENT_SCRIPTS: Final = ("start", "send", "purge", "disown", "open", "groups", "settle", "underway", "commit")
+_CLIENT_SCRIPTS: Final = (
+    "start",
+    "send",
+    "purge",
+    "disown",
+    "open",
+    "groups",
+    "settle",
+    "underway",
+    "commit",
+    "redrive_letter",
+)
 
 _MONITOR: Final = (
-    *(
-        "exists",
-        "get",
-        "hget",
-        "hgetall",
-        "hlen",
-        "hmget",
-        "hvals",
-        "info",
-        "lindex",
-        "llen",
-        "lrange",
-        "pttl",
-        "scard",
-    ),
-    *(
-        "sismember",
-        "smembers",
-        "sscan",
-        "strlen",
-        "time",
-        "ttl",
-        "type",
-        "xinfo|consumers",
-        "xinfo|groups",
-        "xinfo|stream",
-        "xlen",
-    ),
-    *("xpending", "xrange", "xread", "xrevrange", "zcard", "zcount", "zrange", "zrangebyscore", "zscore"),
+    *("exists", "get", "hget", "hgetall", "hlen", "hmget", "hvals", "info", "lindex", "llen", "lrange", "pttl"),
+    *("scard", "sismember", "smembers", "sscan", "strlen", "time", "ttl", "type"),
+    *("xinfo|consumers", "xinfo|groups", "xinfo|stream", "xlen", "xpending", "xrange", "xread", "xrevrange"),
+    *("zcard", "zcount", "zrange", "zrangebyscore", "zscore"),
 )
 
 
@@ -133,10 +119,10 @@ def _called(scripts: Iterable[str]) -> set[str]:
 def _keys(hub: str) -> Mapping[Role, tuple[str, ...]]:
     of_hub, of_partitions = f"rd:{{{hub}}}:*", f"rd:{{{hub}:p*}}:*"
     keys = HubKeys(hub)
-    counted = tuple(f"%R~{key}" for key in (keys.intake, keys.dead, keys.queues, keys.skills, keys.workers))
+    read = tuple(f"%R~{key}" for key in (keys.queues, keys.skills, keys.workers))
     return {
         Role.WORKER: (f"~{of_hub}", f"~{of_partitions}"),
-        Role.CLIENT: (f"~{keys.meta}", *counted, f"~{of_partitions}"),
+        Role.CLIENT: (f"~{keys.meta}", f"~{keys.intake}", f"~{keys.dead}", *read, f"~{of_partitions}"),
         Role.RAISER: (f"%W~{keys.intake}",),
         Role.MONITOR: (f"%R~{of_hub}", f"%R~{of_partitions}"),
     }

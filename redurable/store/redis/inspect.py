@@ -13,8 +13,8 @@ from redurable.core.delivery import Quarantine
 from redurable.core.events import Event, ExecutionStarted
 from redurable.core.messages import StartExecution
 from redurable.core.values import ABSENT, RuntimeStatus
-from redurable.errors import StoreRefused
-from redurable.store.inspect import Change
+from redurable.errors import StoreDamaged, StoreRefused
+from redurable.store.inspect import Announcement, Change
 from redurable.store.redis.keys import PartitionKeys
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
@@ -45,6 +45,15 @@ def inspect_keys(keys: PartitionKeys, instance: str) -> tuple[str, ...]:
 
 def snapshot_of(instance: str, reply: list[Any]) -> Snapshot:
     """What `inspect.lua` says of an instance. Raises `StoreRefused` for what cannot be read and left out."""
+    try:
+        return _snapshot(instance, reply)
+    except ValueError as error:
+        raise StoreDamaged(
+            f"instance {instance!r} cannot be read: another program has written into its hash: {error}"
+        ) from None
+
+
+def _snapshot(instance: str, reply: list[Any]) -> Snapshot:
     status, name, execution, number, created, updated, slot, unread, length, oldest, newest, custom, *rest = reply
     mark, events, until, parks = rest
     held = (parks or b"").startswith(b"-")
@@ -168,3 +177,10 @@ def _change(entry: list[Any]) -> Change | None:
 def mailbox_key(layout: Layout, instance: str) -> str:
     """The name of the stream that is the instance's mailbox."""
     return layout.of(instance).mailbox(instance)
+
+
+async def announcement(lane: Lane, layout: Layout, consumer: str, instance: str) -> Announcement | None:
+    """Who is told of the instance's mail."""
+    keys = layout.of(instance)
+    found = await lane.script("announcement", [keys.instance(instance), keys.ready], [])
+    return None if found is None else Announcement(found[0].decode(), int(found[1]), int(found[2]))

@@ -64,7 +64,9 @@ async def belongings(lane: Lane, keys: PartitionKeys, instance: str) -> Belongin
     if reply is None:
         return None
     status, execution, name, parent, past, start, first = reply
-    return Belongings(status, execution, name.decode(), parent.decode(), tuple(past), _tags(start, first))
+    # What is no text, a foreign client has put there: then it is listed under a name that means nothing.
+    texts = name.decode(errors="replace"), parent.decode(errors="replace")
+    return Belongings(status, execution, *texts, tuple(past), _tags(start, first))
 
 
 def _tags(start: bytes, first: bytes) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from redurable.core.values import RuntimeStatus
+from redurable.errors import StoreRefused
 from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.redis.inspect import inspect_keys, snapshot_of
 from redurable.store.redis.keyring import Keyring
@@ -178,16 +179,23 @@ async def _read(lane: Lane, layout: Layout, places: Sequence[Place]) -> list[Sna
         names = [place.instance for place in places[first : first + _SLICE]]
         keys = [key for name in names for key in inspect_keys(layout.of(name), name)]
         replies: list[Any] = await lane.script("inspect", keys, [_MOST_BYTES])
-        read += [reply and snapshot_of(name, reply) for name, reply in zip(names, replies, strict=False)]
+        read += [reply and _readable(name, reply) for name, reply in zip(names, replies, strict=False)]
         if len(replies) < len(names):
             break
     return read
 
 
+def _readable(instance: str, reply: list[Any]) -> Snapshot | None:
+    """One instance that cannot be read is no reason not to show the others."""
+    with contextlib.suppress(StoreRefused):
+        return snapshot_of(instance, reply)
+    return None
+
+
 class Row(Struct, frozen=True):
     """What the hash of an instance says; times in milliseconds."""
 
-    status: str
+    status: RuntimeStatus
     execution: str
     name: str
     created: int
@@ -218,7 +226,7 @@ def _row(reply: Sequence[bytes | None]) -> Row | None:
         return None
     status, execution, name, created, updated, parent, parks = (part or b"" for part in reply)
     with contextlib.suppress(ValueError):
-        texts = status.decode(), execution.decode(), name.decode()
+        texts = RuntimeStatus(status.decode()), execution.decode(), name.decode()
         return Row(*texts, int(created), int(updated), parent.decode(), bool(parks))
     return None
 
@@ -247,9 +255,7 @@ async def children(lane: Lane, layout: Layout, consumer: str, instance: str) -> 
     names = sorted(name for members in await lane.script("members", keys, []) for name in texts(members))
     rows = zip(names, await stand(lane, layout, names), strict=True)
     return [
-        Standing(name, row.execution, RuntimeStatus(row.status))
-        for name, row in rows
-        if row is not None and row.parent == instance
+        Standing(name, row.execution, row.status) for name, row in rows if row is not None and row.parent == instance
     ]
 
 

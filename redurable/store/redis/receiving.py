@@ -42,8 +42,8 @@ def taken_of(reply: list[Any]) -> Taken:
 
 def rotated(items: Sequence[T]) -> list[T]:
     """The items from a random one on, so that none is always last when the budget is short."""
-    if not items:
-        return []
+    if len(items) < 2:
+        return list(items)
     first = randrange(len(items))
     return [*items[first:], *items[:first]]
 

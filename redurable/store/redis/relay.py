@@ -19,6 +19,7 @@ from redurable.core.delivery import DeadLetter
 from redurable.core.foreign import malformed, read_intake
 from redurable.core.messages import Control, Malformed
 from redurable.core.sizes import UNLIMITED, brief
+from redurable.store.letters import OURS
 from redurable.store.redis import intake
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
@@ -46,7 +47,6 @@ _GRIEVANCES: Final[dict[bytes, Grievance]] = {
     b"dead unusable": "unusable",
 }
 """What becomes of messages of the intake; they are meant for no execution, so none is stale."""
-_OURS = (b"reason", b"instance", b"at", b"position", b"o")
 _KINDS = {"RaiseEvent": "e", "StartExecution": "s", "Rewind": "r"} | {kind.__name__: "c" for kind in get_args(Control)}
 
 
@@ -246,7 +246,7 @@ def _dead_fields(letter: DeadLetter) -> list[Argument]:
         return [*fields, "o", pack_fields(letter.fields)]
     covered: list[tuple[bytes, bytes]] = []
     for name, value in letter.fields:
-        if name not in _OURS:
+        if name not in OURS:
             fields += (name, value)
         elif (name, value) != (b"instance", letter.instance.encode()):
             covered.append((name, value))

@@ -12,6 +12,7 @@ from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.listing import base_of
 from redurable.store.redis.queries import Row, stand, texts
+from redurable.store.redis.sweep import announce
 
 _WALKS: Final = ("parked", "open", "ix")
 """Who is looked at: who may be listed, and who must be."""
@@ -32,7 +33,7 @@ async def expired(
             continue
         rows = await lane.script("overdue", [keys.ended, *map(keys.instance, names)], names)
         found += [
-            Standing(name, row[0].decode(), status)
+            Standing(name, row[0].decode(errors="replace"), status)
             for name, row in zip(names, rows, strict=True)
             if row and row[1] == status.encode()
         ]
@@ -71,6 +72,7 @@ async def _mend(lane: Lane, layout: Layout, keys: PartitionKeys, names: Sequence
     args = [part for name, row in there.items() for part in (name, row.name)]
     mended: int = await lane.script("mend", [keys.ix, keys.ended, keys.parked, keys.names, *own], args) if there else 0
     mended += await _unlist(lane, keys, [name for name, row in rows.items() if row is None])
+    mended += await announce(lane, keys, [name for name, row in there.items() if row.status.finished])
     return mended + await _disown_orphans(lane, layout, there)
 
 

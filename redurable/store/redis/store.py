@@ -17,7 +17,8 @@ from redurable.settings import MAX_PAYLOAD_BYTES
 from redurable.store import port
 from redurable.store.depths import Depths
 from redurable.store.hearing import Answered, Heard
-from redurable.store.inspect import Change, Snapshot, Underway
+from redurable.store.inspect import Announcement, Change, Snapshot, Underway
+from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
 from redurable.store.queries import Counts, Found, Place, Query, Standing
@@ -27,6 +28,7 @@ from redurable.store.redis import commits as _commits
 from redurable.store.redis import depths as _depths
 from redurable.store.redis import ends as _ends
 from redurable.store.redis import inspect as _inspect
+from redurable.store.redis import letters as _letters
 from redurable.store.redis import queries as _queries
 from redurable.store.redis import relay as _relay
 from redurable.store.redis import tasks as _tasks
@@ -272,9 +274,25 @@ class RedisStore:
         """How much work lies where."""
         return await _answer(_depths.depths(self.lane, self.layout, self.consumer, queues))
 
+    async def announcement(self, instance: str) -> Announcement | None:
+        """Who is told of the instance's mail."""
+        return await _answer(_inspect.announcement(self.lane, self.layout, self.consumer, instance))
+
     async def members(self, ttl_ms: int) -> Membership:
-        """The workers that live, and what they can do."""
+        """The workers that live."""
         return await _answer(upkeep.members(self.lane, self.layout, self.consumer, ttl_ms))
+
+    async def letters(self, after: str, count: int) -> list[Letter]:
+        """Dead letters behind that id, the oldest first."""
+        return await _answer(_letters.letters(self.lane, self.layout, self.consumer, after, count))
+
+    async def drop_letters(self, ids: Sequence[str]) -> int:
+        """Delete dead letters."""
+        return await _answer(_letters.drop_letters(self.lane, self.layout, self.consumer, ids))
+
+    async def redrive_letters(self, ids: Sequence[str]) -> list[str]:
+        """Put dead letters back into the intake."""
+        return await _answer(_letters.redrive_letters(self.lane, self.layout, self.consumer, ids))
 
     def sample(self) -> StoreSampled:
         """What the connections did since the last call."""

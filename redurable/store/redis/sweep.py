@@ -115,13 +115,14 @@ class Sweep:
                 both = [base + name for base in (boxes, slots) for name in few]
                 if len(group) <= _CLOSER or await self._lane.call("EXISTS", *both):
                     mail.update(few)
-                    announced += await self._announce(keys, few)
+                    announced += await announce(self._lane, keys, list(_texts(few)))
         return announced, mail
 
-    async def _announce(self, keys: PartitionKeys, few: Sequence[bytes]) -> int:
-        found = list(_texts(few))
-        own = [key for name in found for key in (keys.instance(name), keys.start(name), keys.mailbox(name))]
-        return await self._lane.script("sweep", [keys.ready, *own], [OVERDUE_MS, *found]) if found else 0
+
+async def announce(lane: Lane, keys: PartitionKeys, names: Sequence[str]) -> int:
+    """Ring for those of these instances that have mail and no bell; return how many they were."""
+    own = [key for name in names for key in (keys.instance(name), keys.start(name), keys.mailbox(name))]
+    return await lane.script("sweep", [keys.ready, *own], [OVERDUE_MS, *names]) if names else 0
 
 
 def _slices(names: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:

@@ -89,13 +89,13 @@ async def purge(lane: Lane, layout: Layout, consumer: str, instance: str, execut
     own += [keys.history(instance), keys.custom_status(instance), keys.quarantine(instance)]
     while True:
         has = await belongings(lane, keys, instance)
-        if has is not None and execution not in ("", has.execution.decode()):
+        if has is not None and execution not in ("", has.execution.decode(errors="replace")):
             return "missing"
         listed: list[str] = []
         if has is not None:
             listed = [*zsets_of(keys, has), *([keys.kids(has.parent)] if has.parent else [])]
-            if has.status.decode() in _FINISHED:
-                await _unlink(lane, [keys.past(instance, name.decode()) for name in has.past])
+            if has.status.decode(errors="replace") in _FINISHED:
+                await _unlink(lane, [keys.past(instance, name.decode(errors="replace")) for name in has.past])
         known = [has.execution, len(has.past)] if has is not None else ["", 0]
         args = [instance, *known, len(own), int(has is not None and has.parent != "")]
         answer: bytes = await lane.script("purge", [keys.open, keys.ix, keys.ended, *own, *listed], args)

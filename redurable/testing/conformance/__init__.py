@@ -39,6 +39,7 @@ _TOPICS = (
     "membership",
     "inspect",
     "depths",
+    "letters",
     "queries",
     "purge",
     "retention",
@@ -60,6 +61,7 @@ from redurable.testing.conformance.heartbeats import TestHeartbeats
 from redurable.testing.conformance.inspect import TestFeed, TestInspect
 from redurable.testing.conformance.intake import TestRoute
 from redurable.testing.conformance.leases import TestHandBack, TestReclaim, TestRecover, TestSteal
+from redurable.testing.conformance.letters import TestLetters
 from redurable.testing.conformance.membership import TestMembership, TestReap
 from redurable.testing.conformance.outbox_relay import TestDeadLetters, TestRelay
 from redurable.testing.conformance.park import TestPark
@@ -102,6 +104,7 @@ __all__ = [
     "TestHeartbeats",
     "TestInspect",
     "TestKeptEvents",
+    "TestLetters",
     "TestMembership",
     "TestPark",
     "TestPrune",

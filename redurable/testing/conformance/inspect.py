@@ -9,6 +9,7 @@ from redurable.core.delivery import Outgoing
 from redurable.core.events import ExecutionCompleted, ExecutionStarted
 from redurable.core.messages import StartExecution
 from redurable.core.values import Parent, RuntimeStatus
+from redurable.store.inspect import Announcement
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import StoreFactory
 
@@ -80,6 +81,20 @@ class TestInspect:
         names = [one.mailbox_key(instance) for instance in instances]
         assert len(set(names)) == len(instances)
         assert names == [two.mailbox_key(instance) for instance in instances]
+
+    async def test_says_who_has_the_mail(self, store_factory: StoreFactory) -> None:
+        one, two = await store_factory.store("w1"), await store_factory.store("w2")
+        assert await two.announcement("one") is None
+        await scenes.running(one)
+        assert await two.announcement("one") is None
+        await scenes.send(one, "one", scenes.event())
+        assert await two.announcement("one") == Announcement()
+        await scenes.receive(one)
+        await store_factory.advance(20)
+        held = await two.announcement("one")
+        assert held is not None
+        assert (held.holder, held.deliveries) == ("w1", 1)
+        assert held.idle_ms >= 20
 
 
 class TestFeed:

@@ -171,6 +171,20 @@ class TestRewindOfChildren:
         assert snapshot is not None
         assert (snapshot.status, snapshot.unread) == (RuntimeStatus.COMPLETED, 0)
 
+    async def test_one_whose_bell_is_lost_is_found(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await scenes.finished(store)
+        await scenes.send(store, "one", ASKED)
+        delivery = await scenes.take(store)
+        assert await scenes.mend(store) == 0
+        await store_factory.lose_ready(delivery.entry.partition, delivery.entry.id)
+        assert await scenes.mend(store) == 1
+        again = await scenes.take(store)
+        assert scenes.said(again) == [ASKED]
+        await scenes.accept(store, scenes.turn(again, "h2", status=None))
+        assert await scenes.mend(store) == 0
+        assert await scenes.receive(store) == []
+
     async def test_it_comes_through_the_outbox_behind_a_start_that_means_nothing(
         self, store_factory: StoreFactory
     ) -> None:

@@ -232,6 +232,17 @@ async def sweep(store: Hub, count: int = 100) -> int:
     return announced
 
 
+async def mend(store: Hub, count: int = 100) -> int:
+    """Look at all instances of all partitions; returns how much was put right."""
+    mended = 0
+    for number in everywhere(store):
+        cursor, first = "", True
+        while first or cursor:
+            cursor, some = await store.mend(number, cursor, count)
+            mended, first = mended + some, False
+    return mended
+
+
 async def reclaim(store: Hub, lease_ms: int, entries: int = 10, tasks: int = 10) -> Reclaimed:
     """Take over what has been held for `lease_ms`."""
     return await store.reclaim(everywhere(store), entries, lease_ms, demand(tasks), lease_ms)

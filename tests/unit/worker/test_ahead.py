@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.policies import RetryPolicy
 from redurable.core.delivery import Delivery, Entry, Position
 from redurable.core.events import ActivityCompleted, ActivityFailed, EventRaised
+from redurable.core.known import Known
 from redurable.core.messages import ActivityResult
 from redurable.core.turn import Turn, TurnInput, take_turn
 from redurable.errors import ActivityFailed as ActivityError
@@ -22,7 +23,9 @@ from redurable.errors import StoreUnavailable
 from redurable.facts import CacheEvicted, TurnsTaken
 from redurable.store.port import Completed, TaskDemand, TaskEnd
 from redurable.worker import turn_thread
-from tests.unit.worker.stage import FaultyStore, Stage
+from redurable.worker.holdings import Holdings
+from redurable.worker.turn_thread import TurnThread
+from tests.unit.worker.stage import FaultyStore, Stage, settings
 
 app = App("stage")
 
@@ -224,3 +227,36 @@ async def test_an_engine_that_raises_ahead_parks_the_instance_in_its_turn(monkey
     assert (parked.unread, store.turns) == (1, [False])
     assert parked.quarantined is not None
     assert "a bug of the engine" in parked.quarantined.detail
+
+
+async def test_an_entry_that_waited_for_a_turn_that_came_to_nothing_is_turned_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage()
+    store, waits, take, claim = Watching(stage), asyncio.Event(), TurnThread.take, Holdings.claim
+
+    def broken(definition: Any, turn: TurnInput) -> Turn:
+        if not turn.delivery.entry.id:
+            raise RuntimeError("a bug of the engine")
+        return take_turn(definition, turn)
+
+    async def overtaken(thread: TurnThread, batch: Sequence[tuple[Delivery, Known | None]], evicted: Any) -> Any:
+        if not batch[0][0].entry.id:
+            await stage.raise_event("one", "Go", "event")
+            await waits.wait()
+        return await take(thread, batch, evicted)
+
+    def claimed(holdings: Holdings, entries: Iterable[Entry]) -> list[Entry]:
+        known = list(entries)
+        free = claim(holdings, known)
+        if len(free) < len(known):
+            waits.set()
+        return free
+
+    monkeypatch.setattr("redurable.worker.turn_thread.take_turn", broken)
+    monkeypatch.setattr(TurnThread, "take", overtaken)
+    monkeypatch.setattr(Holdings, "claim", claimed)
+    await stage.start("heard", 1)
+    async with stage.working(app, store=store, settings=settings(instance_lease_ms=600_000)):
+        assert await stage.result() == ["event", 1]
+    assert store.turns == [False]

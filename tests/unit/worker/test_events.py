@@ -53,7 +53,7 @@ async def test_a_backlog_is_told_of_once_for_every_time_it_arises(caplog: pytest
             assert "instance one: " in line
             assert "events 'Other' wait unread" in line
             await stage.raise_event("one", "Take", 150)
-            await stage.until_seen("one", lambda seen: seen.unread_events == {"Other": 11})
+            await stage.until_seen("one", lambda seen: seen.unread_events.get("Other") == 11)
             await more(130, 141)
             await stage.raise_event("one", "Take", 141)
             assert (await stage.until_finished()).unread_events == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from redurable.errors import StoreRefused
 from redurable.facts import Facts, InstancesPurged
 from redurable.settings import WorkerSettings
 from redurable.store.memory import MemoryHub, MemoryStore
+from redurable.store.queries import Standing
 from redurable.testing.conformance import scenes
+from redurable.worker import archive
 from redurable.worker.clock import StoreClock
 from redurable.worker.common import Common
 from redurable.worker.expiry import Expiry, ages_of
@@ -196,3 +199,27 @@ async def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
     await yard.expiry.poll()
     lines = (tmp_path / "yard-2023-11-14-w1.jsonl").read_text().splitlines()
     assert [json.loads(line)["type"] for line in lines[1:]] == ["history", "instance"]
+
+
+async def test_what_was_written_before_midnight_is_synced_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_MOST_BYTES", 1)  # each line is written at once
+    synced: list[Path] = []
+
+    def sync(number: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{number}").readlink())
+
+    monkeypatch.setattr(os, "fsync", sync)
+    yard = Yard()
+    await yard.finished("one")
+    kept = archive.Archive(yard.common, str(tmp_path))
+    await kept.add(Standing("one", "one-x", RuntimeStatus.COMPLETED))
+    before = kept.path
+    yard.common.clock.sync(NOW + DAY_MS)
+    assert kept.path != before
+    await kept.sync()
+    assert before in synced
+    assert kept.path not in synced
+    await kept.sync()
+    assert kept.path in synced

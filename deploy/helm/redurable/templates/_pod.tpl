@@ -4,12 +4,7 @@ automountServiceAccountToken: false
 # Links would set REDURABLE_* variables for a service of that name.
 enableServiceLinks: false
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
-  seccompProfile:
-    type: RuntimeDefault
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -25,11 +20,12 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{/* Takes (list root settings env): the environment of a container. */}}
+{{/* Takes (list root settings env login): the environment of a container; login: username and passwordKey of its own. */}}
 {{- define "redurable.env" -}}
 {{- $root := index . 0 -}}
 {{- $redis := $root.Values.redis -}}
 {{- $secret := $redis.existingSecret -}}
+{{- $login := index . 3 -}}
 - name: REDURABLE_HUB
   value: {{ $root.Values.hub.name | quote }}
 {{- if $root.Values.valkey.enabled }}
@@ -45,16 +41,16 @@ securityContext:
 - name: REDURABLE_REDIS_URL
   value: {{ required "say where Redis is: redis.url, or redis.existingSecret with urlKey, or for a trial valkey.enabled=true" $redis.url | quote }}
 {{- end }}
-{{- with $redis.username }}
+{{- with default $redis.username $login.username }}
 - name: REDURABLE_REDIS_USERNAME
   value: {{ . | quote }}
 {{- end }}
-{{- if $secret.passwordKey }}
+{{- with default $secret.passwordKey $login.passwordKey }}
 - name: REDURABLE_REDIS_PASSWORD
   valueFrom:
     secretKeyRef:
       name: {{ required "redis.existingSecret.passwordKey is a key of redis.existingSecret.name: name the secret, too" $secret.name }}
-      key: {{ $secret.passwordKey }}
+      key: {{ . }}
 {{- end }}
 {{- if $redis.tls.ca.name }}
 - name: REDURABLE_REDIS_CA_FILE

@@ -5,7 +5,7 @@
 {{- $pool := . -}}
 {{- $words := list -}}
 {{- range $pool.roles }}{{ $words = append $words (printf "role=%s" .) }}{{ end -}}
-{{- range $pool.taskQueues }}{{ $words = append $words (printf "queue=%s" .) }}{{ end -}}
+{{- range $pool.taskQueues }}{{ $words = append $words (printf "taskQueue=%s" (urlquery .)) }}{{ end -}}
 {{- if $words }}?{{ join "&" $words }}{{ end -}}
 {{- end -}}
 
@@ -16,7 +16,7 @@
   metadata:
     url: {{ printf "http://%s-api.%s.svc:%d/scaler%s" (include "redurable.fullname" $root) $root.Release.Namespace (int $root.Values.api.service.port) (include "redurable.scalerQuery" (index . 2)) | quote }}
     format: json
-    valueLocation: value
+    valueLocation: "@this"
     targetValue: {{ $keda.targetPerPod | quote }}
     activationTargetValue: {{ $keda.activationTarget | quote }}
     authMode: apiKey
@@ -71,7 +71,7 @@ sum(max by (queue) (redurable_stream_lag_messages{{ $hub }} + redurable_stream_p
     {{- if $root.Values.redis.existingSecret.passwordKey }}
     passwordFromEnv: REDURABLE_REDIS_PASSWORD
     {{- end }}
-    {{- if hasPrefix "rediss:" $root.Values.redis.url }}
+    {{- if or (hasPrefix "rediss:" $root.Values.redis.url) $root.Values.redis.tls.ca.name }}
     enableTLS: "true"
     {{- end }}
 {{- end }}

@@ -1,0 +1,122 @@
+"""A copy of a live hub, taken under load, is put on a new server after the old one is gone: everything in it ends well.
+
+The ways are those of docs/operations.md: the append-only file while no rewrite runs, and a snapshot.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncGenerator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redurable import Client
+from tests.acceptance.kit import Plant, plant_on
+from tests.acceptance.plant_app import child_of, detonate, line, line_result
+from tests.support.histories import idempotency_keys
+from tests.support.leftovers import assert_clean
+from tests.support.processes import until
+from tests.support.servers import Server
+
+LINES = 16
+WAITING = "bomb"
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+async def live(server: Server, hub: str, tmp_path: Path) -> AsyncGenerator[Plant, None]:
+    """A plant on a server of its own, which writes an append-only file as it is recommended."""
+    own = Server(server.kind, "--appendonly", "yes", "--appendfsync", "everysec")
+    try:
+        async with plant_on(own, hub, tmp_path) as plant:
+            yield plant
+    finally:
+        own.stop()
+
+
+async def _copied_append_only_file(server: Server, safe: Path) -> None:
+    with server.client() as admin:
+        admin.config_set("auto-aof-rewrite-percentage", 0)  # pyright: ignore[reportUnknownMemberType]
+        await until(lambda: not _facts(server)["aof_rewrite_in_progress"], "no rewrite is under way")
+        shutil.copytree(server.directory / "appendonlydir", safe / "appendonlydir")
+        admin.config_set("auto-aof-rewrite-percentage", 100)  # pyright: ignore[reportUnknownMemberType]
+
+
+async def _copied_snapshot(server: Server, safe: Path) -> None:
+    with server.client() as admin:
+        admin.bgsave()  # pyright: ignore[reportUnknownMemberType]
+    path = server.directory / "dump.rdb"
+    await until(lambda: path.exists() and not _facts(server)["rdb_bgsave_in_progress"], "the snapshot is written")
+    shutil.copy(path, safe)
+
+
+def _facts(server: Server) -> dict[str, Any]:
+    with server.client() as admin:
+        return admin.info("persistence")  # pyright: ignore[reportUnknownMemberType]
+
+
+@pytest.fixture
+def restored(server: Server) -> Iterator[Callable[[Path], Server]]:
+    """`restored(safe)` starts a new server with what lies there."""
+    begun: list[Server] = []
+
+    def restore(safe: Path) -> Server:
+        kept = "yes" if (safe / "appendonlydir").exists() else "no"
+        new = Server(server.kind, "--appendonly", kept)
+        begun.append(new)
+        new.kill()
+        shutil.copytree(safe, new.directory, dirs_exist_ok=True)
+        new.run()
+        return new
+
+    yield restore
+    for one in begun:
+        one.stop()
+
+
+@pytest.mark.parametrize("copy", [_copied_append_only_file, _copied_snapshot])
+async def test_a_copy_of_a_live_hub_is_finished_on_another_server(
+    live: Plant, copy: Callable[[Server, Path], Any], restored: Callable[[Path], Server], tmp_path: Path
+) -> None:
+    safe = tmp_path / "safe"
+    safe.mkdir()
+    await live.workers(2)
+    await live.client.start(detonate, "antidote", instance_id=WAITING)
+    handles = await live.start_lines(LINES)
+    await until(lambda: len(live.effects()) >= LINES, "a part of the work is done")
+    await copy(live.server, safe)
+    live.close()  # Workers and server go, and with them all that came after the copy.
+    live.server.kill()
+
+    async with plant_on(restored(safe), live.store.hub, tmp_path) as plant:
+        plant.open_gate("antidote")
+        await plant.workers(2)
+        await plant.client.raise_event(WAITING, "Go", "it")
+        assert await _result(plant.client, WAITING) == "it is harmless"
+        for number, instance in enumerate(handles):
+            assert await _result(plant.client, instance) == line_result(number)
+        again = await plant.client.start(line, LINES, instance_id="after")
+        assert await again.result(timeout=30) == line_result(LINES)
+        everything = [*handles, "after"]
+        await _check_effects(plant, [*everything, *map(child_of, everything)])
+        await assert_clean(plant.store)
+
+
+async def _check_effects(plant: Plant, instances: list[str]) -> None:
+    """Each activity has had its effect. Of those that the copy does not know, only a child's may have another key: the
+    turn that began it is taken again, and begins another execution."""
+    keys = set[str]()
+    for instance in instances:
+        status = await plant.client.get_status(instance, show_history=True)
+        assert status.history is not None
+        keys |= set(idempotency_keys(instance, status.history))
+    had = {effect.key for effect in plant.effects()}
+    assert keys <= had
+    children = tuple(child_of(instance) for instance in instances)
+    assert all(key.startswith(children) for key in had - keys)
+
+
+async def _result(client: Client, instance: str) -> object:
+    return await client.get_handle(instance).result(timeout=30)
