@@ -35,7 +35,8 @@ class Loop:
         try:
             self._portal = self._opened.result()
         except BaseException:
-            self._opened.cancel()  # It was interrupted: what is opened nevertheless is left at once.
+            if not self._opened.cancel():  # Else the wait was interrupted: what is opened nevertheless is left at once.
+                self._thread.join()
             raise
 
     @property
