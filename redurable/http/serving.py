@@ -53,6 +53,7 @@ def _config(api: ManagementApi, settings: HttpSettings) -> uvicorn.Config:
         api,
         host=settings.http_host,
         port=settings.http_port,
+        http="h11",  # It limits what a request's head may hold; httptools, which uvicorn prefers, does not.
         log_config=None,
         access_log=False,  # It would write the keys that stand in URLs.
         lifespan="off",

@@ -20,6 +20,7 @@ from redurable.core.traces import Attempted, read_trace, span_id
 from redurable.core.values import Failure, Trace
 from redurable.errors import CallerError, MissingExtra
 from redurable.facts import Fact, Span, SpansEnded
+from redurable.sync import Client as SyncClient
 from redurable.worker import Worker
 
 try:
@@ -45,7 +46,7 @@ _FAILED = frozenset({"Failed", "failed", "error", "non_retryable", "timeout", "c
 _chosen: ContextVar[tuple[int, int] | None] = ContextVar("redurable_span_ids", default=None)
 
 
-def instrument(*parts: Client | Worker, provider: trace.TracerProvider | None = None) -> None:
+def instrument(*parts: Client | SyncClient | Worker, provider: trace.TracerProvider | None = None) -> None:
     """Let these clients and workers make spans; call it before they are opened. `provider`: None is the global one,
     which may also be set later. Without the SDK of OpenTelemetry contexts are handed on, and no spans are made."""
     if not parts:

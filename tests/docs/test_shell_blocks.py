@@ -1,8 +1,8 @@
 """Every block of ```` ```sh ```` of the documents runs: those of one document in order, in one bash, in a folder of its
 own, beside a worker that runs the document's `shop.py` on a server of its own.
 
-`redis-cli` and `redurable` go to that server. A block of ```` ```text output ```` behind such a block is what that one
-prints.
+`redis-cli` and `redurable` go to that server, and port 8080 is one that is free. A block of ```` ```text output ````
+behind such a block is what that one prints.
 """
 
 from __future__ import annotations
@@ -14,27 +14,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from redurable.core.ids import partition_of
 from redurable.store.redis.keys import HubKeys, PartitionKeys
 from tests.docs.markdown import ROOT, Block, blocks, documents, name
 from tests.support.servers import KINDS
-from tests.support.shops import shop
+from tests.support.shops import free_port, shop
 
 MODULE = "# shop.py\n"
-PREAMBLE = 'set -euo pipefail\nredis-cli() { command redis-cli -u "$REDIS_URL" "$@"; }\n'
+PREAMBLE = """set -euo pipefail
+trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
+redis-cli() { command redis-cli -u "$REDIS_URL" "$@"; }
+"""
 SECONDS = 50
 
 EXECUTED = [path for path in documents() if any(block.language == "sh" for block in blocks(path))]
 
 
 @pytest.mark.requires_tool("redis-cli", package="redis-tools")
+@pytest.mark.requires_tool("curl", package="curl")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("document", EXECUTED, ids=name)
 def test_shell_blocks_run(document: Path, kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if kind == "redis70":
         request.getfixturevalue("requires_tool")("redis-server", package="redis-server")
-    every = blocks(document)
+    port = str(free_port())
+    every = [replace(block, text=block.text.replace("8080", port)) for block in blocks(document)]
     (module,) = [block.text for block in every if block.text.startswith(MODULE)]
     (tmp_path / "shop.py").write_text(module)
     with shop(kind, tmp_path, "--task-queue", "default") as url:

@@ -14,7 +14,7 @@ from redurable.http import ManagementApi
 from redurable.http.payloads import WEBHOOKS
 from redurable.settings import HttpSettings
 from tests.http.apps import app, broken
-from tests.http.serving import serving
+from tests.http.serving import serving, speaking
 
 
 class Api:
@@ -59,7 +59,7 @@ async def worked(client: Client, settings: HttpSettings) -> AsyncGenerator[Api]:
     async with (
         Worker(app, "memory://", hub=client.hub).running(),
         serving(ManagementApi(client, settings=settings)) as url,
-        httpx2.AsyncClient(base_url=f"{url}{WEBHOOKS}", timeout=20) as http,
+        speaking(base_url=f"{url}{WEBHOOKS}", timeout=20) as http,
     ):
         yield Api(url, http, client)
 
@@ -85,6 +85,6 @@ async def client_only(client: Client, settings: HttpSettings) -> AsyncIterator[A
     """The API of a hub that nobody has created, and without a worker."""
     async with (
         serving(ManagementApi(client, settings=settings)) as url,
-        httpx2.AsyncClient(base_url=f"{url}{WEBHOOKS}", timeout=20) as http,
+        speaking(base_url=f"{url}{WEBHOOKS}", timeout=20) as http,
     ):
         yield Api(url, http, client)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import anyio
+import httpx2
 import uvicorn
 from starlette.types import ASGIApp
 
 from tests.support.processes import until
+
+
+def speaking(transport: httpx2.AsyncBaseTransport | None = None, **options: Any) -> httpx2.AsyncClient:
+    """A client of HTTP. Certificates of authorities are not read: that takes longer than most tests."""
+    return httpx2.AsyncClient(transport=transport, verify=False, **options)
 
 
 class _Server(uvicorn.Server):

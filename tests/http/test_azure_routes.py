@@ -15,6 +15,7 @@ from redurable.http.payloads import RPC, WEBHOOKS
 from redurable.http.routes import all_routes
 from tests.http.apps import broken
 from tests.http.conftest import Api
+from tests.http.serving import speaking
 from tests.support.processes import until
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -369,7 +370,7 @@ async def test_fixed_parts_are_read_in_any_case_and_hubs_too(api: Api) -> None:
 
 
 async def test_the_same_routes_are_where_sdks_call(api: Api) -> None:
-    async with httpx2.AsyncClient(base_url=f"{api.url}{RPC}") as http:
+    async with speaking(base_url=f"{api.url}{RPC}") as http:
         said = await http.post("/orchestrators/Approval/one")
         assert said.json()["statusQueryGetUri"].startswith(f"{api.url}{WEBHOOKS}/instances/one?")
         assert (await http.get("/instances/one")).status_code == 202

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx2
 import pytest
 
 from redurable import Client, Worker
@@ -13,7 +12,7 @@ from redurable.http import ManagementApi
 from redurable.http.payloads import WEBHOOKS
 from redurable.store.redis.acl import Role, rule, user
 from tests.http.apps import app, broken
-from tests.http.serving import serving
+from tests.http.serving import serving, speaking
 from tests.integration.conftest import server
 from tests.support.servers import Server
 
@@ -37,7 +36,7 @@ async def test_everything_once(server: Server, hub: str, address: str) -> None:
         Worker(app, server.url, hub=hub).running(),
         Client(address, hub=hub) as client,
         serving(ManagementApi(client)) as url,
-        httpx2.AsyncClient(base_url=f"{url}{WEBHOOKS}", timeout=30) as http,
+        speaking(base_url=f"{url}{WEBHOOKS}", timeout=30) as http,
     ):
         wait = {"timeout": 20, "pollingInterval": 1}
         said = await http.post("/orchestrators/Hello/one", json="tokyo", params=wait)
@@ -57,7 +56,7 @@ async def test_everything_once(server: Server, hub: str, address: str) -> None:
         await client.get_handle("three").result(timeout=20)
         listed = (await http.get("/instances", params={"runtimeStatus": "Completed"})).json()
         assert sorted(item["instanceId"] for item in listed) == ["one", "three", "two"]
-        async with httpx2.AsyncClient(base_url=url) as process:
+        async with speaking(base_url=url) as process:
             assert (await process.get("/scaler")).json() == 0
             assert (await process.get("/readyz")).status_code == 200
         assert (await http.delete("/instances/one")).json() == {"instancesDeleted": 1}

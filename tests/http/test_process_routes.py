@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,7 +20,7 @@ from redurable.http.routes import all_routes
 from redurable.store.depths import Depth, Depths
 from tests.http.apps import app
 from tests.http.conftest import Api
-from tests.http.serving import serving
+from tests.http.serving import serving, speaking
 from tests.http.test_azure_routes import start
 from tests.support.processes import until
 from tests.support.servers import Server
@@ -41,18 +40,18 @@ def test_the_document_is_valid_and_has_every_route() -> None:
 
 
 async def test_the_document_is_served(api: Api) -> None:
-    async with httpx2.AsyncClient(base_url=api.url) as http:
+    async with speaking(base_url=api.url) as http:
         said = await http.get("/openapi.json")
     assert said.json() == document(api.url)
 
 
 async def test_the_process_says_that_it_lives_and_is_ready(api: Api) -> None:
-    async with httpx2.AsyncClient(base_url=api.url) as http:
+    async with speaking(base_url=api.url) as http:
         assert [(await http.get(path)).text for path in ("/livez", "/readyz")] == ["ok", "ok"]
 
 
 async def samples(url: str) -> dict[tuple[str, ...], float]:
-    async with httpx2.AsyncClient(base_url=url) as http:
+    async with speaking(base_url=url) as http:
         said = await http.get("/metrics")
     assert said.headers["content-type"].startswith("text/plain; version=")
     return {
@@ -80,7 +79,7 @@ async def test_requests_are_counted_by_their_routes(api: Api) -> None:
 
 async def test_the_number_for_autoscalers(client: Client, client_only: Api) -> None:
     async def number(query: str = "") -> Any:
-        async with httpx2.AsyncClient(base_url=client_only.url) as http:
+        async with speaking(base_url=client_only.url) as http:
             said = await http.get(f"/scaler{query}")
             assert said.headers["content-type"] == "application/json; charset=utf-8"
             return said.json()
@@ -131,7 +130,7 @@ async def test_a_request_chooses_its_hub(hub: str) -> None:
         one,
         two,
         serving(ManagementApi([one, two])) as url,
-        httpx2.AsyncClient(base_url=f"{url}{WEBHOOKS}") as http,
+        speaking(base_url=f"{url}{WEBHOOKS}") as http,
     ):
         said = await http.post("/orchestrators/Echo/x", params={"taskHub": two.hub})
         assert f"taskHub={two.hub}&" in said.json()["statusQueryGetUri"]
@@ -150,7 +149,7 @@ async def test_a_store_that_is_away(frail: Server, hub: str) -> None:
     async with (
         Client(frail.url, hub=hub, timeout=0.2) as client,
         serving(ManagementApi(client)) as url,
-        httpx2.AsyncClient(base_url=url) as http,
+        speaking(base_url=url) as http,
     ):
         path = f"{WEBHOOKS}/orchestrators/Echo/one"
         assert (await http.post(path)).status_code == 202

@@ -22,7 +22,7 @@ from redurable.http.serving import check_exposure
 from redurable.settings import HttpSettings
 from tests.http.apps import app
 from tests.http.conftest import Api
-from tests.http.serving import serving
+from tests.http.serving import serving, speaking
 
 READ, OPERATE, ADMIN = "reader-0123456789", "operator-0123456789", "admin-0123456789"
 KEYS = read_keys(f"# the keys of the tests\nlook:read:{READ}\ndo:operate:{OPERATE}, all:admin:{ADMIN}\n")
@@ -56,7 +56,7 @@ RIGHTS: list[tuple[str, str, Role | None]] = [
 @asynccontextmanager
 async def keyed(client: Client, **options: Any) -> AsyncGenerator[Api]:
     api = ManagementApi(client, keys=KEYS, **options)
-    async with serving(api) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with serving(api) as url, speaking(base_url=url) as http:
         yield Api(url, http, client)
 
 
@@ -66,7 +66,7 @@ async def asked(client: Client, method: str, path: str, **options: Any) -> httpx
     chosen: dict[str, Any] = {"keys": ()}
     chosen |= {name: options.pop(name) for name in ("insecure", "settings", "keys") if name in options}
     transport = httpx2.ASGITransport(ManagementApi(client, **chosen), client=(peer, 1))
-    async with httpx2.AsyncClient(transport=transport, base_url=options.pop("base", "http://127.0.0.1:8080")) as http:
+    async with speaking(transport=transport, base_url=options.pop("base", "http://127.0.0.1:8080")) as http:
         return await http.request(method, path, **options)
 
 

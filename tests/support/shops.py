@@ -19,7 +19,7 @@ CHECKOUT = Path(__file__).parents[2]
 def shop(kind: str, folder: Path, *options: str) -> Generator[str]:
     """The address of a server for which a worker with these options runs the module `shop` of this folder; both end
     with the block."""
-    port = _free_port()
+    port = free_port()
     with closing(Server(kind, "--port", str(port))):
         url = f"redis://127.0.0.1:{port}"
         command = [sys.executable, "-m", "redurable", "worker", "shop:app", "--redis", url]
@@ -51,7 +51,8 @@ def closing(server: Server) -> Generator[Server]:
         server.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
