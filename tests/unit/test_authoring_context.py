@@ -206,6 +206,7 @@ def test_the_logger_speaks_once_and_says_who(caplog: pytest.LogCaptureFixture) -
 
     caplog.set_level(logging.INFO)
     story = AppStory(process)
+    story.ends_with_replay = False
     story.turn()
     story.turn(story.due(1))
     # A story decides every turn twice; the second turn's cold replay runs step 1 again, in silence.

@@ -140,6 +140,7 @@ def test_every_instance_has_its_own_fresh_context() -> None:
 
     leak.set("worker")
     story = Story(body)
+    story.ends_with_replay = False
     story.turn()
     seen.clear()
     story.turn(ActivityResult(execution="x1", seq=1))
