@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import Annotated, Any, TypeVar, cast
 
 import anyio
@@ -30,6 +31,7 @@ from redurable.store.address import (
     where,
 )
 
+_HAS_UVLOOP = find_spec("uvloop") is not None
 PATIENCE_SECONDS = 5.0
 """How long a command waits for a server that does not answer."""
 
@@ -100,7 +102,7 @@ def _with_common_options(function: Run) -> Callable[..., None]:
     def run(redis: str, hub: str, output: Output, debug: bool, **own: Any) -> None:
         try:
             target = Target(_shared(redis), hub, output)
-            anyio.run(lambda: function(target, **own))
+            anyio.run(lambda: function(target, **own), backend_options={"use_uvloop": _HAS_UVLOOP})
             sys.stdout.flush()
         except Exception as error:
             raise typer.Exit(_report(error, debug)) from error
