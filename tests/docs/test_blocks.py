@@ -30,6 +30,8 @@ def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     monkeypatch.chdir(tmp_path)
     for variable in ("REDURABLE_REDIS_URL", "REDURABLE_HUB"):
         monkeypatch.delenv(variable, raising=False)
+    # `memory://` is shared by a process, and documents call their hubs alike: each gets a memory without instances.
+    monkeypatch.setattr("redurable.store.memory.state._hubs", {})
     module = ModuleType("document")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module
