@@ -82,6 +82,13 @@ async def held(ctx: OrchestrationContext, name: str) -> list[str]:
 
 
 @app.orchestrator
+async def reminded(ctx: OrchestrationContext, seconds: float) -> int:
+    """A timer, and an activity when it has fired."""
+    await ctx.create_timer(timedelta(seconds=seconds))
+    return await ctx.call_activity(step, 1)
+
+
+@app.orchestrator
 async def read_book(ctx: OrchestrationContext, name: str) -> list[int]:
     """One activity that takes long."""
     return await ctx.call_activity(count_pages, name)
