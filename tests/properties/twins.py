@@ -158,7 +158,7 @@ class Twins:
         for partition in self.memory.partitions:
             keys, found = self.layout.partition(partition.number), partition.instances
             scores = {name: await self._score(keys.instance(name)) for name in found}
-            assert await self._zset(keys.ix) == {name: score % SPAN for name, score in scores.items()}
+            assert await self._zset(keys.ix) == scores
             assert await self._zset(keys.parked) == {
                 name: score % SPAN for name, score in scores.items() if name in partition.quarantines
             }

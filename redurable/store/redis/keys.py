@@ -88,7 +88,7 @@ class PartitionKeys:
         self.outbox = base + "outbox"  # stream: messages for other instances and for the dead letters
         self.marks = base + "marks"  # hash: source -> last id delivered from there
         self.open = base + "open"  # set: instances that have not finished
-        self.ix = base + "ix"  # zset: instance -> when it was created
+        self.ix = base + "ix"  # zset: instance -> its status and when it was created (see `listing`)
         self.ended = (
             base + "ended"
         )  # zset: finished instance without a parent -> status and when it ended (lua/_index.lua)

@@ -52,6 +52,7 @@ class _Plan(Struct, frozen=True):
     asked: Query
     ranges: tuple[_Range, ...]
     exact: bool
+    partitions: int
 
     @property
     def first(self) -> int:
@@ -89,9 +90,13 @@ async def _plan(lane: Lane, layout: Layout, asked: Query) -> _Plan:
     everywhere = [layout.partition(number) for number in range(layout.partitions)]
     plain = _timeless(asked) and not asked.statuses and not asked.names
     if asked.quarantined:
-        return _Plan(asked, tuple(_Range(keys.parked, 0, _tags(keys, asked)) for keys in everywhere), plain)
-    plans = [await _listed(lane, everywhere, asked)]
-    plans += [_Plan(asked, tuple(_tagged(everywhere, asked, at)), plain) for at in range(len(asked.tags))]
+        return _Plan(
+            asked, tuple(_Range(keys.parked, 0, _tags(keys, asked)) for keys in everywhere), plain, len(everywhere)
+        )
+    plans = [_listed(everywhere, asked)]
+    plans += [
+        _Plan(asked, tuple(_tagged(everywhere, asked, at)), plain, len(everywhere)) for at in range(len(asked.tags))
+    ]
     if len(plans) == 1:
         return plans[0]
     counts = iter(await _weigh(lane, [(part, plan.first, plan.last) for plan in plans for part in plan.ranges]))
@@ -103,23 +108,17 @@ def _timeless(asked: Query) -> bool:
     return asked.updated_from == 0 and asked.updated_to >= asked.created_to
 
 
-async def _listed(lane: Lane, everywhere: Sequence[PartitionKeys], asked: Query) -> _Plan:
-    """By names and statuses; when many names make many ranges, by all instances, which are looked at then."""
-    names = asked.names
-    if asked.statuses and not names:
-        found = await lane.script("members", [keys.names for keys in everywhere], [])
-        names = tuple({name for members in found for name in texts(members)})
-    if len(names) > _MOST_NAMES or not (names or asked.statuses):
-        ranges = [_Range(keys.ix, 0, _tags(keys, asked)) for keys in everywhere]
-        return _Plan(asked, tuple(ranges), _timeless(asked) and not asked.names and not asked.statuses)
+def _listed(everywhere: Sequence[PartitionKeys], asked: Query) -> _Plan:
+    """By statuses and names; when many names would make many ranges, the hashes say the name."""
+    names = asked.names if len(asked.names) <= _MOST_NAMES else ()
     statuses = [status for status in asked.statuses or STATUSES if status in STATUSES]
     ranges = [
-        _Range(keys.named(name), base_of(status), _tags(keys, asked))
+        _Range(key, base_of(status), _tags(keys, asked))
         for keys in everywhere
-        for name in names
+        for key in ([keys.named(name) for name in names] or [keys.ix])
         for status in statuses
     ]
-    return _Plan(asked, tuple(ranges), _timeless(asked))
+    return _Plan(asked, tuple(ranges), _timeless(asked) and names == asked.names, len(everywhere))
 
 
 def _tagged(everywhere: Iterable[PartitionKeys], asked: Query, at: int) -> Iterator[_Range]:
@@ -143,9 +142,9 @@ async def _weigh(lane: Lane, ranges: Sequence[tuple[_Range, int, int]]) -> list[
 async def _find(lane: Lane, plan: _Plan, after: Place | None, wanted: int) -> tuple[list[Place], Place | None]:
     """The next places behind one, and down to where they are all; None: to the end."""
     ranges = plan.ranges if after is None or after.created >= plan.first else ()
-    # Instances are spread evenly over the partitions, and often over few of the ranges of one.
+    # Instances are spread evenly over the partitions, and often lie in one of the ranges of each.
     ring, args = Keyring(), list[Argument]()
-    each = 4 * wanted // max(len(ranges), 1) + 4
+    each = (2 if plan.exact else 4) * wanted // plan.partitions + 4
     share = max(_MOST_LOOKED_AT // max(len(ranges), 1), each)
     args += (plan.asked.prefix, after.instance if after else "", each, share)
     for part in ranges:
@@ -168,8 +167,14 @@ def _place(part: _Range, instance: bytes, score: bytes) -> Place:
 
 async def _fitting(lane: Lane, layout: Layout, asked: Query, places: Sequence[Place]) -> list[Place]:
     """Those whose hashes say that they fit."""
-    rows = await stand(lane, layout, [place.instance for place in places])
-    return [place for place, row in zip(places, rows, strict=True) if row is not None and row.fits(asked)]
+    fitting: list[Place] = []
+    statuses = [status.value for status in asked.statuses]
+    args = [asked.updated_from, asked.updated_to, len(statuses), *statuses, *asked.names]
+    for first in range(0, len(places), _SLICE):
+        batch = places[first : first + _SLICE]
+        keys = [layout.of(place.instance).instance(place.instance) for place in batch]
+        fitting += [batch[at - 1] for at in await lane.script("sift", keys, args)]
+    return fitting
 
 
 async def _read(lane: Lane, layout: Layout, places: Sequence[Place]) -> list[Snapshot | None]:
@@ -202,14 +207,6 @@ class Row(Struct, frozen=True):
     updated: int
     parent: str
     parked: bool
-
-    def fits(self, asked: Query) -> bool:
-        """What indexes may not have said."""
-        return (
-            (not asked.statuses or self.status in asked.statuses)
-            and (not asked.names or self.name in asked.names)
-            and asked.updated_from <= self.updated <= asked.updated_to
-        )
 
 
 async def stand(lane: Lane, layout: Layout, instances: Sequence[str]) -> list[Row | None]:

@@ -21,7 +21,7 @@ for i = 1, #ARGV, 2 do
   local row = redis.pcall('HMGET', hash, 's', 'n', 'c', 'u', 'o', 'z')
   if not row.err and row[1] and row[2] == ARGV[i + 1] then
     local at = score(row[1], row[3])
-    put(KEYS[1], ARGV[i], row[3])
+    put(KEYS[1], ARGV[i], at)
     put(named, ARGV[i], at)
     put(KEYS[3], ARGV[i], row[6] and row[3])
     local over = finished[row[1]] and not row[5]
