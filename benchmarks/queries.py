@@ -37,7 +37,8 @@ SLICE = 100
 PAGE = 100
 PAGES = 30
 TURNS = 5
-LISTING = ("local function enlist(it, now)\n", "local function list_anew(a, k, status, named)\n")
+LATELY_MS = 500
+LISTING = ("local function enlist(it, now)\n", "local function move(key, at, instance)\n")
 RUNNING, COMPLETED, FAILED = RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED, RuntimeStatus.FAILED
 QUERIES = {
     "all": Query(),
@@ -118,7 +119,9 @@ def _status(at: int) -> RuntimeStatus:
 async def _pages(store: RedisStore, notes: dict[str, str]) -> float:
     """Milliseconds of a page, the median of each query's pages one after the other; of the slowest query."""
     medians: dict[str, float] = {}
-    for name, query in QUERIES.items():
+    newest = await store.query(Query(), PAGE)
+    lately = max(snapshot.updated_at for snapshot in newest.snapshots) - LATELY_MS
+    for name, query in {**QUERIES, "changed lately": Query(updated_from=lately)}.items():
         place, taken = None, list[float]()
         for _ in range(PAGES):
             begun = time.perf_counter()

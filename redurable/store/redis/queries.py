@@ -2,20 +2,22 @@
 
 A page is read in three steps: entries of the narrowest index, the newest first, merged over the partitions; where the
 index does not say all, what stands in the hashes; at last the instances themselves. Each step is one script or a few,
-and looks at a bounded number of instances, so a page may come back short.
+and looks at a bounded number of instances, so a page may come back short. The index of what changed when has another
+order, so it is read where it says little enough to be sorted.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
-from redurable.store.queries import Counts, Found, Place, Query, Standing
+from redurable.store.queries import LAST, Counts, Found, Place, Query, Standing
 from redurable.store.redis.inspect import inspect_keys, snapshot_of
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.keys import PartitionKeys
@@ -69,6 +71,9 @@ async def query(
     lane: Lane, layout: Layout, consumer: str, asked: Query, limit: int, after: Place | None = None
 ) -> Found:
     """A page of at most `limit` of the instances that are asked for."""
+    changed = None if _timeless(asked) else await _changed(lane, layout, asked)
+    if changed is not None:
+        return await _first_of(lane, layout, asked, limit, [place for place in changed if not after or place < after])
     plan, page, place, seen = await _plan(lane, layout, asked), list[Snapshot](), after, 0
     for attempt in range(_MOST_ATTEMPTS):
         places, reached = await _find(lane, plan, place, (limit - len(page)) << attempt)
@@ -83,6 +88,26 @@ async def query(
         if place is None or len(page) == limit or seen >= _MOST_CANDIDATES:
             break
     return Found(tuple(page), place)
+
+
+async def _changed(lane: Lane, layout: Layout, asked: Query) -> list[Place] | None:
+    """What fits and has changed in the time that is asked for, the newest first; None: too many have."""
+    everywhere = [layout.partition(number) for number in range(layout.partitions)]
+    # What has not begun has not changed since it was created, and is listed by that alone.
+    ranges = tuple(_Range(key, 0, _tags(keys, asked)) for keys in everywhere for key in (keys.updated, keys.ix))
+    if sum(await _weigh(lane, [(part, asked.updated_from, asked.updated_to) for part in ranges])) > _MOST_CANDIDATES:
+        return None
+    when = replace(asked, created_from=asked.updated_from, created_to=asked.updated_to)
+    found, _ = await _find(lane, _Plan(when, ranges, False, 1), None, _MOST_CANDIDATES)
+    names = {place.instance: place for place in found}
+    fitting = [place async for _, place in _sifted(lane, layout, asked, list(names.values()))]
+    return sorted((place for place in fitting if asked.created_from <= place.created <= asked.created_to), reverse=True)
+
+
+async def _first_of(lane: Lane, layout: Layout, asked: Query, limit: int, places: Sequence[Place]) -> Found:
+    read = await _read(lane, layout, places[:limit])
+    page = tuple(snapshot for snapshot in read if snapshot is not None and asked.admits(snapshot))
+    return Found(page, places[len(read) - 1] if len(read) < len(places) else None)
 
 
 async def _plan(lane: Lane, layout: Layout, asked: Query) -> _Plan:
@@ -105,7 +130,7 @@ async def _plan(lane: Lane, layout: Layout, asked: Query) -> _Plan:
 
 
 def _timeless(asked: Query) -> bool:
-    return asked.updated_from == 0 and asked.updated_to >= asked.created_to
+    return asked.updated_from == 0 and asked.updated_to >= LAST
 
 
 def _listed(everywhere: Sequence[PartitionKeys], asked: Query) -> _Plan:
@@ -167,14 +192,22 @@ def _place(part: _Range, instance: bytes, score: bytes) -> Place:
 
 async def _fitting(lane: Lane, layout: Layout, asked: Query, places: Sequence[Place]) -> list[Place]:
     """Those whose hashes say that they fit."""
-    fitting: list[Place] = []
+    return [place async for place, _ in _sifted(lane, layout, asked, places)]
+
+
+async def _sifted(
+    lane: Lane, layout: Layout, asked: Query, places: Sequence[Place]
+) -> AsyncIterator[tuple[Place, Place]]:
+    """Those whose hashes say that they fit, and their places according to these."""
     statuses = [status.value for status in asked.statuses]
     args = [asked.updated_from, asked.updated_to, len(statuses), *statuses, *asked.names]
     for first in range(0, len(places), _SLICE):
         batch = places[first : first + _SLICE]
         keys = [layout.of(place.instance).instance(place.instance) for place in batch]
-        fitting += [batch[at - 1] for at in await lane.script("sift", keys, args)]
-    return fitting
+        flat: list[Any] = await lane.script("sift", keys, args)
+        for at, created in zip(flat[::2], flat[1::2], strict=True):
+            place = batch[int(at) - 1]
+            yield place, Place(int(created), place.instance)
 
 
 async def _read(lane: Lane, layout: Layout, places: Sequence[Place]) -> list[Snapshot | None]:
