@@ -8,7 +8,7 @@
 --@include _rank
 
 local prefix, instance, wanted, most = ARGV[1], ARGV[2], ARGV[3] + 0, ARGV[4] + 0
-local MOST_AT_ONCE = 200
+local AT_FIRST, MOST_AT_ONCE = 50, 200 -- a range may end long before what is wanted
 
 local function fits(id, at, others)
   if prefix ~= '' and string.sub(id, 1, #prefix) ~= prefix then return false end
@@ -20,7 +20,7 @@ end
 
 local function read(at)
   local key, least, others = KEYS[ARGV[at] + 0], tonumber(ARGV[at + 1]), ARGV[at + 4] + 0
-  local rank, seen, found, chunk = behind(key, ARGV[at + 3], ARGV[at + 2], instance), 0, {}, wanted
+  local rank, seen, found, chunk = behind(key, ARGV[at + 3], ARGV[at + 2], instance), 0, {}, math.min(wanted, AT_FIRST)
   while true do
     local size = math.min(chunk, most - seen)
     local page = redis.call('ZREVRANGE', key, rank, rank + size - 1, 'WITHSCORES')
