@@ -19,7 +19,7 @@ from redurable.store.unknown import UnknownInstance
 
 from .database import Database
 from .letters import push_outbox
-from .mailboxes import MailboxExhausted, append, create, erase, find, finished, forget_expired, has_begun, put
+from .mailboxes import MailboxExhausted, append, create, erase, find, finished, forget_expired, has_begun, is_over, put
 
 UNKNOWN = "no such instance"
 TOO_MANY = "no such instance, and too many events wait for it"
@@ -40,7 +40,7 @@ def start(db: Database, request: StartRequest) -> StartOutcome:
             return StartOutcome.STARTED
         if request.on_conflict == "use-existing":
             return StartOutcome.EXISTING
-        if request.on_conflict == "fail" or not finished(record):
+        if request.on_conflict == "fail" or not is_over(db, record):
             return StartOutcome.REFUSED
         erase(db, request.instance)
     create(db, request.instance, request.message, request.delay_ms)

@@ -41,7 +41,7 @@ def start(hub: MemoryHub, request: StartRequest) -> StartOutcome:
             return StartOutcome.STARTED
         if request.on_conflict == "use-existing":
             return StartOutcome.EXISTING
-        if request.on_conflict == "fail" or not record.status.finished:
+        if request.on_conflict == "fail" or not partition.is_over(instance):
             return StartOutcome.REFUSED
         partition.erase(instance)
     partition.create(instance, request.message, request.delay_ms)

@@ -49,6 +49,7 @@ async def start(lane: Lane, layout: Layout, consumer: str, request: StartRequest
         keys.ix,
         keys.names,
         keys.ended,
+        keys.parked,
     ]
     owner = message.parent.instance if message.parent else ""
     indexes = index_keys(keys, message.name, owner, message.tags.items())
