@@ -10,6 +10,7 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
+from redurable import Client
 from redurable.authoring.app import App
 from redurable.authoring.context import OrchestrationContext
 from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
@@ -175,6 +176,23 @@ async def test_what_came_with_a_completion_is_held_while_its_instance_has_its_tu
         assert await stage.result("other") == []
     assert stage.held() == 0
     assert store.missing == set()
+
+
+async def test_executions_that_were_reset_again_and_again_are_forgotten_too() -> None:
+    """They all have the same number."""
+    stage = Stage()
+    await stage.start("collect", 1)
+    async with (
+        stage.working(app, settings=settings(kept_executions=2)),
+        Client.from_store(MemoryStore(stage.hub, "client")) as client,
+    ):
+        for _ in range(8):
+            await stage.until_seen("one", lambda seen: seen.start is None)
+            await client.reset("one", 0)
+        await stage.raise_event("one", "Go", 7)
+        assert await stage.result() == [7]
+        await stage.until(lambda: len(stage.hub.of("one").executions["one"]) == 3)
+    assert stage.hub.of("one").executions["one"][0] == "x-one"
 
 
 async def test_code_that_is_unknown_parks_until_a_worker_knows_it(caplog: pytest.LogCaptureFixture) -> None:
