@@ -22,6 +22,7 @@ from redurable.core.messages import (
     Cancel,
     Mail,
     Malformed,
+    Message,
     RaiseEvent,
     Resume,
     Rewind,
@@ -31,7 +32,7 @@ from redurable.core.messages import (
     Terminate,
 )
 from redurable.core.replay import Replay
-from redurable.core.rewinding import answer_again
+from redurable.core.rewinding import answer_again, answer_of_a_stranger
 from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.core.state import State
@@ -182,7 +183,7 @@ def _take(draft: Draft, replay: Replay, mail: Mail, now: int) -> None:
     if is_deadline(draft.state, mail.message):
         draft.expire(now)
         return
-    event = admit(draft.state, mail.message, now)
+    event = _admit(draft, mail.message, now)
     if event is not None:
         _step(draft, replay, event)
 
@@ -334,9 +335,18 @@ def _record_mail(draft: Draft, mail: Mail, now: int) -> None:
     if is_deadline(draft.state, mail.message):
         draft.expire(now)
         return
-    event = admit(draft.state, mail.message, now)
+    event = _admit(draft, mail.message, now)
     if event is not None:
         draft.record(event)
+
+
+def _admit(draft: Draft, message: Message, now: int) -> InputEvent | None:
+    """As `admit`; a parent that takes this instance for its child hears that it is not, and waits no longer."""
+    event = admit(draft.state, message, now)
+    if event is None and isinstance(message, Rewind):
+        told = answer_of_a_stranger(message, draft.state.parent, draft.instance)
+        draft.outbox.extend(() if told is None else (told,))
+    return event
 
 
 def park(turn: TurnInput, reason: str, detail: str, difference: Difference | None = None) -> TurnCommit:
