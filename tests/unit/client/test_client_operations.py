@@ -249,7 +249,7 @@ async def test_a_restart_under_the_same_id_needs_the_end_and_under_another_a_fre
         with pytest.raises(InstanceNotFound):
             await env.client.restart("one")
         await env.client.start(job, "good", True, instance_id="one")
-        with pytest.raises(InstanceNotFinished, match="terminate it first, or restart it as a new one"):
+        with pytest.raises(InstanceNotFinished, match="terminate it, or restart it as a new one"):
             await env.client.restart("one")
         await env.run_until_idle()
         with pytest.raises(InstanceAlreadyExists, match="choose another id"):
