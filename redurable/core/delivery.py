@@ -77,7 +77,8 @@ class Timer(Struct, frozen=True):
 
 
 class Outgoing(Struct, frozen=True):
-    """A message for another instance. `refusal` goes to the sender when `message` starts an instance that exists."""
+    """A message for another instance. `refusal` goes to the sender when `message` starts an instance that exists, or is
+    a `Rewind` for one that does not."""
 
     instance: str
     message: Message | StartExecution

@@ -32,6 +32,8 @@ from redurable.core.state import DEADLINE, State
 from redurable.core.traces import continued
 from redurable.core.values import Failure, Parent, ParentClose, RuntimeStatus
 
+GONE = "InstanceNotFound"
+"""The type of the failure of a call whose child was purged, as the error of a client."""
 PARENT_RESET = "its parent was reset to before it began"
 """Why a child is terminated or cancelled whose call is no more."""
 
@@ -215,13 +217,19 @@ def _to_kept_children(change: _Change) -> Iterator[Outgoing]:
             before=change.kept.started.before if change.kept.started else (),
         )
         yield Outgoing(made.instance, _start_of(change, made, heir), (instance, _to_nobody(change, seq)))
-        yield Outgoing(made.instance, asked)
+        yield Outgoing(made.instance, asked, (instance, _of_nobody(made, heir)))
 
 
 def _to_nobody(change: _Change, seq: int) -> SubOrchestrationFailure:
     """What is said of a start that finds an instance: to an execution that is over, so nobody hears it."""
     failure = Failure(TAKEN, "it is asked to go on")
     return SubOrchestrationFailure(execution=change.whole.execution, seq=seq, failure=failure)
+
+
+def _of_nobody(made: SubOrchestrationScheduled, heir: Parent) -> SubOrchestrationFailure:
+    """What the next execution hears when the child was there for its start, and is not any more."""
+    text = f"the sub-orchestration {made.instance!r} was purged before it could go on: rewound again, it begins anew"
+    return SubOrchestrationFailure(execution=heir.execution, seq=heir.seq, failure=Failure(GONE, text))
 
 
 def _start_of(change: _Change, made: SubOrchestrationScheduled, parent: Parent) -> StartExecution:
