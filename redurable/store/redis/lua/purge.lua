@@ -1,8 +1,8 @@
 -- Purpose: delete all that is stored of a finished instance, with its past histories.
 -- Invariant: all or nothing, and only of an instance that has finished, that no parent has asked to go on, and that is
 --   still the one whose belongings the caller has read.
--- KEYS: open, ix, ended, parked, hash, executions, mailbox, then all other keys of the instance..., zsets that it is in...,
---   kids of its parent (if it has one), past histories....
+-- KEYS: open, ix, ended, parked, hash, executions, mailbox, then all other keys of the instance..., zsets that it is
+--   in..., kids of its parent (if it has one), past histories...
 -- ARGV: instance, execution, number of keys of the instance, number of zsets, 1 or 0 kids.
 -- Returns: missing | running | awaited | purged, again when it is another one by now.
 --@include _awaited

@@ -3,8 +3,8 @@
 --   memory refuses. A finished instance is erased only when no parent has asked it to go on, and all its past
 --   histories, and all indexes that it is in, are in KEYS.
 -- KEYS: ready, hash, start, mailbox, open, timers, history, custom status, quarantine, executions, unknown and kept (see
---   _keep), ix, names, ended, parked, indexes (see _index: listed)...; of an instance to be replaced: the zsets that it is in...,
---   kids of its parent (if it has one), past histories...
+--   _keep), ix, names, ended, parked, indexes (see _index: listed)...; of an instance to be replaced: the zsets that it is
+--   in..., kids of its parent (if it has one), past histories...
 -- ARGV: instance, name, execution, number, body, on_conflict, delay in ms, instance as JSON, owner, number of indexes; of
 --   an instance to be replaced: its execution ('' = none is known), number of zsets, 1 or 0 kids.
 -- Returns: started, existing, refused; again: read what the instance has once more, and repeat.
