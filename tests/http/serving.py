@@ -27,10 +27,10 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncGenerator[str]:
-    """Serve it, and yield its URL."""
+async def serving(app: ASGIApp, **options: Any) -> AsyncGenerator[str]:
+    """Serve it, and yield its URL. `options` are uvicorn's."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", **options)
         server = _Server(config)
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [listener])
