@@ -25,9 +25,9 @@ NONE = Page((), "")
 async def get_status(call: Call) -> Answer:
     """GET /instances/{instanceId}"""
     shown = await call.client.get_status(call.instance, show_history=call.query.flag("showHistory", default=False))
-    failed = shown.runtime_status is RuntimeStatus.FAILED
+    answer, failed = settled(call, shown), shown.runtime_status is RuntimeStatus.FAILED
     raised = failed and call.query.flag("returnInternalServerErrorOnFailure", default=False)
-    return replace(settled(call, shown), status=500) if raised else settled(call, shown)
+    return replace(answer, status=500) if raised else answer
 
 
 def settled(call: Call, status: Status, instance: str = "") -> Answer:
