@@ -9,7 +9,7 @@ order, so it is read where it says little enough to be sorted.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -28,9 +28,11 @@ from redurable.store.snapshots import Snapshot
 
 _MOST_LOOKED_AT: Final = 10_000
 """Entries of indexes that are looked at in one step."""
+_MOST_CHANGED: Final = 3_000
+"""Instances that changed in a time, which are sorted for one page."""
 _MOST_ATTEMPTS: Final = 8
-"""Such steps for one page; each reads twice as much as the one before."""
-_MOST_CANDIDATES: Final = 2_000
+"""Such steps for one page; each reads eight times as much as the one before."""
+_MOST_CANDIDATES: Final = 1_500
 """Instances whose hashes are looked at for one page, about."""
 _MOST_NAMES: Final = 64
 """Orchestrators whose indexes are merged for one page."""
@@ -41,11 +43,13 @@ _SLICE: Final = 500
 
 
 class _Range(Struct, frozen=True):
-    """The entries of an index whose scores lie `base` above a time; `also` are indexes that must have them, too."""
+    """The entries of an index whose scores lie `base` above a time; `also` are indexes that must have them, too. `told`
+    is the index whose scores are told of them, empty: this one."""
 
     key: str
     base: int
     also: tuple[str, ...] = ()
+    told: str = ""
 
 
 class _Plan(Struct, frozen=True):
@@ -76,7 +80,8 @@ async def query(
         return await _first_of(lane, layout, asked, limit, [place for place in changed if not after or place < after])
     plan, page, place, seen = await _plan(lane, layout, asked), list[Snapshot](), after, 0
     for attempt in range(_MOST_ATTEMPTS):
-        places, reached = await _find(lane, plan, place, (limit - len(page)) << attempt)
+        room = (_MOST_CANDIDATES - seen) // 4 + 1  # of what is found about a fourth was wanted
+        places, reached = await _find(lane, plan, place, min((limit - len(page)) << 3 * attempt, room))
         seen += len(places)
         fitting = places if plan.exact else await _fitting(lane, layout, asked, places)
         chosen = fitting[: limit - len(page)]
@@ -91,17 +96,20 @@ async def query(
 
 
 async def _changed(lane: Lane, layout: Layout, asked: Query) -> list[Place] | None:
-    """What fits and has changed in the time that is asked for, the newest first; None: too many have."""
+    """What may fit and has changed in the time that is asked for, the newest first; None: too many have."""
     everywhere = [layout.partition(number) for number in range(layout.partitions)]
     # What has not begun has not changed since it was created, and is listed by that alone.
-    ranges = tuple(_Range(key, 0, _tags(keys, asked)) for keys in everywhere for key in (keys.updated, keys.ix))
-    if sum(await _weigh(lane, [(part, asked.updated_from, asked.updated_to) for part in ranges])) > _MOST_CANDIDATES:
+    ranges = tuple(
+        _Range(key, 0, _tags(keys, asked), keys.ix) for keys in everywhere for key in (keys.updated, keys.ix)
+    )
+    if sum(await _weigh(lane, [(part, asked.updated_from, asked.updated_to) for part in ranges])) > _MOST_CHANGED:
         return None
     when = replace(asked, created_from=asked.updated_from, created_to=asked.updated_to)
-    found, _ = await _find(lane, _Plan(when, ranges, False, 1), None, _MOST_CANDIDATES)
-    names = {place.instance: place for place in found}
-    fitting = [place async for _, place in _sifted(lane, layout, asked, list(names.values()))]
-    return sorted((place for place in fitting if asked.created_from <= place.created <= asked.created_to), reverse=True)
+    found, _ = await _find(lane, _Plan(when, ranges, False, 1), None, _MOST_CHANGED)
+    wanted = {STATUSES.index(status) for status in asked.statuses if status in STATUSES} or range(len(STATUSES))
+    places = {Place(scored.created % SPAN, scored.instance) for scored in found if scored.created // SPAN in wanted}
+    fitting = [place for place in places if asked.created_from <= place.created <= asked.created_to]
+    return sorted(await _fitting(lane, layout, asked, fitting) if asked.names else fitting, reverse=True)
 
 
 async def _first_of(lane: Lane, layout: Layout, asked: Query, limit: int, places: Sequence[Place]) -> Found:
@@ -175,7 +183,7 @@ async def _find(lane: Lane, plan: _Plan, after: Place | None, wanted: int) -> tu
     for part in ranges:
         place = part.base + after.created if after and after.created <= plan.last else ""
         args += (ring.shared(part.key), part.base + plan.first, part.base + plan.last, place)
-        args += (len(part.also), *map(ring.shared, part.also))
+        args += (ring.shared(part.told or part.key), len(part.also), *map(ring.shared, part.also))
     found: list[Place] = []
     reached: list[Place] = []
     for part, (entries, *end) in zip(ranges, await lane.script("find", ring.keys, args), strict=True):
@@ -192,22 +200,14 @@ def _place(part: _Range, instance: bytes, score: bytes) -> Place:
 
 async def _fitting(lane: Lane, layout: Layout, asked: Query, places: Sequence[Place]) -> list[Place]:
     """Those whose hashes say that they fit."""
-    return [place async for place, _ in _sifted(lane, layout, asked, places)]
-
-
-async def _sifted(
-    lane: Lane, layout: Layout, asked: Query, places: Sequence[Place]
-) -> AsyncIterator[tuple[Place, Place]]:
-    """Those whose hashes say that they fit, and their places according to these."""
+    fitting: list[Place] = []
     statuses = [status.value for status in asked.statuses]
     args = [asked.updated_from, asked.updated_to, len(statuses), *statuses, *asked.names]
     for first in range(0, len(places), _SLICE):
         batch = places[first : first + _SLICE]
         keys = [layout.of(place.instance).instance(place.instance) for place in batch]
-        flat: list[Any] = await lane.script("sift", keys, args)
-        for at, created in zip(flat[::2], flat[1::2], strict=True):
-            place = batch[int(at) - 1]
-            yield place, Place(int(created), place.instance)
+        fitting += [batch[at - 1] for at in await lane.script("sift", keys, args)]
+    return fitting
 
 
 async def _read(lane: Lane, layout: Layout, places: Sequence[Place]) -> list[Snapshot | None]:
