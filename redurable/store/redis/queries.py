@@ -32,7 +32,7 @@ _MOST_CHANGED: Final = 3_000
 """Instances that changed in a time, which are sorted for one page."""
 _MOST_ATTEMPTS: Final = 8
 """Such steps for one page; each reads eight times as much as the one before."""
-_MOST_CANDIDATES: Final = 1_500
+_MOST_CANDIDATES: Final = 1_000
 """Instances whose hashes are looked at for one page, about."""
 _MOST_NAMES: Final = 64
 """Orchestrators whose indexes are merged for one page."""
