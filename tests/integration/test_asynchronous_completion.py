@@ -31,6 +31,7 @@ from redurable.store.redis.store import RedisStore
 from tests.support.leftovers import assert_clean
 from tests.support.processes import until
 from tests.support.servers import Server
+from tests.support.working import working
 
 QUICK = WorkerSettings(
     instance_lease_ms=2_000, task_lease_ms=2_000, renew_every_ms=50, reclaim_every_ms=100, heartbeat_every_ms=100
@@ -86,15 +87,7 @@ class Crew:
 
     async def add(self, hub: str, **options: Any) -> Worker:
         worker = Worker(app, self._server.url, hub=hub, settings=QUICK, **options)
-        await self._stack.enter_async_context(worker)
-        running = asyncio.get_running_loop().create_task(worker.run())
-
-        async def stop() -> None:
-            worker.stop()
-            await running
-
-        self._stack.push_async_callback(stop)
-        return worker
+        return await self._stack.enter_async_context(working(worker))
 
     async def token(self) -> str:
         return await asyncio.wait_for(tokens.get(), 10)
