@@ -36,7 +36,7 @@ class Workload:
 
 WORKLOADS = {
     "hello_sequence": Workload(hello_sequence.run, floor.run_hello),
-    "chain_500": Workload(chain.run, floor.run_chain),
+    "chain_500": Workload(chain.run),
     "fan_out_1000": Workload(fan_out.run_1000),
     "fan_out_10000": Workload(fan_out.run_10000),
     "children_200": Workload(children.run),

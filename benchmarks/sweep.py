@@ -1,5 +1,6 @@
 """Many instances wait, and nobody writes to them: what the search for mail that nobody was told of costs the server and
-the worker, above what both do in an empty hub; while nothing else happens, and (`busy`) while some other stream grows.
+the worker, above what both do in an empty hub; while nothing else happens, and (`busy`) while some other stream grows
+and other instances begin and end, which they do in the empty hub, too.
 Then foreign clients write straight into some mailboxes: how long until the slowest of them is heard.
 
 The server's time is the processor time of its main thread, so reading commands and writing answers count, too.
@@ -14,11 +15,12 @@ from collections.abc import Sequence
 import anyio
 from anyio import to_thread
 
-from benchmarks.app import wait_for_go
+from benchmarks.app import hello_sequence, wait_for_go
 from benchmarks.bench import Bench, Running, side_by_side
 from benchmarks.errors import check
 from benchmarks.pipe import pipe, words
 from benchmarks.report import Figures
+from redurable import Client
 from redurable.core.ids import partition_of
 from redurable.settings import DEFAULT_PARTITIONS
 from redurable.store.redis.hubs import server_facts
@@ -27,6 +29,7 @@ from redurable.store.redis.lane import Lane
 
 HUB = "sweep"
 APPEND_SECONDS = 0.05
+BEGIN_SECONDS = 0.025
 COUNT_READY = "local n = 0 for _, key in ipairs(KEYS) do n = n + redis.call('XLEN', key) end return n"
 COUNT_OPEN = "local n = 0 for _, key in ipairs(KEYS) do n = n + redis.call('SCARD', key) end return n"
 
@@ -37,6 +40,7 @@ async def run(bench: Bench, notes: dict[str, str]) -> Figures:
     try:
         async with bench.hub(HUB) as running:
             idle = await _load(bench, lane, running)
+            alone = await _load_beside(bench, lane, running)
             await _wait_together(bench, lane, running, count)
             quiet = await _load(bench, lane, running)
             busy = await _load_beside(bench, lane, running)
@@ -44,11 +48,11 @@ async def run(bench: Bench, notes: dict[str, str]) -> Figures:
     finally:
         await lane.close()
     figures = {"sweep_heard_ms": max(heard) * 1000}
-    for name, load in (("sweep", quiet), ("sweep_busy", busy)):
+    for name, load, less in (("sweep", quiet, idle), ("sweep_busy", busy, alone)):
         for whose, process in enumerate(("redis", "worker")):
             figure = f"{name}_{process}_percent"
-            figures[figure] = max(load[whose] - idle[whose], 0.01)
-            notes[figure] = f"{count:,} wait: {load[whose]:.1f} % of a core, {idle[whose]:.1f} % without them"
+            figures[figure] = max(load[whose] - less[whose], 0.01)
+            notes[figure] = f"{count:,} wait: {load[whose]:.1f} % of a core, {less[whose]:.1f} % without them"
     notes["sweep_heard_ms"] = f"the slowest of {bench.sizes.unannounced}"
     return figures
 
@@ -57,6 +61,7 @@ async def _load_beside(bench: Bench, lane: Lane, running: Running) -> tuple[floa
     load = 0.0, 0.0
     async with anyio.create_task_group() as group:
         group.start_soon(_append, lane)
+        group.start_soon(_begin, running.client)
         load = await _load(bench, lane, running)
         group.cancel_scope.cancel()
     return load
@@ -67,6 +72,13 @@ async def _append(lane: Lane) -> None:
     while True:
         await lane.call("XADD", "bench-other", "MAXLEN", 10, "*", "f", "v")
         await anyio.sleep(APPEND_SECONDS)
+
+
+async def _begin(client: Client) -> None:
+    """Instances begin, and end soon after, so that the lists of who waits change."""
+    while True:
+        await client.start(hello_sequence)
+        await anyio.sleep(BEGIN_SECONDS)
 
 
 async def _wait_together(bench: Bench, lane: Lane, running: Running, count: int) -> None:

@@ -10,11 +10,13 @@ from redurable.store.families import purge_family
 from redurable.store.queries import Query
 from redurable.store.redis.store import RedisStore
 from redurable.testing.conformance import scenes
+from redurable.testing.conformance.queries import walk as pages
 from redurable.testing.conformance.queries import work
 from redurable.testing.conformance.retention import child
 
 FIELDS = "snxkhqtcuozpybg"
 """All fields of the hash of an instance."""
+CHANGED = Query(updated_from=1)
 COMPLETED = Query(statuses=(RuntimeStatus.COMPLETED,))
 
 
@@ -36,13 +38,26 @@ async def test_an_instance_that_was_deleted_by_hand_is_passed_over_and_forgotten
 async def test_entries_that_were_spoiled_are_put_right(store: RedisStore) -> None:
     await scenes.running(store, "one")
     keys = store.layout.of("one")
-    await store.lane.call("DEL", keys.ix, keys.names)
+    await store.lane.call("DEL", keys.ix, keys.updated, keys.names)
     await store.lane.call("ZADD", keys.named("Demo"), 5, "one")
     await store.lane.call("ZADD", keys.parked, 5, b"\xff")
     assert await walk(store) == []
     await scenes.mend(store, 10)
     assert await walk(store) == ["one"]
+    assert len((await store.query(CHANGED, 10)).snapshots) == 1
     assert (await store.counts()).instances == {("Demo", RuntimeStatus.RUNNING): 1}
+
+
+@pytest.mark.parametrize("most", [0, 2, 3, 2_000])
+async def test_however_many_changed_a_walk_meets_each_once(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("redurable.store.redis.queries._MOST_CANDIDATES", most)
+    names = ["one", "two", "three"]
+    for name in names:
+        await scenes.running(store, name, f"{name}-x")
+    assert sorted(await pages(store, 1, updated_from=1)) == sorted(names)
+    assert await pages(store, 1, updated_from=1, statuses=(RuntimeStatus.FAILED,)) == []
 
 
 async def test_an_index_of_another_type_holds_nothing_and_stops_nobody(store: RedisStore) -> None:

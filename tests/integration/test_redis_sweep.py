@@ -15,6 +15,7 @@ from redurable.errors import StoreRefused, StoreUnavailable
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.store.redis.sweep import WALKS
+from redurable.testing.conformance import scenes
 from tests.support.redis_state import living_in, start
 from tests.support.servers import Server
 
@@ -67,6 +68,19 @@ async def _all_found(store: RedisStore, name: str) -> None:
     assert await store.sweep(0, "", 10_000) == ("", 1)
     assert [entry.instance for entry in await store.receive(range(4), 10, 0)] == [name]
     assert await store.sweep(0, "", 10_000) == ("", 0)
+
+
+async def test_who_is_new_in_a_crowd_is_found_without_reading_all_of_it(
+    crowd: tuple[RedisStore, list[str]], foreign: Lane
+) -> None:
+    store, _ = crowd
+    for number in range(3):
+        late = living_in(0, f"late{number}")
+        await scenes.running(store, late, f"x{number}")
+        await foreign.call("XADD", store.layout.of(late).mailbox(late), "*", "event", "Go")
+        assert (await _commands(foreign, store))[0] == 1
+        assert b"smembers" not in await foreign.call("INFO", "commandstats")
+        assert [entry.instance for entry in await store.receive(range(4), 10, 0)] == [late]
 
 
 async def test_who_has_no_mail_is_not_asked_again_while_other_streams_grow(

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from redurable.core.values import RuntimeStatus
 from redurable.store.queries import Query
+from redurable.store.redis.listing import base_of
 from redurable.store.redis.store import redis_store
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.queries import walk
@@ -46,7 +48,7 @@ async def test_pages_do_not_depend_on_it(spoken: Server) -> None:
             await scenes.running(store, name, f"x-{name}")
             keys = store.layout.of(name)
             await store.lane.call("HSET", keys.instance(name), "c", 1)
-            await store.lane.call("ZADD", keys.ix, 1, name)
+            await store.lane.call("ZADD", keys.ix, base_of(RuntimeStatus.RUNNING) + 1, name)
         for limit in (1, 2, 3):
             assert await walk(store, limit) == sorted(IDS, reverse=True)
         assert len((await store.query(Query(), 100)).snapshots) == len(IDS)

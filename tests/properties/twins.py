@@ -163,7 +163,11 @@ class Twins:
         for partition in self.memory.partitions:
             keys, found = self.layout.partition(partition.number), partition.instances
             scores = {name: await self._score(keys.instance(name)) for name in found}
-            assert await self._zset(keys.ix) == {name: score % SPAN for name, score in scores.items()}
+            assert await self._zset(keys.ix) == scores
+            changed = {name: await self._changed(keys.instance(name)) for name in found}
+            unchanged = {name for name, score in scores.items() if score == changed[name]}  # Pending has the base 0
+            listed = await self._zset(keys.updated)
+            assert listed | {name: changed[name] for name in unchanged} == changed
             assert await self._zset(keys.parked) == {
                 name: score % SPAN for name, score in scores.items() if name in partition.quarantines
             }
@@ -184,6 +188,9 @@ class Twins:
     async def _score(self, key: str) -> int:
         status, created = await self.lane.call("HMGET", key, "s", "c")
         return base_of(RuntimeStatus(status.decode())) + int(created)
+
+    async def _changed(self, key: str) -> int:
+        return int(await self.lane.call("HGET", key, "u"))
 
     async def _zset(self, key: str) -> dict[str, int]:
         flat = await self.lane.call("ZRANGE", key, 0, -1, "WITHSCORES")

@@ -10,7 +10,7 @@ from redurable.store.redis.store import RedisStore
 from tests.support.processes import until
 
 _RECORDS = re.compile(
-    r"(meta|marks|workers|skills|queues|handed:.*|feed|cancels|canceled|ix|ended|names|(named|kids|tag):.*|[ihecx]:.*)",
+    r"(meta|marks|workers|skills|queues|handed:.*|feed|cancels|canceled|ix|updated|ended|names|(named|kids|tag):.*|[ihecx]:.*)",
     re.DOTALL,
 )
 """What may stay: the hub's own data, watermarks, what dead workers did not come for (it expires), cancelled calls; per

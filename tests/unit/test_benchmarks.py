@@ -68,6 +68,7 @@ TINY = Sizes(
     turn_samples=3,
     xadds=100,
     repeats=1,
+    chains=1,
     limit_seconds=8.0,
 )
 

@@ -134,7 +134,7 @@ class Packer:
         ring, entry = self._ring, item.entry
         instance = entry.instance
         keys = self._layout.partition(entry.partition)
-        ready = ring.block(keys, keys.ready, keys.timers, keys.ended, keys.parked)
+        ready = ring.block(keys, keys.ready, keys.timers, keys.ended, keys.parked, keys.ix, keys.updated)
         own = ring.own(
             keys.instance(instance),
             keys.start(instance),

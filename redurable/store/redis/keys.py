@@ -12,7 +12,7 @@ GROUP = "w"
 _TYPES = {
     "stream": ("intake", "aside", "dead", "ready", "outbox", "feed", "cancels", "tasks", "answers", "m", "handed"),
     "hash": ("meta", "marks", "retries", "beats", "unknown", "i", "skills"),
-    "zset": ("workers", "timers", "canceled", "k", "ix", "ended", "parked", "named", "tag"),
+    "zset": ("workers", "timers", "canceled", "k", "ix", "ended", "parked", "updated", "named", "tag"),
     "set": ("open", "queues", "names", "kids"),
     "string": ("s", "c", "q"),
     "list": ("h", "e", "x"),
@@ -76,6 +76,7 @@ class PartitionKeys:
         "retries",
         "timers",
         "unknown",
+        "updated",
     )
 
     def __init__(self, hub: str, number: int) -> None:
@@ -88,10 +89,11 @@ class PartitionKeys:
         self.outbox = base + "outbox"  # stream: messages for other instances and for the dead letters
         self.marks = base + "marks"  # hash: source -> last id delivered from there
         self.open = base + "open"  # set: instances that have not finished
-        self.ix = base + "ix"  # zset: instance -> when it was created
+        self.ix = base + "ix"  # zset: instance -> its status and when it was created (see `listing`)
         self.ended = (
             base + "ended"
         )  # zset: finished instance without a parent -> status and when it ended (lua/_index.lua)
+        self.updated = base + "updated"  # zset: instance -> when it changed last, once it has
         self.parked = base + "parked"  # zset: quarantined instance -> when it was created
         self.names = base + "names"  # set: names of orchestrators that have, or had, instances here
         self.feed = base + "feed"  # stream, trimmed: executions that ended

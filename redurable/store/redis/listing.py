@@ -54,7 +54,7 @@ def index_keys(keys: PartitionKeys, name: str, parent: str, tags: Iterable[tuple
 
 def zsets_of(keys: PartitionKeys, has: Belongings) -> list[str]:
     """The indexes that an instance is in, beside those in which every instance may be."""
-    return [keys.named(has.name), *(keys.tag(key, value) for key, value in has.tags.items())]
+    return [keys.named(has.name), keys.updated, *(keys.tag(key, value) for key, value in has.tags.items())]
 
 
 async def belongings(lane: Lane, keys: PartitionKeys, instance: str) -> Belongings | None:

@@ -2,20 +2,22 @@
 
 A page is read in three steps: entries of the narrowest index, the newest first, merged over the partitions; where the
 index does not say all, what stands in the hashes; at last the instances themselves. Each step is one script or a few,
-and looks at a bounded number of instances, so a page may come back short.
+and looks at a bounded number of instances, so a page may come back short. The index of what changed when has another
+order, so it is read where it says little enough to be sorted.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
-from redurable.store.queries import Counts, Found, Place, Query, Standing
+from redurable.store.queries import LAST, Counts, Found, Place, Query, Standing
 from redurable.store.redis.inspect import inspect_keys, snapshot_of
 from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.keys import PartitionKeys
@@ -52,6 +54,7 @@ class _Plan(Struct, frozen=True):
     asked: Query
     ranges: tuple[_Range, ...]
     exact: bool
+    partitions: int
 
     @property
     def first(self) -> int:
@@ -68,6 +71,9 @@ async def query(
     lane: Lane, layout: Layout, consumer: str, asked: Query, limit: int, after: Place | None = None
 ) -> Found:
     """A page of at most `limit` of the instances that are asked for."""
+    changed = None if _timeless(asked) else await _changed(lane, layout, asked)
+    if changed is not None:
+        return await _first_of(lane, layout, asked, limit, [place for place in changed if not after or place < after])
     plan, page, place, seen = await _plan(lane, layout, asked), list[Snapshot](), after, 0
     for attempt in range(_MOST_ATTEMPTS):
         places, reached = await _find(lane, plan, place, (limit - len(page)) << attempt)
@@ -84,14 +90,38 @@ async def query(
     return Found(tuple(page), place)
 
 
+async def _changed(lane: Lane, layout: Layout, asked: Query) -> list[Place] | None:
+    """What fits and has changed in the time that is asked for, the newest first; None: too many have."""
+    everywhere = [layout.partition(number) for number in range(layout.partitions)]
+    # What has not begun has not changed since it was created, and is listed by that alone.
+    ranges = tuple(_Range(key, 0, _tags(keys, asked)) for keys in everywhere for key in (keys.updated, keys.ix))
+    if sum(await _weigh(lane, [(part, asked.updated_from, asked.updated_to) for part in ranges])) > _MOST_CANDIDATES:
+        return None
+    when = replace(asked, created_from=asked.updated_from, created_to=asked.updated_to)
+    found, _ = await _find(lane, _Plan(when, ranges, False, 1), None, _MOST_CANDIDATES)
+    names = {place.instance: place for place in found}
+    fitting = [place async for _, place in _sifted(lane, layout, asked, list(names.values()))]
+    return sorted((place for place in fitting if asked.created_from <= place.created <= asked.created_to), reverse=True)
+
+
+async def _first_of(lane: Lane, layout: Layout, asked: Query, limit: int, places: Sequence[Place]) -> Found:
+    read = await _read(lane, layout, places[:limit])
+    page = tuple(snapshot for snapshot in read if snapshot is not None and asked.admits(snapshot))
+    return Found(page, places[len(read) - 1] if len(read) < len(places) else None)
+
+
 async def _plan(lane: Lane, layout: Layout, asked: Query) -> _Plan:
     """The narrowest way to what is asked for."""
     everywhere = [layout.partition(number) for number in range(layout.partitions)]
     plain = _timeless(asked) and not asked.statuses and not asked.names
     if asked.quarantined:
-        return _Plan(asked, tuple(_Range(keys.parked, 0, _tags(keys, asked)) for keys in everywhere), plain)
-    plans = [await _listed(lane, everywhere, asked)]
-    plans += [_Plan(asked, tuple(_tagged(everywhere, asked, at)), plain) for at in range(len(asked.tags))]
+        return _Plan(
+            asked, tuple(_Range(keys.parked, 0, _tags(keys, asked)) for keys in everywhere), plain, len(everywhere)
+        )
+    plans = [_listed(everywhere, asked)]
+    plans += [
+        _Plan(asked, tuple(_tagged(everywhere, asked, at)), plain, len(everywhere)) for at in range(len(asked.tags))
+    ]
     if len(plans) == 1:
         return plans[0]
     counts = iter(await _weigh(lane, [(part, plan.first, plan.last) for plan in plans for part in plan.ranges]))
@@ -100,26 +130,20 @@ async def _plan(lane: Lane, layout: Layout, asked: Query) -> _Plan:
 
 
 def _timeless(asked: Query) -> bool:
-    return asked.updated_from == 0 and asked.updated_to >= asked.created_to
+    return asked.updated_from == 0 and asked.updated_to >= LAST
 
 
-async def _listed(lane: Lane, everywhere: Sequence[PartitionKeys], asked: Query) -> _Plan:
-    """By names and statuses; when many names make many ranges, by all instances, which are looked at then."""
-    names = asked.names
-    if asked.statuses and not names:
-        found = await lane.script("members", [keys.names for keys in everywhere], [])
-        names = tuple({name for members in found for name in texts(members)})
-    if len(names) > _MOST_NAMES or not (names or asked.statuses):
-        ranges = [_Range(keys.ix, 0, _tags(keys, asked)) for keys in everywhere]
-        return _Plan(asked, tuple(ranges), _timeless(asked) and not asked.names and not asked.statuses)
+def _listed(everywhere: Sequence[PartitionKeys], asked: Query) -> _Plan:
+    """By statuses and names; when many names would make many ranges, the hashes say the name."""
+    names = asked.names if len(asked.names) <= _MOST_NAMES else ()
     statuses = [status for status in asked.statuses or STATUSES if status in STATUSES]
     ranges = [
-        _Range(keys.named(name), base_of(status), _tags(keys, asked))
+        _Range(key, base_of(status), _tags(keys, asked))
         for keys in everywhere
-        for name in names
+        for key in ([keys.named(name) for name in names] or [keys.ix])
         for status in statuses
     ]
-    return _Plan(asked, tuple(ranges), _timeless(asked))
+    return _Plan(asked, tuple(ranges), _timeless(asked) and names == asked.names, len(everywhere))
 
 
 def _tagged(everywhere: Iterable[PartitionKeys], asked: Query, at: int) -> Iterator[_Range]:
@@ -143,9 +167,9 @@ async def _weigh(lane: Lane, ranges: Sequence[tuple[_Range, int, int]]) -> list[
 async def _find(lane: Lane, plan: _Plan, after: Place | None, wanted: int) -> tuple[list[Place], Place | None]:
     """The next places behind one, and down to where they are all; None: to the end."""
     ranges = plan.ranges if after is None or after.created >= plan.first else ()
-    # Instances are spread evenly over the partitions, and often over few of the ranges of one.
+    # Instances are spread evenly over the partitions, and often lie in one of the ranges of each.
     ring, args = Keyring(), list[Argument]()
-    each = 4 * wanted // max(len(ranges), 1) + 4
+    each = (2 if plan.exact else 4) * wanted // plan.partitions + 4
     share = max(_MOST_LOOKED_AT // max(len(ranges), 1), each)
     args += (plan.asked.prefix, after.instance if after else "", each, share)
     for part in ranges:
@@ -168,8 +192,22 @@ def _place(part: _Range, instance: bytes, score: bytes) -> Place:
 
 async def _fitting(lane: Lane, layout: Layout, asked: Query, places: Sequence[Place]) -> list[Place]:
     """Those whose hashes say that they fit."""
-    rows = await stand(lane, layout, [place.instance for place in places])
-    return [place for place, row in zip(places, rows, strict=True) if row is not None and row.fits(asked)]
+    return [place async for place, _ in _sifted(lane, layout, asked, places)]
+
+
+async def _sifted(
+    lane: Lane, layout: Layout, asked: Query, places: Sequence[Place]
+) -> AsyncIterator[tuple[Place, Place]]:
+    """Those whose hashes say that they fit, and their places according to these."""
+    statuses = [status.value for status in asked.statuses]
+    args = [asked.updated_from, asked.updated_to, len(statuses), *statuses, *asked.names]
+    for first in range(0, len(places), _SLICE):
+        batch = places[first : first + _SLICE]
+        keys = [layout.of(place.instance).instance(place.instance) for place in batch]
+        flat: list[Any] = await lane.script("sift", keys, args)
+        for at, created in zip(flat[::2], flat[1::2], strict=True):
+            place = batch[int(at) - 1]
+            yield place, Place(int(created), place.instance)
 
 
 async def _read(lane: Lane, layout: Layout, places: Sequence[Place]) -> list[Snapshot | None]:
@@ -202,14 +240,6 @@ class Row(Struct, frozen=True):
     updated: int
     parent: str
     parked: bool
-
-    def fits(self, asked: Query) -> bool:
-        """What indexes may not have said."""
-        return (
-            (not asked.statuses or self.status in asked.statuses)
-            and (not asked.names or self.name in asked.names)
-            and asked.updated_from <= self.updated <= asked.updated_to
-        )
 
 
 async def stand(lane: Lane, layout: Layout, instances: Sequence[str]) -> list[Row | None]:

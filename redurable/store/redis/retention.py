@@ -70,7 +70,11 @@ async def _mend(lane: Lane, layout: Layout, keys: PartitionKeys, names: Sequence
     there = {name: row for name, row in rows.items() if row is not None}
     own = [key for name, row in there.items() for key in (keys.instance(name), keys.named(row.name))]
     args = [part for name, row in there.items() for part in (name, row.name)]
-    mended: int = await lane.script("mend", [keys.ix, keys.ended, keys.parked, keys.names, *own], args) if there else 0
+    mended: int = (
+        await lane.script("mend", [keys.ix, keys.ended, keys.parked, keys.updated, keys.names, *own], args)
+        if there
+        else 0
+    )
     mended += await _unlist(lane, keys, [name for name, row in rows.items() if row is None])
     mended += await announce(lane, keys, [name for name, row in there.items() if row.status.finished])
     return mended + await _disown_orphans(lane, layout, there)
@@ -79,7 +83,7 @@ async def _mend(lane: Lane, layout: Layout, keys: PartitionKeys, names: Sequence
 async def _unlist(lane: Lane, keys: PartitionKeys, gone: Sequence[str]) -> int:
     if not gone:
         return 0
-    zsets = [keys.ix, keys.ended, keys.parked]
+    zsets = [keys.ix, keys.ended, keys.parked, keys.updated]
     zsets += [keys.named(name) for name in texts(await lane.call("SMEMBERS", keys.names))]
     return await lane.script("unlist", [*zsets, *map(keys.instance, gone)], [len(zsets), *gone])
 

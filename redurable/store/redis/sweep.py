@@ -2,7 +2,8 @@
 
 Most instances have no mail, so whole groups of them are asked about by one native command, and a script looks closer
 only where there is some. Who had none is not asked about again before the server says that something was written to
-that mailbox: it remembers what was asked here. The same holds for the list of who waits.
+that mailbox: it remembers what was asked here. The same holds for the list of who waits; when that has changed, the
+indexes tell who is new.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from redurable.errors import StoreDamaged
 from redurable.store.redis.keys import PartitionKeys, owner
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
+from redurable.store.redis.listing import SPAN
 from redurable.store.redis.tracking import Tracking
 
 OVERDUE_MS: Final = 60_000
@@ -27,6 +30,8 @@ their bell. In a small partition every walk looks for those."""
 
 _FIRST = "0"
 _NEVER = -1
+_SLACK_S: Final = 1
+"""The server's clock may be set back so far, and nobody new is missed."""
 _GLANCE = 1000
 """Instances per EXISTS."""
 _CLOSER = 50
@@ -36,10 +41,12 @@ _CLOSER = 50
 @dataclass
 class Waiting:
     """What is known of a partition while the server remembers what it was asked: who waits, and who of them may have
-    mail, because there was some or because of what `changed` since."""
+    mail, because there was some or because of what `changed` since. Who has finished stays a member until all are read
+    again. Who came `since` (ms of the server's clock) may not be one yet."""
 
     epoch: int = _NEVER
     walks: int = 0
+    since: int = 0
     members: frozenset[bytes] = frozenset()
     mail: set[bytes] = field(default_factory=set[bytes])
     changed: set[bytes] = field(default_factory=set[bytes])
@@ -88,10 +95,11 @@ class Sweep:
         """Ask about all that wait, or about those that are new or may have got mail since the last walk."""
         epoch, changed, before = self._tracking.epoch, waiting.changed, waiting.members
         anew = waiting.epoch != epoch
+        everyone = anew or (waiting.walks + keys.number) % WALKS == 0
         waiting.epoch, waiting.changed = _NEVER, set()  # a walk that fails is made again, from the beginning
         if anew or keys.open.encode() in changed:
-            waiting.members = frozenset(await self._tracking.call("SMEMBERS", keys.open))
-        asked, everyone = waiting.members, anew or (waiting.walks + keys.number) % WALKS == 0
+            await self._read_members(keys, waiting, everyone or len(before) <= _GLANCE)
+        asked = waiting.members
         if not everyone:
             boxes = keys.mailbox("").encode()
             news = waiting.mail.union(key.removeprefix(boxes) for key in changed)
@@ -100,6 +108,17 @@ class Sweep:
         announced, waiting.mail = await self._ask(self._tracking, keys, list(asked), starts)
         waiting.epoch = epoch
         return announced
+
+    async def _read_members(self, keys: PartitionKeys, waiting: Waiting, everyone: bool) -> None:
+        """Who waits now: all of them, or those of before and who is new."""
+        seconds, _ = await self._lane.call("TIME")
+        since, waiting.since = waiting.since, (int(seconds) - _SLACK_S) * 1000
+        if not everyone:
+            with contextlib.suppress(StoreDamaged):
+                waiting.members |= set(await self._lane.call("ZRANGEBYSCORE", keys.updated, since, "+inf"))
+                waiting.members |= set(await self._lane.call("ZRANGEBYSCORE", keys.ix, since, SPAN))  # Pending
+                return
+        waiting.members = frozenset(await self._tracking.call("SMEMBERS", keys.open))
 
     async def _ask(
         self, asks: Lane | Tracking, keys: PartitionKeys, names: Sequence[bytes], starts: bool

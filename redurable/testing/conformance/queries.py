@@ -127,6 +127,13 @@ class TestQuery:
         await work(store)
         assert await walk(store, updated_from=changed + 1) == ["i1"]
         assert await walk(store, updated_to=changed, statuses=(RuntimeStatus.RUNNING,)) == ["i3", "i2", "i0"]
+        await scenes.send(store, "i3", scenes.event())
+        await work(store, i3=RuntimeStatus.FAILED)
+        later = {"updated_from": changed + 1}
+        assert await walk(store, 1, **later) == ["i3", "i1"]
+        assert await walk(store, **later, created_to=made["i1"]) == ["i1"]
+        assert await walk(store, **later, prefix="i3") == await walk(store, **later, statuses=(RuntimeStatus.FAILED,))
+        assert await walk(store, **later, names=("other",)) == await walk(store, **later, tags=(("a", "b"),)) == []
 
     async def test_a_walk_is_not_disturbed(self, store_factory: StoreFactory) -> None:
         """What exists, and fits, all the while comes exactly once."""

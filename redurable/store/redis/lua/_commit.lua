@@ -33,6 +33,7 @@ function apply.p(a, k, row)
   local since = type(before) == 'string' and string.match(before, '^{"since":(%d+)') or clock
   call('SET', KEYS[k + 4], '{"since":' .. since .. ARGV[a + 9])
   if not before then move(KEYS[ARGV[a + 2] + 3], call('HGET', KEYS[k], 'c') or 0, ARGV[a + 6]) end
+  move(KEYS[ARGV[a + 2] + 5], clock, ARGV[a + 6])
   local flag = ring(a, called(row, ARGV[a + 11]))
   call('HSET', KEYS[k], 'h', ARGV[a + 5], 'q', flag, 'p', wake, 'z', held and -parks or parks, 'u', clock)
 end
@@ -107,6 +108,7 @@ function apply.n(a, k, row)
   local set = { 'h', ARGV[a + 5], 't', tip, 'u', clock, 'q', flag, 's', status }
   if ARGV[a + 11] ~= '' then set[11], set[12] = 'b', ARGV[a + 11] end
   call('HSET', KEYS[k], unpack(set))
+  move(KEYS[ARGV[a + 2] + 5], clock, ARGV[a + 6])
   if status ~= row[3] or renamed then list_anew(a, k, status, named) end
   if row[5] or row[6] or row[8] then
     call('HDEL', KEYS[k], 'p', 'z', 'y')

@@ -1,6 +1,6 @@
--- What queries, counts and the retention go by. Most scores are when an instance was created. `named` and `ended` have
--- their instances by status, too: a score is the status's place in STATUSES times 2^43, plus milliseconds, so that one
--- ZADD moves an instance from status to status.
+-- What queries, counts and the retention go by. Most scores are when an instance was created. `ix`, `named` and `ended`
+-- have their instances by status, too: a score is the status's place in STATUSES times 2^43, plus milliseconds, so that
+-- one ZADD moves an instance from status to status.
 -- score(status, ms); enlist(it, now): a new Pending instance. it: instance, name, and the keys ix, named, names,
 -- tagged (several), kids of its parent. listed(it, first, count): `it` with the keys that stand in KEYS from `first` on:
 -- named, kids if it has an owner, tagged. Damaged indexes hold up nobody: the janitor mends them.

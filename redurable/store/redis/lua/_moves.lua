@@ -15,6 +15,8 @@ local FINISHED = { Completed = true, Failed = true, Canceled = true, Terminated 
 -- It has another status, or another name.
 local function list_anew(a, k, status, named)
   local instance, r, own = ARGV[a + 6], ARGV[a + 2] + 0, call('HMGET', KEYS[k], 'c', 'o')
-  if named then move(named, score(status, own[1]), instance) end
+  local at = score(status, own[1])
+  move(KEYS[r + 4], at, instance)
+  if named then move(named, at, instance) end
   if FINISHED[status] and not own[2] then move(KEYS[r + 2], score(status, clock), instance) end
 end

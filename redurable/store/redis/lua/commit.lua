@@ -3,7 +3,7 @@
 --   pass 3 writes. The head is compared and set; a fenced item writes and acknowledges nothing. Within an item shared
 --   streams come first and the instance last, so what fails on foreign damage leaves the instance as it was; what it has
 --   put into streams by then is taken back.
--- KEYS: per partition (once) ready, timers, ended, parked; task queues, outboxes and the like (once); per item hash,
+-- KEYS: per partition (once) ready, timers, ended, parked, ix, updated; task queues, outboxes and the like (once); per item hash,
 --   start, mailbox, history, quarantine.
 -- ARGV: number of items, consumer, how many tasks to receive, then the items; last the indexes of queues to receive from.
 --   Item: size (without itself), index of hash, of ready, entry id, expected head, new head, instance, kind, then

@@ -8,7 +8,7 @@
 --@include _rank
 
 local prefix, instance, wanted, most = ARGV[1], ARGV[2], ARGV[3] + 0, ARGV[4] + 0
-local CHUNK = 100
+local AT_FIRST, MOST_AT_ONCE = 50, 200 -- a range may end long before what is wanted
 
 local function fits(id, at, others)
   if prefix ~= '' and string.sub(id, 1, #prefix) ~= prefix then return false end
@@ -20,9 +20,9 @@ end
 
 local function read(at)
   local key, least, others = KEYS[ARGV[at] + 0], tonumber(ARGV[at + 1]), ARGV[at + 4] + 0
-  local rank, seen, found = behind(key, ARGV[at + 3], ARGV[at + 2], instance), 0, {}
+  local rank, seen, found, chunk = behind(key, ARGV[at + 3], ARGV[at + 2], instance), 0, {}, math.min(wanted, AT_FIRST)
   while true do
-    local size = math.min(CHUNK, most - seen, others == 0 and prefix == '' and wanted - #found / 2 or CHUNK)
+    local size = math.min(chunk, most - seen)
     local page = redis.call('ZREVRANGE', key, rank, rank + size - 1, 'WITHSCORES')
     for i = 1, #page, 2 do
       if tonumber(page[i + 1]) < least then return { found } end
@@ -31,14 +31,14 @@ local function read(at)
       if seen == most or #found == 2 * wanted then return { found, page[i], page[i + 1] } end
     end
     if #page < 2 * size then return { found } end
-    rank = rank + size
+    rank, chunk = rank + size, math.min(2 * chunk, MOST_AT_ONCE)
   end
 end
 
-local out, at = {}, 5
+local out, usable, at = {}, {}, 5
+for i = 1, #KEYS do usable[i] = redis.call('TYPE', KEYS[i])['ok'] == 'zset' end
 while at <= #ARGV do
-  local usable = redis.call('TYPE', KEYS[ARGV[at] + 0])['ok'] == 'zset'
-  out[#out + 1] = usable and read(at) or { {} }
+  out[#out + 1] = usable[ARGV[at] + 0] and read(at) or { {} }
   at = at + 5 + ARGV[at + 4]
 end
 return out
