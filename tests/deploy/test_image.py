@@ -21,11 +21,11 @@ import pytest
 
 from redurable.settings import WorkerSettings
 from tests.acceptance.kit import free_port
-from tests.acceptance.test_cli import SOURCE
 from tests.deploy.dockerfile import DOCKERFILE, only, stages, variables, words
 from tests.docs.markdown import ROOT
 from tests.support.processes import until
 from tests.support.servers import Server
+from tests.support.shop_line import SOURCE
 
 pytestmark = [pytest.mark.xdist_group("image"), pytest.mark.timeout(180)]
 
