@@ -226,17 +226,17 @@ async def test_its_time_runs_out_without_its_worker(crew: Crew, hub: str) -> Non
 
 async def test_heartbeats_keep_it_alive_and_their_absence_ends_it(crew: Crew, hub: str) -> None:
     await crew.add(hub)
-    handle = await crew.client.start(ask, "person", "heartbeat", 0.4, instance_id="one")
+    handle = await crew.client.start(ask, "person", "heartbeat", 0.8, instance_id="one")
     token = await crew.token()
     await crew.until_state("handed-over")
     for number in itertools.count():
         await crew.client.heartbeat_activity(token, number)
-        if number == 8:
+        if number == 10:
             break
         await asyncio.wait([asyncio.get_running_loop().create_task(tokens.get())], timeout=0.1)
     assert seen == [(1, None)]
     await until(lambda: len(seen) == 2, "the next attempt begins")
-    assert seen[1] == (2, 8)
+    assert seen[1] == (2, 10)
     assert await handle.result(timeout=10) == "HeartbeatTimeout HeartbeatTimeout 2"
 
 
