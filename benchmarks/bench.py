@@ -52,7 +52,7 @@ class Sizes:
     turn_samples: int = 300
     xadds: int = 40_000
     repeats: int = 3
-    chains: int = 15
+    chains: int = 9
     limit_seconds: float = 240.0
     """Whatever is waited for for so long does not come."""
 

@@ -13,6 +13,8 @@ from benchmarks.app import CITIES, hello_sequence
 from benchmarks.bench import Bench, Running, side_by_side, timed
 from benchmarks.errors import check
 from benchmarks.report import Figures, percentile
+from benchmarks.server import server_seconds
+from redurable.store.redis.lane import Lane
 
 EXPECTED = [f"Hello {city}!" for city in CITIES]
 
@@ -20,7 +22,9 @@ EXPECTED = [f"Hello {city}!" for city in CITIES]
 async def run(bench: Bench, notes: dict[str, str]) -> Figures:
     async with bench.hub("hello") as running:
         waits = [await _latency(running) for _ in range(bench.sizes.latencies)]
-        rate = await _throughput(running, bench.sizes.hello, notes)
+        lane = bench.lane()
+        rate = await _throughput(running, lane, bench.sizes.hello, notes)
+        await lane.close()
     return {
         "hello_sequence_per_s": rate,
         "hello_sequence_p50_ms": percentile(waits, 50) * 1000,
@@ -38,7 +42,7 @@ async def _latency(running: Running) -> float:
     return seconds
 
 
-async def _throughput(running: Running, count: int, notes: dict[str, str]) -> float:
+async def _throughput(running: Running, lane: Lane, count: int, notes: dict[str, str]) -> float:
     ids = [f"hello-{number}" for number in range(count)]
 
     async def start(instance: str) -> None:
@@ -51,12 +55,13 @@ async def _throughput(running: Running, count: int, notes: dict[str, str]) -> fl
         await running.drained()
         return started
 
-    cpu = running.worker.cpu_seconds, time.process_time()
+    cpu = running.worker.cpu_seconds, time.process_time(), await server_seconds(lane)
     seconds, started = await timed(run_all)
     worker, client = running.worker.cpu_seconds - cpu[0], time.process_time() - cpu[1]
+    server = await server_seconds(lane) - cpu[2]
     notes["hello_sequence_per_s"] = (
         f"{count:,} in {seconds:.2f} s, all started after {started:.2f} s; "
-        f"CPU: worker {worker:.1f} s, load client {client:.1f} s"
+        f"CPU: worker {worker:.1f} s, load client {client:.1f} s, server {server:.1f} s"
     )
     await running.check_outputs((instance, EXPECTED) for instance in ids)
     return count / seconds

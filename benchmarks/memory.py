@@ -137,6 +137,7 @@ async def run() -> dict[str, int]:
     """Bytes by what was weighed."""
     async with _scales() as scales:
         figures = {
+            "server_with_an_empty_hub_and_its_worker": await scales.used(),
             "finished_instance_of_three_activities": await scales.instances(three_activities, "Completed"),
             "instance_that_waits_for_an_event": await scales.instances(waits_for_event, "Running"),
             "instance_that_waits_for_a_timer": await scales.instances(waits_for_timer, "Running"),

@@ -82,6 +82,12 @@ async def settings_of(socket: Path) -> Settings:
     return Settings(f"{product} {version}", appendonly[1].decode(), appendfsync[1].decode())
 
 
+async def server_seconds(lane: Lane) -> float:
+    """The CPU seconds of the server's main thread, which runs every command."""
+    facts = await server_facts(lane)
+    return float(facts["used_cpu_sys_main_thread"]) + float(facts["used_cpu_user_main_thread"])
+
+
 def _program(kind: Kind | None) -> str:
     redis = shutil.which("redis-server")
     if kind == "redis" and redis is None:

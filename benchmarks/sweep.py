@@ -20,10 +20,10 @@ from benchmarks.bench import Bench, Running, side_by_side
 from benchmarks.errors import check
 from benchmarks.pipe import pipe, words
 from benchmarks.report import Figures
+from benchmarks.server import server_seconds
 from redurable import Client
 from redurable.core.ids import partition_of
 from redurable.settings import DEFAULT_PARTITIONS
-from redurable.store.redis.hubs import server_facts
 from redurable.store.redis.keys import HubKeys, PartitionKeys
 from redurable.store.redis.lane import Lane
 
@@ -101,16 +101,11 @@ async def _wait_together(bench: Bench, lane: Lane, running: Running, count: int)
 async def _load(bench: Bench, lane: Lane, running: Running) -> tuple[float, float]:
     """Percent of a core that the server's main thread and the worker use."""
     await anyio.sleep(bench.sizes.settle_seconds)
-    server, worker, begin = await _server_seconds(lane), running.worker.cpu_seconds, time.perf_counter()
+    server, worker, begin = await server_seconds(lane), running.worker.cpu_seconds, time.perf_counter()
     await anyio.sleep(bench.sizes.window_seconds)
     elapsed = time.perf_counter() - begin
-    used = await _server_seconds(lane) - server
+    used = await server_seconds(lane) - server
     return 100 * used / elapsed, 100 * (running.worker.cpu_seconds - worker) / elapsed
-
-
-async def _server_seconds(lane: Lane) -> float:
-    facts = await server_facts(lane)
-    return float(facts["used_cpu_sys_main_thread"]) + float(facts["used_cpu_user_main_thread"])
 
 
 async def _hear(bench: Bench, lane: Lane, running: Running, count: int) -> Sequence[float]:

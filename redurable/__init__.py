@@ -17,26 +17,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from redurable.authoring.activity_context import ActivityContext
-from redurable.authoring.app import App
-from redurable.authoring.context import OrchestrationContext
-from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator, SyncActivity
-from redurable.authoring.http_calls import HttpResponse
-from redurable.authoring.methods import activity
-from redurable.authoring.policies import RetryPolicy
-from redurable.client import (
-    BulkProgress,
-    Client,
-    DeadLetter,
-    Handle,
-    InstanceFilters,
-    Page,
-    PendingActivity,
-    Quarantine,
-    Reason,
-    Status,
-)
-from redurable.core.values import Backoff, Failure, RuntimeStatus
 from redurable.errors import (
     ActivityCrashed,
     ActivityFailed,
@@ -86,6 +66,26 @@ from redurable.errors import (
 )
 
 if TYPE_CHECKING:
+    from redurable.authoring.activity_context import ActivityContext
+    from redurable.authoring.app import App
+    from redurable.authoring.context import OrchestrationContext
+    from redurable.authoring.functions import Activity, AsyncActivity, Orchestrator, SyncActivity
+    from redurable.authoring.http_calls import HttpResponse
+    from redurable.authoring.methods import activity
+    from redurable.authoring.policies import RetryPolicy
+    from redurable.client import (
+        BulkProgress,
+        Client,
+        DeadLetter,
+        Handle,
+        InstanceFilters,
+        Page,
+        PendingActivity,
+        Quarantine,
+        Reason,
+        Status,
+    )
+    from redurable.core.values import Backoff, Failure, RuntimeStatus
     from redurable.settings import WorkerSettings
     from redurable.worker.worker import Worker
 
@@ -166,7 +166,22 @@ __all__ = [  # noqa: RUF022 - grouped by who needs them
     "WorkerStopped",
 ]
 
-_LAZY = {"Worker": "redurable.worker.worker", "WorkerSettings": "redurable.settings"}
+_HOMES = {
+    "redurable.authoring.activity_context": ("ActivityContext",),
+    "redurable.authoring.app": ("App",),
+    "redurable.authoring.context": ("OrchestrationContext",),
+    "redurable.authoring.functions": ("Activity", "AsyncActivity", "Orchestrator", "SyncActivity"),
+    "redurable.authoring.http_calls": ("HttpResponse",),
+    "redurable.authoring.methods": ("activity",),
+    "redurable.authoring.policies": ("RetryPolicy",),
+    "redurable.client": (
+        *("BulkProgress", "Client", "DeadLetter", "Handle", "InstanceFilters"),
+        *("Page", "PendingActivity", "Quarantine", "Reason", "Status"),
+    ),
+    "redurable.core.values": ("Backoff", "Failure", "RuntimeStatus"),
+}
+"""Imported all together when one of them is asked for: the command line asks for few things, and an app for most."""
+_WORKER = {"Worker": "redurable.worker.worker", "WorkerSettings": "redurable.settings"}
 """Who only starts orchestrations does not pay for importing the worker."""
 
 
@@ -178,19 +193,20 @@ def _publish(name: str, value: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name in _WORKER:
+        return _publish(name, getattr(import_module(_WORKER[name]), name))
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _publish(name, getattr(import_module(_LAZY[name]), name))
+    for home, names in _HOMES.items():
+        module = import_module(home)
+        for each in names:
+            _publish(each, getattr(module, each))
+    return globals()[name]
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def _publish_all() -> None:
-    for name in __all__:
-        if name not in _LAZY:
-            _publish(name, globals()[name])
-
-
-_publish_all()
+for _name in set(__all__) & set(globals()):
+    _publish(_name, globals()[_name])

@@ -1,6 +1,35 @@
-"""`python -m redurable` is the command line."""
+"""The command line, from its first line on: `python -m redurable`, and the script `redurable`.
 
-from redurable.cli.main import run
+A worker or an API that is told to stop while its process still starts has begun nothing, so it just ends, well. That is
+heard before anything else is imported: the first process of a container would not even notice a signal that nobody
+handles. Once it runs, it hears the signals itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_LONG_RUNNING = ("worker", "serve")
+
+
+def run() -> None:
+    """Run the command line and end the process with its exit code."""
+    if sys.argv[1:2] and sys.argv[1] in _LONG_RUNNING:
+        for number in _STOP_SIGNALS:
+            signal.signal(number, _leave)
+    from redurable.cli import main
+
+    main.run()
+
+
+def _leave(number: int, frame: object) -> None:
+    # No exception: half of an import, or a callback in the middle of it, might swallow it.
+    os.write(2, f"redurable: told to stop by {signal.Signals(number).name} before it was ready\n".encode())
+    os._exit(0)
+
 
 if __name__ == "__main__":
     run()

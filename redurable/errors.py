@@ -110,7 +110,8 @@ class InstanceFinished(CallerError):
 
 
 class InstanceNotFinished(CallerError):
-    """The instance has not finished, so it cannot be purged, nor started again under its id."""
+    """The instance has not finished, or a parent that was rewound has asked it to go on: so it cannot be purged, nor
+    started again under its id."""
 
 
 class InstanceNotFailed(CallerError):

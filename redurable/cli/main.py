@@ -1,44 +1,27 @@
-"""The console entry: all command groups joined."""
+"""The console entry: the commands as one application."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from redurable.cli import (
-    acl,
-    activities,
-    dead_letters,
-    demo,
-    dev,
-    doctor,
-    init,
-    instances,
-    listing,
-    messages,
-    operations,
-    replaying,
-    serve,
-    watching,
-    worker,
-)
+from redurable.cli.commands import Commands
 
 app = typer.Typer(
     name="redurable",
+    cls=Commands,
     help="Durable Functions on Redis.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_GROUPS = (worker, dev, serve, init, instances, listing, messages, operations, watching, activities, dead_letters)
-for group in (*_GROUPS, replaying, doctor, demo, acl):
-    group.register(app)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         print(f"redurable {version('redurable')}")
         raise typer.Exit
 

@@ -189,5 +189,6 @@ def _next_seq(events: Sequence[Event]) -> int:
 
 def _not_finished(instance: str) -> InstanceNotFinished:
     return InstanceNotFinished(
-        f"instance {instance!r} has not finished: terminate it first, or restart it as a new one (as_new=True)"
+        f"instance {instance!r} has not finished, or a parent that was rewound has asked it to go on: wait, "
+        "terminate it, or restart it as a new one (as_new=True)"
     )

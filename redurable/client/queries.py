@@ -21,8 +21,9 @@ from redurable.core.values import RuntimeStatus
 from redurable.errors import InstanceNotFinished, InvalidFilter, InvalidToken
 from redurable.facts import Facts, InstancesPurged
 from redurable.store.families import purge_family
-from redurable.store.port import Purged
+from redurable.store.purging import Purged
 from redurable.store.queries import LAST, Place, Query, Standing
+from redurable.store.snapshots import Snapshot
 
 T = TypeVar("T")
 
@@ -111,17 +112,26 @@ class Queries:
 
     async def purge(self, instance_id: str) -> None:
         """Delete all that is stored of a finished instance, and its sub-orchestrations that have finished; those that
-        have not go on. Raises `InstanceNotFound`, `InstanceNotFinished`."""
-        snapshot = await self._link.snapshot(check_instance_id(instance_id))
-        eldest = Standing(instance_id, snapshot.execution, snapshot.status)
-        if not snapshot.status.finished:
-            raise InstanceNotFinished(f"instance {instance_id!r} has not finished: terminate it first")
-        self._tell_purged(await purge_family(PatientFamilies(self._link), eldest))
+        have not go on. Raises `InstanceNotFound`, and `InstanceNotFinished`, also while a parent that was rewound waits
+        for one of them."""
+        snapshot: Snapshot | None = await self._link.snapshot(check_instance_id(instance_id))
+        while snapshot is not None:
+            if not snapshot.status.finished:
+                raise InstanceNotFinished(f"instance {instance_id!r} has not finished: terminate it first")
+            eldest = Standing(instance_id, snapshot.execution, snapshot.status)
+            gone = await purge_family(PatientFamilies(self._link), eldest)
+            self._tell_purged(gone.members)
+            if gone.eldest == "purged":
+                return
+            if gone.eldest == "awaited":
+                raise _awaited(instance_id, gone.awaited)
+            # Somebody else has purged it, or it has gone on since it was looked at.
+            snapshot = await self._link.call(lambda: self._link.store.get(instance_id))
 
     async def purge_instances(self, **filters: Unpack[InstanceFilters]) -> int:
         """Delete all finished instances to which the filters apply, each with its sub-orchestrations that have
-        finished; return how many were deleted, those included. Raises `InvalidFilter`; also for a status of instances
-        that have not finished."""
+        finished; return how many were deleted, those included. What a parent that was rewound waits for stays. Raises
+        `InvalidFilter`; also for a status of instances that have not finished."""
         query, link, purged = query_of(filters), self._link, 0
         after: Place | None = None
         unfinished = [status.value for status in query.statuses if not status.finished]
@@ -133,7 +143,7 @@ class Queries:
             gone: list[Standing] = []
             for snapshot in found.snapshots:
                 eldest = Standing(snapshot.instance, snapshot.execution, snapshot.status)
-                gone += await purge_family(PatientFamilies(link), eldest)
+                gone += (await purge_family(PatientFamilies(link), eldest)).members
             self._tell_purged(gone)
             purged += len(gone)
             after = found.place
@@ -155,6 +165,9 @@ class PatientFamilies:
     async def children(self, instance: str) -> list[Standing]:
         return await self._link.call(lambda: self._link.store.children(instance))
 
+    async def awaited(self, instances: Sequence[str]) -> list[str]:
+        return await self._link.call(lambda: self._link.store.awaited(instances))
+
     async def disown(self, instance: str, parent: str) -> None:
         await self._link.call(lambda: self._link.store.disown(instance, parent))
 
@@ -162,6 +175,14 @@ class PatientFamilies:
         answer, repeated = await self._link.attempt(lambda: self._link.store.purge(instance, execution))
         # An earlier attempt did its work.
         return "purged" if repeated and answer == "missing" else answer
+
+
+def _awaited(instance: str, member: str) -> InstanceNotFinished:
+    who = "it" if member == instance else f"its sub-orchestration {member!r}"
+    return InstanceNotFinished(
+        f"instance {instance!r} stays: {who} is asked to go on by a parent that was rewound or reset, and no worker "
+        "has told it yet: try again later. If it is quarantined, repair it, or purge one by one, children first"
+    )
 
 
 def query_of(filters: InstanceFilters) -> Query:

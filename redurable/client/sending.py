@@ -32,7 +32,11 @@ async def _start(link: Link, request: StartRequest) -> bool:
     outcome = await link.call(lambda: link.store.start(request), create=True)
     if outcome is StartOutcome.REFUSED:
         unfinished = request.on_conflict == "replace-finished"
-        hint = "it has not finished" if unfinished else "choose another id or on_conflict=…"
+        hint = (
+            "it has not finished, or a rewound parent waits for it"
+            if unfinished
+            else "choose another id or on_conflict=…"
+        )
         raise InstanceAlreadyExists(f"instance {request.instance!r} exists in hub {link.store.hub!r}: {hint}")
     return outcome is StartOutcome.STARTED
 

@@ -77,7 +77,8 @@ class Timer(Struct, frozen=True):
 
 
 class Outgoing(Struct, frozen=True):
-    """A message for another instance. `refusal` goes to the sender when `message` starts an instance that exists."""
+    """A message for another instance. `refusal` goes to the sender when `message` starts an instance that exists, or is
+    a `Rewind` for one that does not."""
 
     instance: str
     message: Message | StartExecution
@@ -189,6 +190,14 @@ class TurnCommit(Struct, frozen=True, kw_only=True):
     def is_ahead(self) -> bool:
         """True for a turn that was decided ahead."""
         return not self.entry.id
+
+    @property
+    def is_release(self) -> bool:
+        """True for a commit that only gives its ready entry up; `name` alone says nothing."""
+        written = self.events or self.tasks or self.timers or self.canceled_timers or self.outbox or self.dead
+        written = written or self.next or self.closed_calls or self.custom_status is not None
+        read = self.consumed or self.start_consumed
+        return not (written or read or self.status or self.park or self.unread is not None)
 
 
 class Outcome(StrEnum):

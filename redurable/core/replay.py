@@ -93,6 +93,8 @@ class Replay:
         for event in events:
             if isinstance(event, DecisionEvent):
                 expected.append(event)
+            elif isinstance(event, ExecutionRewound | ExecutionReset) and not expected:
+                issued = [*issued, *self._feed(event)]  # It is said before what the first step decides.
             else:
                 self._agree(expected, issued)
                 expected = []

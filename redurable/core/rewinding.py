@@ -32,6 +32,8 @@ from redurable.core.state import DEADLINE, State
 from redurable.core.traces import continued
 from redurable.core.values import Failure, Parent, ParentClose, RuntimeStatus
 
+GONE = "InstanceNotFound"
+"""The type of the failure of a call whose child was purged, as the error of a client."""
 PARENT_RESET = "its parent was reset to before it began"
 """Why a child is terminated or cancelled whose call is no more."""
 
@@ -80,21 +82,32 @@ def answer_again(delivery: Delivery, head: str, message: object) -> TurnCommit |
     """What a finished instance does that its parent asks for an answer once more; None: nothing."""
     if not isinstance(message, Rewind):
         return None
-    whole, heir = _folded(delivery.events), msgspec.structs.replace(message.parent, execution=message.heir)
+    whole, heir = _folded(delivery.events), _heir(message)
     if whole.parent == heir:
         return None  # A repetition.
-    if not message.is_for(whole.parent):
-        failure = Failure(TAKEN, f"the sub-orchestration's instance id {delivery.entry.instance!r} is taken")
-        return _tell(
-            delivery, head, SubOrchestrationFailure(execution=heir.execution, seq=heir.seq, failure=failure), heir
-        )
+    stranger = answer_of_a_stranger(message, whole.parent, delivery.entry.instance)
+    if stranger is not None:
+        return _tell(delivery, head, stranger.message, heir)
     if delivery.status is not RuntimeStatus.COMPLETED:
         return _commit(_change(delivery, head, whole, before_end(delivery.events), heir, message.reason, False))
     result = getattr(whole.ended, "result")  # noqa: B009
     return _tell(delivery, head, SubOrchestrationResult(execution=heir.execution, seq=heir.seq, result=result), heir)
 
 
-def _tell(delivery: Delivery, head: str, message: Message, parent: Parent) -> TurnCommit:
+def answer_of_a_stranger(message: Rewind, answers: Parent | None, instance: str) -> Outgoing | None:
+    """What an instance tells a parent whose child it is not: it only has that id. None: it is the child."""
+    heir = _heir(message)
+    if answers == heir or message.is_for(answers):
+        return None
+    failure = Failure(TAKEN, f"the sub-orchestration's instance id {instance!r} is taken")
+    return Outgoing(heir.instance, SubOrchestrationFailure(execution=heir.execution, seq=heir.seq, failure=failure))
+
+
+def _heir(message: Rewind) -> Parent:
+    return msgspec.structs.replace(message.parent, execution=message.heir)
+
+
+def _tell(delivery: Delivery, head: str, message: Message | StartExecution, parent: Parent) -> TurnCommit:
     return TurnCommit(
         entry=delivery.entry,
         expected=delivery.head,
@@ -204,13 +217,19 @@ def _to_kept_children(change: _Change) -> Iterator[Outgoing]:
             before=change.kept.started.before if change.kept.started else (),
         )
         yield Outgoing(made.instance, _start_of(change, made, heir), (instance, _to_nobody(change, seq)))
-        yield Outgoing(made.instance, asked)
+        yield Outgoing(made.instance, asked, (instance, _of_nobody(made, heir)))
 
 
 def _to_nobody(change: _Change, seq: int) -> SubOrchestrationFailure:
     """What is said of a start that finds an instance: to an execution that is over, so nobody hears it."""
     failure = Failure(TAKEN, "it is asked to go on")
     return SubOrchestrationFailure(execution=change.whole.execution, seq=seq, failure=failure)
+
+
+def _of_nobody(made: SubOrchestrationScheduled, heir: Parent) -> SubOrchestrationFailure:
+    """What the next execution hears when the child was there for its start, and is not any more."""
+    text = f"the sub-orchestration {made.instance!r} was purged before it could go on: rewound again, it begins anew"
+    return SubOrchestrationFailure(execution=heir.execution, seq=heir.seq, failure=Failure(GONE, text))
 
 
 def _start_of(change: _Change, made: SubOrchestrationScheduled, parent: Parent) -> StartExecution:

@@ -181,6 +181,7 @@ class State:
                 self.next_seq = event.next_seq
                 self.parent = event.parent
                 self.origins.append((event.next_seq, event.execution))
+                self.canceled.clear()  # What becomes of those attempts is told to an execution that is over.
             case ParentRewound():
                 self.parent = self.parent and msgspec.structs.replace(self.parent, execution=event.execution)
             case ExecutionSuspended():

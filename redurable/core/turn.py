@@ -22,6 +22,7 @@ from redurable.core.messages import (
     Cancel,
     Mail,
     Malformed,
+    Message,
     RaiseEvent,
     Resume,
     Rewind,
@@ -31,7 +32,7 @@ from redurable.core.messages import (
     Terminate,
 )
 from redurable.core.replay import Replay
-from redurable.core.rewinding import answer_again
+from redurable.core.rewinding import answer_again, answer_of_a_stranger
 from redurable.core.settle import Draft
 from redurable.core.sizes import UNBOUNDED, Bounds
 from redurable.core.state import State
@@ -149,10 +150,13 @@ def _with_code(definition: Definition, turn: TurnInput, known: Known | None, dra
     # Who moves large payloads, or decides much, reads the rest of the mail in the next turn: a commit may be large,
     # never huge.
     enough = replay.moved + turn.bounds.turn
+    rewound = delivery.start.rewound if delivery.start else None
     if state.started is None:
-        _step(draft, replay, started)
-    if delivery.start is not None and delivery.start.rewound is not None:
-        _go_on(draft, replay, delivery.start.rewound)
+        _begin(draft, replay, started, rewound)
+    elif rewound is not None:
+        _step(draft, replay, take_up(draft, rewound))
+    if rewound is not None:
+        _read_again(draft, replay, rewound)
     for mail in delivery.mails:
         if state.ended is not None or replay.moved >= enough or draft.decided >= ENOUGH_COMMANDS:
             break
@@ -182,18 +186,26 @@ def _take(draft: Draft, replay: Replay, mail: Mail, now: int) -> None:
     if is_deadline(draft.state, mail.message):
         draft.expire(now)
         return
-    event = admit(draft.state, mail.message, now)
+    event = _admit(draft, mail.message, now)
     if event is not None:
         _step(draft, replay, event)
 
 
-def _step(draft: Draft, replay: Replay, event: InputEvent | ExecutionStarted) -> None:
+def _begin(draft: Draft, replay: Replay, started: ExecutionStarted, rewound: Rewound | None) -> None:
+    """The first step. Where nothing was kept of what was rewound, that is said before what code decides, which may be
+    its end: nothing comes after an end."""
+    fed = [draft.record(started)]
+    if rewound is not None:
+        fed.append(draft.record(take_up(draft, rewound)))
+    draft.settle([issued for event in fed for issued in replay.step(event)], replay.unread, replay.bind)
+
+
+def _step(draft: Draft, replay: Replay, event: InputEvent) -> None:
     draft.settle(replay.step(draft.record(event)), replay.unread, replay.bind)
 
 
-def _go_on(draft: Draft, replay: Replay, rewound: Rewound) -> None:
-    """The execution has the beginning of another one's history: read again what that one had read."""
-    _step(draft, replay, take_up(draft, rewound))
+def _read_again(draft: Draft, replay: Replay, rewound: Rewound) -> None:
+    """The execution goes on from a place of another one's history: read again what that one had read since then."""
     for message in rewound.mail:
         event = admit(draft.state, message, draft.delivery.now) if draft.state.ended is None else None
         if event is not None:
@@ -334,9 +346,18 @@ def _record_mail(draft: Draft, mail: Mail, now: int) -> None:
     if is_deadline(draft.state, mail.message):
         draft.expire(now)
         return
-    event = admit(draft.state, mail.message, now)
+    event = _admit(draft, mail.message, now)
     if event is not None:
         draft.record(event)
+
+
+def _admit(draft: Draft, message: Message, now: int) -> InputEvent | None:
+    """As `admit`; a parent that takes this instance for its child hears that it is not, and waits no longer."""
+    event = admit(draft.state, message, now)
+    if event is None and isinstance(message, Rewind):
+        told = answer_of_a_stranger(message, draft.state.parent, draft.instance)
+        draft.outbox.extend(() if told is None else (told,))
+    return event
 
 
 def park(turn: TurnInput, reason: str, detail: str, difference: Difference | None = None) -> TurnCommit:

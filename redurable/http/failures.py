@@ -39,6 +39,6 @@ def answer_of(error: Exception) -> Answer:
             return Answer(status=500, body=said, failure=error)
 
 
-def conflict(reason: str) -> Answer:
+def conflict(reason: str, kind: str = INVALID_OPERATION) -> Answer:
     """The instance is in a state in which that cannot be done. Azure has the same body with 500."""
-    return Answer(status=409, body=azure_error(WRONG, reason, INVALID_OPERATION))
+    return Answer(status=409, body=azure_error(WRONG, reason, kind))

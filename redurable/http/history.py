@@ -40,7 +40,7 @@ def history_events(rows: Iterable[e.HistoryRow], show_input: bool, show_output: 
             _merge(item, items, scheduled.pop(row.seq))
         items.append(item)
         if isinstance(row, e.ExecutionTerminated):
-            items.append(_stamped(row, "ExecutionCompleted", _end(RuntimeStatus.TERMINATED, row.reason)))
+            items.append(_stamped(row, "ExecutionCompleted", _end(RuntimeStatus.TERMINATED, row.reason or None)))
     hidden = {*(() if show_input else ("Input",)), *(() if show_output else ("Result",))}
     return [{name: value for name, value in item.items() if name not in hidden} for item in items if item]
 
@@ -126,11 +126,11 @@ def _told(row: e.HistoryRow) -> _Named:
         case e.EventSent():
             return "EventSent", {"InstanceId": row.instance, "Name": row.name, "Input": _text(row.data)}
         case e.ExecutionSuspended():
-            return "ExecutionSuspended", {"Reason": row.reason}
+            return "ExecutionSuspended", {"Reason": row.reason or None}
         case e.ExecutionResumed():
-            return "ExecutionResumed", {"Reason": row.reason}
+            return "ExecutionResumed", {"Reason": row.reason or None}
         case e.ExecutionRewound() | e.ExecutionReset():
-            return "ExecutionRewound", {"Reason": row.reason}
+            return "ExecutionRewound", {"Reason": row.reason or None}
         case _:
             return None
 
@@ -142,9 +142,9 @@ def _ended(row: e.HistoryRow) -> _Named:
         case e.ExecutionFailed():
             return "ExecutionCompleted", _end(RuntimeStatus.FAILED, row.failure.message)
         case e.ExecutionCanceled():
-            return "ExecutionCompleted", _end(RuntimeStatus.CANCELED, row.reason)
+            return "ExecutionCompleted", _end(RuntimeStatus.CANCELED, row.reason or None)
         case e.ExecutionTerminated():
-            return "ExecutionTerminated", {"Input": row.reason}
+            return "ExecutionTerminated", {"Input": row.reason or None}
         case e.ExecutionContinuedAsNew():
             return "ContinueAsNew", _end(RuntimeStatus.CONTINUED_AS_NEW, _input(row.call))
         case _:

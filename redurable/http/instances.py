@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +25,9 @@ NONE = Page((), "")
 async def get_status(call: Call) -> Answer:
     """GET /instances/{instanceId}"""
     shown = await call.client.get_status(call.instance, show_history=call.query.flag("showHistory", default=False))
-    return settled(call, shown)
+    answer, failed = settled(call, shown), shown.runtime_status is RuntimeStatus.FAILED
+    raised = failed and call.query.flag("returnInternalServerErrorOnFailure", default=False)
+    return replace(answer, status=500) if raised else answer
 
 
 def settled(call: Call, status: Status, instance: str = "") -> Answer:
@@ -38,9 +41,7 @@ def settled(call: Call, status: Status, instance: str = "") -> Answer:
     if not status.runtime_status.finished:
         headers = {"Location": call.own_url, "Retry-After": POLL_SECONDS}
         return Answer(status=202, body=payload, headers=headers, instance=instance)
-    failed = status.runtime_status is RuntimeStatus.FAILED
-    raised = failed and query.flag("returnInternalServerErrorOnFailure", default=False)
-    return Answer(status=500 if raised else 200, body=payload, instance=instance)
+    return Answer(body=payload, instance=instance)
 
 
 async def list_instances(call: Call) -> Answer:

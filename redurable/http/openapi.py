@@ -27,9 +27,10 @@ _ANY = {"required": False, "content": json_of({})}
 _EVENT = {"required": True, "content": json_of({})}
 _SIGNAL = {"required": False, "content": {**json_of({}), "text/plain": {"schema": {"type": "string"}}}}
 _WAIT = "timeout pollingInterval"
-_BEGUN = {200: "Output", 202: "Begun", 400: "BadRequest", 408: "TooSlow", 409: "Conflict", 413: "TooLarge"}
+_BEGUN = {200: "Output", 202: "Begun"}
+_READ = {408: "TooSlow"}
+_TAKEN = {409: "Conflict"}
 _TOLD = {202: "Accepted", 404: "NotFound", 410: "Gone"}
-_SIGNALLED = {400: "BadRequest"}
 _INSTANCE = "/instances/{instanceId}"
 _SHOWN = "showInput showHistory showHistoryOutput returnInternalServerErrorOnFailure"
 _MANY = "createdTimeFrom createdTimeTo runtimeStatus"
@@ -37,8 +38,15 @@ _PURGED = "purgedFrom createdTimeTo runtimeStatus"
 _ENTITIES = "lastOperationTimeFrom lastOperationTimeTo top fetchState continuation"
 
 AZURE = (
-    _Does("post", "/orchestrators/{functionName}", "Start an instance", _WAIT, _BEGUN, _ANY),
-    _Does("post", "/orchestrators/{functionName}/{instanceId}", "Start an instance by id", _WAIT, _BEGUN, _ANY),
+    _Does("post", "/orchestrators/{functionName}", "Start an instance", _WAIT, {**_BEGUN, **_READ}, _ANY),
+    _Does(
+        "post",
+        "/orchestrators/{functionName}/{instanceId}",
+        "Start an instance by id",
+        _WAIT,
+        {**_BEGUN, **_READ, **_TAKEN},
+        _ANY,
+    ),
     _Does("get", "/instances", "List instances", f"{_MANY} instanceIdPrefix showInput top continuation", {200: "Page"}),
     _Does("delete", "/instances", "Purge finished instances", _PURGED, {200: "Purged", 404: "NotFound"}),
     _Does("get", _INSTANCE, "Get a status", _SHOWN, {200: "Ended", 202: "GoesOn", 404: "NotFound", 500: "Failed"}),
@@ -48,34 +56,41 @@ AZURE = (
         f"{_INSTANCE}/raiseEvent/{{eventName}}",
         "Raise an event",
         "idempotencyKey",
-        {**_TOLD, 408: "TooSlow", 413: "TooLarge"},
+        {**_TOLD, **_READ},
         _EVENT,
     ),
     _Does("post", f"{_INSTANCE}/terminate", "Terminate an instance", "reason", _TOLD),
     _Does("post", f"{_INSTANCE}/suspend", "Suspend an instance", "reason", _TOLD),
     _Does("post", f"{_INSTANCE}/resume", "Resume an instance", "reason", _TOLD),
-    _Does("post", f"{_INSTANCE}/rewind", "Rewind a failed instance", "reason", {**_TOLD, 409: "Conflict"}),
-    _Does("post", f"{_INSTANCE}/restart", "Restart an instance", f"restartWithNewInstanceId {_WAIT}", _BEGUN),
+    _Does("post", f"{_INSTANCE}/rewind", "Rewind a failed instance", "reason", {**_TOLD, **_TAKEN}),
+    _Does(
+        "post",
+        f"{_INSTANCE}/restart",
+        "Restart an instance",
+        f"restartWithNewInstanceId {_WAIT}",
+        {**_BEGUN, **_TAKEN},
+    ),
     _Does("get", "/entities", "List entities: there are none", _ENTITIES, {200: "Entities"}),
     _Does("get", "/entities/{entityName}", "List entities by name: none", _ENTITIES, {200: "Entities"}),
     _Does("get", "/entities/{entityName}/{entityKey}", "Get an entity: there is none", "", {404: "NotFound"}),
-    _Does("post", "/entities", "Signal no entity", "op", _SIGNALLED, _SIGNAL),
-    _Does("post", "/entities/{entityName}", "Signal an entity: there is none", "op", _SIGNALLED, _SIGNAL),
-    _Does("post", "/entities/{entityName}/{entityKey}", "Signal an entity by key", "op", _SIGNALLED, _SIGNAL),
-    _Does("delete", "/entities", "Delete no entity", "", _SIGNALLED),
-    _Does("delete", "/entities/{entityName}", "Delete an entity: there is none", "", _SIGNALLED),
-    _Does("delete", "/entities/{entityName}/{entityKey}", "Delete an entity by key", "", _SIGNALLED),
+    _Does("post", "/entities", "Signal no entity", "op", {}, _SIGNAL),
+    _Does("post", "/entities/{entityName}", "Signal an entity: there is none", "op", {}, _SIGNAL),
+    _Does("post", "/entities/{entityName}/{entityKey}", "Signal an entity by key", "op", {}, _SIGNAL),
+    _Does("delete", "/entities", "Delete no entity", "", {}),
+    _Does("delete", "/entities/{entityName}", "Delete an entity: there is none", "", {}),
+    _Does("delete", "/entities/{entityName}/{entityKey}", "Delete an entity by key", "", {}),
     _Does("post", "/makeprimary", "Make this app the primary one: it is", "", {200: "Done"}),
 )
 OWN = (
     _Does("get", "/livez", "Whether the process lives", "", {200: "Text"}),
-    _Does("get", "/readyz", "Whether the stores answer", "", {200: "Text", 503: "NotReady"}),
+    _Does("get", "/readyz", "Whether the stores answer", "", {200: "Text"}),
     _Does("get", "/openapi.json", "This document", "", {200: "Document"}),
     _Does("get", "/scaler", "How much work there is, for autoscalers", "taskQueue role", {200: "Number"}),
     _Does("get", "/metrics", "Metrics for Prometheus", "", {200: "Text"}),
 )
 _PUBLIC = ("/livez", "/readyz", "/openapi.json")
-_EVERYWHERE = {401: "Unauthorized", 403: "Forbidden", 400: "BadRequest", 500: "Failed", 503: "Unavailable"}
+_EVERYWHERE = {400: "BadRequest", 413: "TooLarge", 500: "Defect", 503: "Unavailable"}
+_GUARDED = {401: "Unauthorized", 403: "Forbidden"}
 
 
 def document(base: str) -> Json:
@@ -115,7 +130,7 @@ def document(base: str) -> Json:
 def _operation(does: _Does, tag: str, parameters: str) -> Json:
     names = [*re.findall(r"{(\w+)}", does.path), *parameters.split()]
     public = does.path in _PUBLIC
-    responses = does.responses if public else {**_EVERYWHERE, **does.responses}
+    responses = {**_EVERYWHERE, **({} if public else _GUARDED), **does.responses}
     operation: Json = {
         "tags": [tag],
         "operationId": _identifier(does, tag),

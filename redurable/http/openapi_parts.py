@@ -146,6 +146,7 @@ def _header(text: str) -> Json:
 
 
 _ERROR = json_of(ref("schemas", "Error"))
+_PLAIN = {"text/plain": {"schema": _TEXT}}
 _AGAIN = {"Location": _header("Where the status is."), "Retry-After": _header("Seconds to wait before asking.")}
 
 RESPONSES: dict[str, Json] = {
@@ -163,6 +164,7 @@ RESPONSES: dict[str, Json] = {
         "description": "It has failed, and the caller asked for this status; or the server has a defect.",
         "content": json_of({"anyOf": [ref("schemas", "Status"), ref("schemas", "Error")]}),
     },
+    "Defect": {"description": "The server has a defect.", "content": _ERROR},
     "Page": {
         "description": "A page, the newest first.",
         "headers": {"x-ms-continuation-token": _header("Asks for the next page; empty: this was the last.")},
@@ -176,11 +178,11 @@ RESPONSES: dict[str, Json] = {
     "Purged": {"description": "So many were deleted.", "content": json_of(ref("schemas", "Purged"))},
     "Done": {"description": "Done."},
     "Number": {"description": "How much work there is.", "content": json_of({"type": "integer", "minimum": 0})},
-    "Text": {"description": "As it says.", "content": {"text/plain": {"schema": _TEXT}}},
+    "Text": {"description": "As it says.", "content": _PLAIN},
     "Document": {"description": "This document.", "content": json_of({"type": "object"})},
     "BadRequest": {
-        "description": "An argument, or the body, is not right.",
-        "content": json_of({"anyOf": [ref("schemas", "Error"), _TEXT]}),
+        "description": "An argument, the body, or the request itself is not right.",
+        "content": {**json_of({"anyOf": [ref("schemas", "Error"), _TEXT]}), **_PLAIN},
     },
     "Unauthorized": {"description": "There is no key, or none that is known."},
     "Forbidden": {"description": "The key does not reach so far; or, without keys, not from there.", "content": _ERROR},
@@ -190,11 +192,10 @@ RESPONSES: dict[str, Json] = {
     "Gone": {"description": "The instance has finished."},
     "TooLarge": {"description": "The body is too large.", "content": _ERROR},
     "Unavailable": {
-        "description": "The store does not answer.",
+        "description": "The store does not answer, or the server has more requests than it takes at once.",
         "headers": {"Retry-After": _header("Seconds to wait before asking.")},
-        "content": _ERROR,
+        "content": {**_ERROR, **_PLAIN},
     },
-    "NotReady": {"description": "A store does not answer.", "content": {"text/plain": {"schema": _TEXT}}},
 }  # fmt: skip
 
 SECURITY: dict[str, Json] = {

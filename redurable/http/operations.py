@@ -82,4 +82,8 @@ async def signal_entity(call: Call) -> Answer:
     name = call.params.get("entityName", "")
     if not name:
         raise refused(400, "Invalid entity id: entity name must not be a null or empty string.")
-    raise refused(400, f"The function '{name.lower():.80}' doesn't exist, is disabled, or is not an entity function.")
+    raise refused(
+        400,
+        f"The function '{name.lower():.80}' doesn't exist, is disabled, or is not an entity function. Additional info: "
+        "No entity functions are currently registered!",
+    )

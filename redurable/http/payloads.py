@@ -71,7 +71,9 @@ def management_urls(base: str, instance: str, hub: str, connection: str, code: s
 
 
 def _said(reason: str) -> Any:
-    """Azure shows a reason that is JSON as what it says, and any other as its text."""
+    """Azure shows a reason that is JSON as what it says, and any other as its text; none is null."""
+    if not reason:
+        return None
     try:
         return from_json(reason, allow_inf_nan=False)
     except ValueError:

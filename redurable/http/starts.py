@@ -26,6 +26,9 @@ from redurable.worker.crew import TURNS
 _NOTHING = object()
 _FORBIDDEN = "/\\#?"
 """Azure's: an id with one of these would not survive as part of a path everywhere."""
+_EXISTS = "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException"
+_LISTED = 20
+"""The most orchestrators that an error names."""
 
 
 async def start(call: Call) -> Answer:
@@ -58,8 +61,8 @@ async def restart(call: Call) -> Answer:
         handle = await call.client.restart(call.instance, as_new=as_new)
     except (InstanceNotFound, HubNotFound) as error:
         return bad_request("InstanceId does not match a valid orchestration instance.", str(error))
-    except (InstanceNotFinished, InstanceAlreadyExists) as error:
-        return conflict(str(error))
+    except (InstanceNotFinished, InstanceAlreadyExists):
+        return await _taken(call.client, call.instance)
     return replace(await _begun(call, handle.instance_id), note=f"as {handle.instance_id}" if as_new else "")
 
 
@@ -117,9 +120,10 @@ async def _check_known(call: Call, name: str) -> Answer | None:
     known = sorted({known for skills in able for known in skills.orchestrators})
     if not able or name in known:
         return None
-    listed = ", ".join(known[:20])
+    listed = "', '".join(known[:_LISTED])
     reason = (
-        f"The function '{name:.80}' doesn't exist, is disabled, or is not an orchestrator function. Known: {listed}."
+        f"The function '{name:.80}' doesn't exist, is disabled, or is not an orchestrator function. Additional info: "
+        f"The following are the known orchestrator functions: '{listed}'{', …' if known[_LISTED:] else '.'}"
     )
     return bad_request(ARGUMENTS, reason)
 
@@ -129,4 +133,4 @@ async def _taken(client: Client, instance: str) -> Answer:
         status = (await client.get_status(instance)).runtime_status.value
     except InstanceNotFound:
         status = RuntimeStatus.PENDING.value
-    return conflict(f"An Orchestration instance with the status {status} already exists.")
+    return conflict(f"An Orchestration instance with the status {status} already exists.", _EXISTS)

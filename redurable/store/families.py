@@ -1,15 +1,18 @@
 """Which instances go together: an instance and its sub-orchestrations, theirs, and so on.
 
 They lie in different partitions, so no step deletes them all. Children go before their parents: whoever dies half-way
-leaves a family without some of its youngest, and whoever comes next finds the rest.
+leaves a family without some of its youngest, and whoever comes next finds the rest. As long as a rewound parent waits
+for one of them, none goes: the others' results would be asked for again, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from typing import Protocol
 
-from redurable.store.port import Purged
+from msgspec import Struct
+
+from redurable.store.purging import Purged
 from redurable.store.queries import Standing
 
 
@@ -17,31 +20,62 @@ class Families(Protocol):
     """The verbs that it takes; see `Store` and `Inspect`."""
 
     async def children(self, instance: str) -> list[Standing]: ...
+    async def awaited(self, instances: Sequence[str]) -> list[str]: ...
     async def disown(self, instance: str, parent: str) -> None: ...
     async def purge(self, instance: str, execution: str = "") -> Purged: ...
 
 
-async def family(store: Families, eldest: Standing) -> AsyncIterator[Standing]:
+class Gone(Struct, frozen=True):
+    """What was deleted of a family, and what became of its eldest; `awaited` is the one that none goes without."""
+
+    members: tuple[Standing, ...]
+    eldest: Purged
+    awaited: str = ""
+
+
+async def family(store: Families, eldest: Standing) -> tuple[list[Standing], str]:
     """An instance and all that go with it, children before their parents; `eldest` comes last. Children that have not
-    finished are disowned: they go on, and stay when their parent goes."""
-    waiting: list[tuple[Standing, bool]] = [(eldest, False)]
+    finished are disowned: they go on, and stay when their parent goes. And the id of one for which a parent waits, if
+    there is one: then they all have to stay, and none is disowned."""
+    members, leaving = await _walk(store, eldest)
+    awaited = await store.awaited([member.instance for member in members]) if len(members) > 1 else []
+    if awaited:
+        return members, awaited[0]
+    for child, parent in leaving:
+        await store.disown(child, parent)
+    return members, ""
+
+
+async def _walk(store: Families, eldest: Standing) -> tuple[list[Standing], list[tuple[str, str]]]:
+    """The members, and those that leave the family, with their parents."""
+    members, leaving = list[Standing](), list[tuple[str, str]]()
+    waiting, seen = [(eldest, False)], {eldest.instance}
     while waiting:
         member, explored = waiting.pop()
         if explored:
-            yield member
+            members.append(member)
             continue
         waiting.append((member, True))
         for child in await store.children(member.instance):
-            if child.status.finished:
+            if not child.status.finished:
+                leaving.append((child.instance, member.instance))
+            elif child.instance not in seen:  # Whose id was given anew may be its own descendant.
+                seen.add(child.instance)
                 waiting.append((child, False))
-            else:
-                await store.disown(child.instance, member.instance)
+    return members, leaving
 
 
-async def purge_family(store: Families, eldest: Standing) -> list[Standing]:
-    """Delete a finished instance and what goes with it; return those that this call deleted."""
-    return [
-        member
-        async for member in family(store, eldest)
-        if await store.purge(member.instance, member.execution) == "purged"
-    ]
+async def purge_family(store: Families, eldest: Standing) -> Gone:
+    """Delete a finished instance and what goes with it."""
+    members, awaited = await family(store, eldest)
+    if awaited:
+        return Gone((), "awaited", awaited)
+    gone: list[Standing] = []
+    answer: Purged = "missing"
+    for member in members:
+        answer = await store.purge(member.instance, member.execution)
+        if answer == "awaited":  # A parent asked in between: those above are left to the next time.
+            return Gone(tuple(gone), answer, member.instance)
+        if answer == "purged":
+            gone.append(member)
+    return Gone(tuple(gone), answer)

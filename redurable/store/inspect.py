@@ -63,6 +63,10 @@ class Inspect(Protocol):
         """The sub-orchestrations that an instance has started, in all its executions, and that are not `disown`ed."""
         ...
 
+    async def awaited(self, instances: Sequence[str]) -> list[str]:
+        """Those of these instances that have not read yet what a parent that was rewound or reset has asked of them."""
+        ...
+
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         """A page of the history of an execution (default: the current one)."""
         ...

@@ -19,12 +19,12 @@ from redurable.core.values import ABSENT, RuntimeStatus, Task
 from redurable.store.hearing import Answered, Heard
 from redurable.store.inspect import Inspect
 from redurable.store.membership import Membership, Skills
+from redurable.store.purging import Purged
 from redurable.store.queries import Standing
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
 from redurable.store.unknown import UnknownInstance
 
-Purged = Literal["purged", "missing", "running"]
 OnConflict = Literal["fail", "use-existing", "replace-finished"]
 
 MOST_SEARCHED = 1_000
@@ -353,14 +353,16 @@ class Store(Protocol):
         ...
 
     async def purge(self, instance: str, execution: str = "") -> Purged:
-        """Delete all that is stored of a finished instance; with an `execution` only if that is its current one, else
-        it is missing."""
+        """Delete all that is stored of a finished instance, in one step; with an `execution` only if that is its
+        current one, else it is missing. AWAITED: `start` does not replace it, either."""
         ...
 
-    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+    async def expired(
+        self, partition: int, ages: Mapping[RuntimeStatus, int], count: int, skip: int = 0
+    ) -> list[Standing]:
         """Up to `count` instances of a partition that finished with one of these statuses longer ago than its
-        milliseconds, those of a status oldest first. Sub-orchestrations are not among them: they go with their parents,
-        unless they were disowned."""
+        milliseconds, those of a status oldest first, but for the first `skip`. Sub-orchestrations are not among them:
+        they go with their parents, unless they were disowned."""
         ...
 
     async def disown(self, instance: str, parent: str) -> None:

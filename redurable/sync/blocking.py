@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from redurable.client import Client as AsyncClient
+from redurable import Client as AsyncClient  # By its public name: so what it returns says that it is of redurable, too.
 from redurable.sync.loop import Loop
 
 P = ParamSpec("P")

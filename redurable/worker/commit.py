@@ -83,6 +83,8 @@ class Commits:
                 self._outbox.touch(entry.partition)
             if commit.next is not None:
                 self._retention.note(entry.instance, commit.next.number)
+            if commit.start_consumed and taken.delivery.start is not None and taken.delivery.start.rewound is not None:
+                self._retention.look(entry.instance)
             if commit.park is not None:
                 _tell_parked(taken.delivery, commit.park)
             elif taken.heals:

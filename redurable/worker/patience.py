@@ -32,7 +32,6 @@ from redurable.store.port import (
     Fired,
     Hub,
     Lost,
-    Purged,
     Reclaimed,
     Store,
     TaskDemand,
@@ -40,6 +39,7 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
+from redurable.store.purging import Purged
 from redurable.store.queries import Counts, Standing
 from redurable.store.routing import Relayed, Routed
 from redurable.store.snapshots import Snapshot
@@ -223,11 +223,16 @@ class PatientStore:
     async def prune(self, instance: str, keep: int) -> int:
         return await self._look("prune", lambda: self._store.prune(instance, keep), 0)
 
-    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
-        return await self._look("expired", lambda: self._store.expired(partition, ages, count), [])
+    async def expired(
+        self, partition: int, ages: Mapping[RuntimeStatus, int], count: int, skip: int = 0
+    ) -> list[Standing]:
+        return await self._look("expired", lambda: self._store.expired(partition, ages, count, skip), [])
 
     async def children(self, instance: str) -> list[Standing]:
         return await self._repeat("children", lambda: self._store.children(instance))
+
+    async def awaited(self, instances: Sequence[str]) -> list[str]:
+        return await self._repeat("awaited", lambda: self._store.awaited(instances))
 
     async def disown(self, instance: str, parent: str) -> None:
         await self._look("disown", lambda: self._store.disown(instance, parent), None)

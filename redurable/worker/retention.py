@@ -1,7 +1,9 @@
-"""Forgets past executions of instances that continue as new again and again: the first and the newest ones are kept.
+"""Forgets past executions of instances that continue as new, or are rewound, again and again: the first and the newest
+ones are kept.
 
 Looked at once in a while only, so that a step of an eternal orchestration costs no more than any other; a look that is
-missed, because a worker died, is made up for by the next one.
+missed, because a worker died, is made up for by the next one. What goes is what the store lists at that time, so a
+number that belongs to an instance which is gone does no harm.
 """
 
 from __future__ import annotations
@@ -37,5 +39,9 @@ class Retention:
     def note(self, instance: str, number: int) -> None:
         """An instance has begun this execution."""
         if number % self._every == 0 and number > self._keep + 2:
-            self._due[instance] = None
-            self._wake.set()
+            self.look(instance)
+
+    def look(self, instance: str) -> None:
+        """An instance was rewound or reset: that is rare, and its number stays the same."""
+        self._due[instance] = None
+        self._wake.set()

@@ -73,8 +73,7 @@ class Pipeline:
     async def run(self, entries: Sequence[Entry]) -> None:
         """Take turns of these instances, until neither they nor entries that waited for them are left."""
         with self._under_way():
-            while entries:
-                entries = await self._run_once(entries)
+            await self._run_claimed(self._common.holdings.claim(entries))
 
     async def complete(self, ends: Sequence[TaskEnd]) -> Done:
         """End attempts, with the turns that can be decided ahead of that. `follow` comes next, at once."""
@@ -103,10 +102,14 @@ class Pipeline:
 
     async def follow(self, done: Done) -> None:
         """Take the turns of whatever was received with these ends, and of what waited for a turn decided ahead."""
-        if done.completed.deliveries:
-            await self._run_delivered(done.completed.deliveries, done.known)
-        if done.waited or done.completed.entries:
-            await self.run([*done.waited, *done.completed.entries])
+        holdings, deliveries = self._common.holdings, done.completed.deliveries
+        delivered = holdings.claim(delivery.entry for delivery in deliveries)
+        # Held from now on, though those that are checked out already come first.
+        later = holdings.claim([*done.waited, *done.completed.entries])
+        if delivered or later:
+            with self._under_way():
+                later += await self._run_delivered(delivered, later, deliveries, done.known)
+                await self._run_claimed(later)
 
     async def _decide_ahead(self, ends: Sequence[TaskEnd]) -> tuple[list[Taken], list[Entry]]:
         """The turns, and entries that waited for instances of which none came about."""
@@ -148,19 +151,27 @@ class Pipeline:
         self._drop((taken.delivery.entry, taken.turn.known) for taken in turns)
         return self._common.holdings.release([taken.delivery.entry for taken in turns])
 
-    async def _run_delivered(self, deliveries: Sequence[Delivery], known: dict[str, Position | None]) -> None:
-        """Turns of instances that were checked out already, against these positions."""
+    async def _run_delivered(
+        self,
+        claimed: Sequence[Entry],
+        later: Sequence[Entry],
+        deliveries: Sequence[Delivery],
+        known: dict[str, Position | None],
+    ) -> list[Entry]:
+        """Turns of instances that were checked out already, against these positions; return the entries to go on with,
+        which are claimed. If it raises, none is, nor what was to come later."""
         checked = {delivery.entry.instance: delivery for delivery in deliveries}
-        claimed = self._common.holdings.claim(delivery.entry for delivery in deliveries)
         valid: list[Entry] = []
         stale: list[Entry] = []
         for entry in claimed:
             moved_on = self.position(entry.instance) != known.get(entry.instance)
             (stale if moved_on else valid).append(entry)
         work = [(checked[entry.instance], self._cache.take(entry.instance)) for entry in valid]
-        with self._under_way():
-            waited = self._common.holdings.release(stale)
-            await self.run([*stale, *waited, *await self._finish(valid, work)])
+        try:
+            return stale + self._common.holdings.claim(await self._finish(valid, work))
+        except BaseException:
+            self._common.holdings.release([*stale, *later])
+            raise
 
     @contextmanager
     def _under_way(self) -> Generator[None]:
@@ -172,13 +183,15 @@ class Pipeline:
             self._ended.set()
             self._ended.clear()
 
-    async def _run_once(self, entries: Sequence[Entry]) -> list[Entry]:
-        left: list[Entry] = []
-        for batch in _batches(entries, self._common.settings.batch):
-            claimed = self._common.holdings.claim(batch)
-            if claimed:
-                left += await self._finish(claimed, await self._checkout(claimed))
-        return left
+    async def _run_claimed(self, claimed: list[Entry]) -> None:
+        """All of them are held from the beginning: a turn of the first ones may be long."""
+        try:
+            while claimed:
+                batch, claimed = _split(claimed, self._common.settings.batch)
+                again = await self._finish(batch, await self._checkout(batch))
+                claimed += self._common.holdings.claim(again)
+        finally:
+            self._common.holdings.release(claimed)
 
     async def _checkout(self, claimed: list[Entry]) -> Work:
         replays = [self._cache.take(entry.instance) for entry in claimed]
@@ -276,11 +289,9 @@ def _repeated(names: Sequence[str]) -> set[str]:
     return {name for name, times in Counter(names).items() if times > 1}
 
 
-def _batches(entries: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
-    """Entries delivered before run alone: if one of them kills its worker, it takes no others with it."""
-    fresh = [entry for entry in entries if not entry.again]
-    for begin in range(0, len(fresh), size):
-        yield fresh[begin : begin + size]
-    for entry in entries:
-        if entry.again:
-            yield [entry]
+def _split(entries: Sequence[Entry], size: int) -> tuple[list[Entry], list[Entry]]:
+    """The next batch, and the rest. Entries delivered before run alone, behind the others: if one of them kills its
+    worker, it takes no others with it."""
+    batch = [entry for entry in entries if not entry.again][:size] or list(entries[:1])
+    taken = {entry.instance for entry in batch}
+    return batch, [entry for entry in entries if entry.instance not in taken]

@@ -35,7 +35,15 @@ class Vitals:
                 await anyio.sleep(TICKS * TICK_SECONDS)
                 continue
             self._common.facts.announce(self._common.store.sample())  # The first one begins to count.
-            self._common.facts.announce(self._sample(tuple([await _tick() for _ in range(TICKS)])))
+            self._common.facts.announce(self._sample(await self._lags()))
+
+    async def _lags(self) -> tuple[float, ...]:
+        """The ticks of a sample; fewer when the worker begins to drain, because that has to be known at once."""
+        reception = self._common.reception
+        was_open, lags = reception.open, [await _tick()]
+        while len(lags) < TICKS and reception.open == was_open:
+            lags.append(await _tick())
+        return tuple(lags)
 
     def _sample(self, lags: tuple[float, ...]) -> WorkerSampled:
         common, settings = self._common, self._common.settings

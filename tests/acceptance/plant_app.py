@@ -61,6 +61,13 @@ async def count_pages(name: str) -> list[int]:
     return [first, context.attempt]
 
 
+@app.activity
+async def ask(name: str) -> None:
+    """Somebody else answers, who finds the token in the gate of that name."""
+    record_effect("ask")
+    gate(name).write_text(ActivityContext.current().complete_later())
+
+
 def gate(name: str) -> Path:
     """A file beside the effects file; while it is missing, `hold` does not go on."""
     return Path(os.environ[EFFECTS_VARIABLE]).with_name(f"gate-{name}")
@@ -79,6 +86,29 @@ async def held(ctx: OrchestrationContext, name: str) -> list[str]:
     word = await ctx.call_activity(hold, name)
     await ctx.call_activity(step, 2)
     return [word]
+
+
+@app.orchestrator
+async def asked(ctx: OrchestrationContext, name: str) -> str:
+    """One activity that somebody else completes."""
+    return await ctx.call_activity("ask", name, result_type=str)
+
+
+@app.orchestrator
+async def parley(ctx: OrchestrationContext) -> list[str]:
+    """Two events, and an activity after each."""
+    words: list[str] = []
+    for name in ("First", "Second"):
+        words.append(await ctx.wait_for_external_event(name, str))
+        await ctx.call_activity(step, 1)
+    return words
+
+
+@app.orchestrator
+async def reminded(ctx: OrchestrationContext, seconds: float) -> int:
+    """A timer, and an activity when it has fired."""
+    await ctx.create_timer(timedelta(seconds=seconds))
+    return await ctx.call_activity(step, 1)
 
 
 @app.orchestrator

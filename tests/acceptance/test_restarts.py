@@ -52,31 +52,40 @@ async def _end(batch: list[WorkerProcess]) -> None:
 
 
 async def _consumers_are(plant: Plant, pids: set[int]) -> bool:
-    """Whether no consumer of any group, and no member, is of another process."""
+    """Whether no consumer of any group of any stream, and no member, is of another process."""
     layout, lane = plant.store.layout, plant.store.lane
     names: list[bytes] = await lane.call("ZRANGE", layout.hub.workers, 0, -1)
     names += await lane.call("HKEYS", layout.hub.skills)
-    for number in range(layout.partitions):
-        keys = layout.partition(number)
-        for stream in (keys.ready, keys.queue("default")):
-            if await lane.call("EXISTS", stream):
-                names += [_name(consumer) for consumer in await lane.call("XINFO", "CONSUMERS", stream, "w")]
+    for stream in await _scan(plant, "TYPE", "stream"):
+        for group in await lane.call("XINFO", "GROUPS", stream):
+            consumers = await lane.call("XINFO", "CONSUMERS", stream, _name(group))
+            names += [_name(consumer) for consumer in consumers]
     return {int(name.decode().split("-")[-2]) for name in names} <= pids
 
 
-def _name(consumer: list[bytes]) -> bytes:
-    return dict(zip(consumer[::2], consumer[1::2], strict=True))[b"name"]
+def _name(found: list[bytes]) -> bytes:
+    return dict(zip(found[::2], found[1::2], strict=True))[b"name"]
 
 
 async def _keys(plant: Plant) -> set[str]:
-    """The names of the hub's keys, but those that come with work and stay: streams, and the orchestrators' names."""
-    lane, found, cursor = plant.store.lane, set[str](), b"0"
+    """The names of the hub's keys, but those that come with the work of a partition, not with a worker, and stay: its
+    streams, and the set of its orchestrators' names."""
+    layout = plant.store.layout
+    stay = [layout.partition(number) for number in range(layout.partitions)]
+    streams = {key for each in stay for key in (each.feed, each.outbox, each.ready, each.queue("default"))}
+    names = {each.names for each in stay}
+    found = await _scan(plant)
+    for key in names & found:
+        assert await plant.store.lane.call("SMEMBERS", key) == [b"ponder"]
+    return found - streams - names
+
+
+async def _scan(plant: Plant, *more: str) -> set[str]:
+    """All keys of the hub."""
+    found, cursor = set[str](), b"0"
     while True:
-        cursor, page = await lane.call("SCAN", cursor, "MATCH", f"rd:{{{plant.store.hub}*", "COUNT", 1000)
+        pattern = f"rd:{{{plant.store.hub}*"
+        cursor, page = await plant.store.lane.call("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, *more)
         found |= {key.decode() for key in page}
         if cursor == b"0":
-            return {
-                key
-                for key in found
-                if not key.rpartition(":")[2].startswith(("feed", "outbox", "ready", "default", "names"))
-            }
+            return found

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.kit import LONG_LEASES, SHORT_LEASES, Plant
+from tests.acceptance.kit import LONG_LEASES, SHORT_LEASES, Plant, free_port
 from tests.acceptance.plant_app import held, ponder
-from tests.support.processes import WorkerProcess, until
+from tests.support.processes import WorkerProcess, probe, until
 
 DRAIN_MS = 8_000
 
@@ -80,6 +80,21 @@ async def test_what_does_not_end_in_time_is_handed_over_at_once(plant: Plant) ->
     assert len({effect.key for effect in begun}) == 1
     plant.assert_no_effect_twice("hold", "step")
     await plant.check(["one"])
+
+
+async def test_a_worker_that_is_told_to_stop_is_first_of_all_not_ready(plant: Plant) -> None:
+    """And it is alive, and goes on with what it runs."""
+    port = free_port()
+    worker = await plant.worker("--metrics-port", str(port))
+    await plant.client.start(held, "door", instance_id="one")
+    await until(lambda: bool(plant.effects("hold begins")), "the activity begins")
+    await until(lambda: probe(port, "readyz") == 200, "it is ready")
+    worker.send(signal.SIGTERM)
+    await until(lambda: probe(port, "readyz") == 503, "it is not ready", 5)
+    assert probe(port, "livez") == 200
+    plant.open_gate("door")
+    assert await worker.ended() == 0
+    assert len(plant.effects("hold")) == 1
 
 
 async def test_a_role_that_dies_takes_its_worker_with_it(plant: Plant, user: str) -> None:

@@ -88,7 +88,7 @@ class SqliteFactory(StoreFactory):
         )
 
     async def break_format(self) -> None:
-        self.write("PRAGMA user_version = 4")
+        self.write("PRAGMA user_version = 5")
 
     async def dead_letters(self) -> list[dict[bytes, bytes]]:
         return [read_fields(fields) for (fields,) in self.query("SELECT fields FROM dead_letters ORDER BY id")]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from redurable.cli.main import app
+from redurable.cli.commands import COMMANDS
 from tests.docs.markdown import ROOT, blocks, documents, links, name, prose
 
 FILE = re.compile(r"`((?:redurable|tests|docs|examples|benchmarks|scripts|\.ci)/[\w./*-]+)`")
@@ -37,7 +37,7 @@ def test_make_targets_that_are_shown_exist(document: Path) -> None:
 
 @pytest.mark.parametrize("document", documents(), ids=name)
 def test_commands_that_are_shown_exist(document: Path) -> None:
-    commands = {command.name for command in [*app.registered_commands, *app.registered_groups]}
+    commands = {name for texts in COMMANDS.values() for name in texts}
     assert set(COMMAND.findall(document.read_text())) <= commands
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from redurable.core.messages import Rewind
+from redurable.core.values import Parent
+from redurable.store.memory import MemoryStore
+from redurable.store.memory.state import memory_hub
+from redurable.testing.conformance import scenes
 from tests.http.conftest import Api
 from tests.http.test_azure_routes import start
 
@@ -57,6 +62,18 @@ async def test_purge_one(api: Api) -> None:
     said = await api.http.delete("/instances/two")
     assert (said.status_code, said.json()) == (200, {"instancesDeleted": 0})
     assert (await api.http.get("/instances/two")).status_code == 202
+
+
+async def test_purge_of_one_that_a_rewound_parent_waits_for(client_only: Api) -> None:
+    store = MemoryStore(memory_hub(client_only.client.hub), "w1")
+    await store.open()
+    await scenes.finished(store)
+    await scenes.send(store, "one", Rewind(parent=Parent("mother", "m1", 1), heir="m2"))
+    said = await client_only.http.delete("/instances/one")
+    assert (said.status_code, said.json()) == (200, {"instancesDeleted": 0})
+    said = await client_only.http.delete("/instances", params={"createdTimeFrom": "2020-01-01T00:00:00Z"})
+    assert said.status_code == 404
+    assert (await client_only.http.get("/instances/one")).status_code == 200
 
 
 async def test_purge_by_filter(api: Api) -> None:

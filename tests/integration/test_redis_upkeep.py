@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -11,8 +11,10 @@ from redis import Redis
 
 from redurable.core.delivery import Outgoing
 from redurable.core.messages import RaiseEvent
+from redurable.core.values import RuntimeStatus
 from redurable.store.membership import Skills
 from redurable.store.port import TaskDemand
+from redurable.store.redis.listing import base_of
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.store.redis.sweep import OVERDUE_MS
 from tests.support.redis_state import get_field, living_in, set_field, start
@@ -265,23 +267,64 @@ async def test_an_instance_that_runs_is_not_purged(store: RedisStore) -> None:
     assert await keys_of(store, "i-1") == before
 
 
-async def test_purging_that_died_half_way_is_repeated(store: RedisStore) -> None:
+async def test_what_is_rewound_while_it_is_purged_keeps_its_past(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await finished(store, "i-1", past=3)
     keys = store.layout.of("i-1")
-    await store.lane.call("UNLINK", keys.past("i-1", "e-0"), keys.past("i-1", "e-1"))
-    assert await store.purge("i-1") == "purged"
-    assert await keys_of(store, "i-1") == []
+
+    async def rewind() -> None:
+        await store.lane.call("RPUSH", keys.executions("i-1"), "e1")
+        await store.lane.call("RENAME", keys.history("i-1"), keys.past("i-1", "e1"))
+        await store.lane.call("HSET", keys.instance("i-1"), "x", "e2", "s", "Running")
+
+    before(store, monkeypatch, "purge", rewind)
+    assert await store.purge("i-1") == "running"
+    past = [keys.past("i-1", execution) for execution in ("e-0", "e-1", "e-2", "e1")]
+    assert await store.lane.call("EXISTS", *past) == 4
+
+
+async def test_what_ends_anew_while_the_list_is_read_is_not_old(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("old", "new"):
+        await finished(store, name)
+        keys = store.layout.of(name)
+        await store.lane.call("ZADD", keys.ended, base_of(RuntimeStatus.COMPLETED) + LONG_AGO, name)
+    ages, keys = {RuntimeStatus.COMPLETED: 3_600_000}, store.layout.of("new")
+
+    async def end_anew() -> None:
+        seconds, _ = await store.lane.call("TIME")
+        await store.lane.call("ZADD", keys.ended, base_of(RuntimeStatus.COMPLETED) + int(seconds) * 1000, "new")
+
+    before(store, monkeypatch, "overdue", end_anew)
+    found = [one.instance for number in range(store.partitions) for one in await store.expired(number, ages, 10)]
+    assert found == ["old"]
+    assert await store.lane.call("ZSCORE", keys.ended, "new") is not None
+
+
+def before(store: RedisStore, patch: pytest.MonkeyPatch, verb: str, act: Callable[[], Awaitable[None]]) -> None:
+    """Something happens right before this script runs for the first time."""
+    script, waiting = store.lane.script, [act]
+
+    async def run(name: str, *parts: Any) -> Any:
+        if name == verb and waiting:
+            await waiting.pop()()
+        return await script(name, *parts)
+
+    patch.setattr(store.lane, "script", run)
 
 
 async def test_an_instance_that_was_replaced_meanwhile_is_not_purged(store: RedisStore) -> None:
     """The last step purges what was looked at, or nothing."""
     await finished(store, "i-1", past=1)
     keys = store.layout.of("i-1")
-    own = [keys.instance("i-1"), keys.executions("i-1"), keys.start("i-1"), keys.mailbox("i-1")]
-    names = [keys.open, keys.ix, keys.ended, *own]
-    assert await store.lane.script("purge", names, ["i-1", "e1", 0, len(own), 0]) == b"again"
+    own = [keys.instance("i-1"), keys.executions("i-1"), keys.mailbox("i-1"), keys.start("i-1")]
+    names = [keys.open, keys.ix, keys.ended, keys.parked, *own]
+    assert await store.lane.script("purge", names, ["i-1", "e1", len(own), 0, 0]) == b"again"
     await set_field(store, "i-1", "x", "e2")
-    assert await store.lane.script("purge", names, ["i-1", "e1", 1, len(own), 0]) == b"again"
+    names.append(keys.past("i-1", "e-0"))
+    assert await store.lane.script("purge", names, ["i-1", "e1", len(own), 0, 0]) == b"again"
     assert len(await keys_of(store, "i-1")) == 8
 
 

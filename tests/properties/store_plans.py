@@ -72,7 +72,15 @@ starts = st.builds(
     Outgoing, instances, st.builds(start_message, executions, st.sampled_from(NAMES), tags, parents),
     st.none() | st.tuples(instances, st.builds(scenes.refusal, executions)),
 )  # fmt: skip
-outgoing = st.one_of(st.builds(Outgoing, instances, messages), st.builds(Outgoing, instances, messages), starts)
+rewinds = st.builds(
+    Outgoing,
+    instances,
+    st.builds(Rewind, parent=st.builds(Parent, instances, executions, seqs), heir=st.just("x3")),
+    st.none() | st.tuples(instances, st.builds(scenes.refusal, executions)),
+)
+outgoing = st.one_of(
+    st.builds(Outgoing, instances, messages), st.builds(Outgoing, instances, messages), starts, rewinds
+)
 positions = st.none() | st.builds(Position, executions, st.integers(0, 4), st.integers(1, 12).map("h{}".format))
 
 mail_fields: st.SearchStrategy[Fields] = st.sampled_from(

@@ -17,6 +17,7 @@ from redurable.core.messages import (
     Terminate,
 )
 from redurable.core.places import before
+from redurable.core.state import State
 from redurable.core.values import Failure, Parent, ParentClose, RuntimeStatus
 from redurable.errors import InvalidPosition
 from tests.support.story import T0, Ctx, Story, raw, text
@@ -60,6 +61,33 @@ def test_what_came_later_is_dropped_and_what_was_open_there_runs_again() -> None
     assert (task.seq, task.name) == (4, "C")
     story.turn(done(story, 4))
     assert story.result() == "171"
+
+
+def test_a_call_that_was_cancelled_before_stays_cancelled_and_nobody_waits_for_it() -> None:
+    async def body(ctx: Ctx) -> str:
+        call = ctx.activity("A")
+        await ctx.event("Enough")
+        call.cancel()
+        return await ctx.activity("B") + await ctx.activity("A")
+
+    story = Story(body)
+    story.turn()
+    story.turn(RaiseEvent(name="Enough"))
+    story.turn(done(story, 2))
+    assert _folded(story).canceled == {1}
+    story.reset(story.kinds().index("ActivityCompleted"))
+    assert [task.seq for task in story.turn().tasks] == [2]
+    assert _folded(story).canceled == set()  # The attempt that was stopped tells an execution that is over.
+    (task,) = story.turn(done(story, 2)).tasks
+    assert (task.seq, task.name) == (4, "A")
+    story.turn(done(story, 4, "7"))
+    assert story.result() == "17"
+
+
+def _folded(story: Story) -> State:
+    state = State()
+    state.fold(story.history)
+    return state
 
 
 def test_a_finished_instance_can_be_reset() -> None:

@@ -267,9 +267,24 @@ def test_code_that_fails_at_once_begins_anew_with_other_numbers_and_ids() -> Non
     assert (commit.kept, story.history) == (None, [])
     (task,) = story.turn().tasks
     assert (task.seq, text(task.call.input)) == (2, f'"{story.execution}"')
-    assert story.kinds() == ["ExecutionStarted", "ActivityScheduled", "ExecutionRewound"]
+    assert story.kinds() == ["ExecutionStarted", "ExecutionRewound", "ActivityScheduled"]
     assert seqs(story.turn(done(story, 2))) == []
     assert story.status is RuntimeStatus.COMPLETED
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_code_that_ends_at_once_again_ends_with_its_end(repaired: bool) -> None:
+    async def body(ctx: Ctx) -> str:
+        if not repaired or ctx.scope.execution == "x1":
+            raise RuntimeError
+        return '"well"'
+
+    story = Story(body)
+    story.turn()
+    for _ in range(1 if repaired else 3):
+        story.rewind()
+        story.turn()
+    assert story.kinds() == ["ExecutionStarted", "ExecutionRewound", f"Execution{story.status.value}"]
 
 
 def test_what_code_sees_of_the_kept_part_is_what_it_saw() -> None:

@@ -13,6 +13,7 @@ from redurable.core.messages import (
     StartExecution,
     SubOrchestrationFailure,
     SubOrchestrationResult,
+    Suspend,
     Terminate,
 )
 from redurable.core.values import Parent, RuntimeStatus
@@ -101,6 +102,41 @@ def test_another_instance_that_has_the_childs_id_says_so() -> None:
     ((to, told),) = sent(story.turn(ASKED))
     assert isinstance(told, SubOrchestrationFailure)
     assert (to, told.execution, told.seq, told.failure.type) == ("boss", "b2", 4, "InstanceAlreadyExists")
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_another_instance_that_runs_under_the_childs_id_says_so(suspended: bool) -> None:
+    story = kid(parent="somebody else's")
+    if suspended:
+        story.turn(Suspend())
+        story.forget()
+    commit = story.turn(ASKED)
+    ((to, told),) = sent(commit)
+    assert isinstance(told, SubOrchestrationFailure)
+    assert (to, told.execution, told.seq, told.failure.type) == ("boss", "b2", 4, "InstanceAlreadyExists")
+    assert commit.events == ()
+
+
+def test_a_child_that_was_started_anew_by_the_rewind_goes_on() -> None:
+    story = kid(parent="b2")
+    assert story.turn(ASKED).outbox == ()
+
+
+def test_one_that_was_purged_in_between_is_no_reason_to_wait() -> None:
+    """It was there for the start that goes before the message, and is gone."""
+
+    async def boss(ctx: Ctx) -> str:
+        return await ctx.child("Kid")
+
+    story = Story(boss)
+    story.turn()
+    story.turn(SubOrchestrationFailure(execution="x1", seq=1, failure=OOPS))
+    refusal = story.rewind().outbox[1].refusal
+    assert refusal is not None
+    story.turn()
+    assert (refusal[0], story.status) == ("story", RuntimeStatus.RUNNING)
+    story.turn(refusal[1])
+    assert "'story:1' was purged before it could go on" in story.history[-1].failure.message  # type: ignore[union-attr]
 
 
 def test_an_instance_that_does_not_exist_says_nothing() -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import anyio
@@ -114,6 +115,15 @@ class WorkerProcess:
         assert self._popen.poll() is None, f"ended with {self._popen.returncode}:\n{self.said}"
         # The state follows the program's name, which is in brackets.
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def probe(port: int, path: str) -> int:
+    """The status with which a process of this machine answers."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+            return answer.status
+    except HTTPError as error:
+        return error.code
 
 
 def _read(url: str) -> str:

@@ -20,7 +20,9 @@ from redurable import (
     RetryPolicy,
     Worker,
     activity,
+    sync,
 )
+from redurable.client import BulkProgress, Status
 from redurable.core.events import HistoryRow
 
 
@@ -184,6 +186,30 @@ async def main(client: Client, order: Order) -> None:
     assert_type((await client.get_status("x", show_history=True)).history, list[HistoryRow] | None)
     assert_type(await validate(order), Order)
     assert_type(import_file("x"), int)
+
+
+def blocks(client: sync.Client, order: Order) -> None:
+    assert_type(client.start(process, order), sync.Handle[Receipt])
+    assert_type(client.start(process, order, fast=True), sync.Handle[Receipt])
+    assert_type(client.start(process, order, True, instance_id="x"), sync.Handle[Receipt])
+    handle = client.start(process, order, instance_id="x", on_conflict="use-existing", delay=timedelta(1), memo=[1])
+    assert_type(handle, sync.Handle[Receipt])
+    assert_type(handle.result(timeout=30), Receipt)
+    assert_type(handle.result(follow=False), Receipt | None)
+    assert_type(handle.cancel("why"), None)
+    assert_type(client.start(process.options(instance_id="x"), order, fast=True), sync.Handle[Receipt])
+    assert_type(client.start(tick, instance_id="t", execution_timeout=timedelta(days=1)), sync.Handle[None])
+    assert_type(client.start("process", order, result_type=Receipt, instance_id="x"), sync.Handle[Receipt])
+    assert_type(client.start("process", order), sync.Handle[object])
+    assert_type(client.get_handle("x", result_type=Receipt), sync.Handle[Receipt])
+    assert_type(client.raise_event("x", "Approval", True, event_id="e"), None)
+    assert_type(client.get_status("x", show_history=True).history, list[HistoryRow] | None)
+    assert_type([status.name for status in client.list_instances(status="Completed")], list[str])
+    assert_type(next(client.list_instances()), Status)
+    assert_type(next(client.bulk("terminate", reason="why", status="Running")), BulkProgress)
+    assert_type(client.purge_instances(status=["Failed"]), int)
+    with sync.Client("redis://localhost:6379", hub="orders") as opened:
+        assert_type(opened, sync.Client)
 
 
 async def connect() -> None:

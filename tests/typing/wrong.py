@@ -6,7 +6,7 @@ Which rule refuses a line is pyright's business and changes with its version, so
 
 from __future__ import annotations
 
-from redurable import App, Client, OrchestrationContext, RetryPolicy
+from redurable import App, Client, OrchestrationContext, RetryPolicy, sync
 from tests.typing.right import Gateway, Order, Payments, charge, import_file, process
 
 app = App("wrong")
@@ -48,6 +48,28 @@ async def starts(client: Client, order: Order) -> None:
     await client.start(process, instance_id="x")  # pyright: ignore
     await client.start(charge, order)  # pyright: ignore
     len(await (await client.start(process, order)).result())  # pyright: ignore
+
+
+def blocking_starts(client: sync.Client, order: Order) -> None:
+    client.start(process, "x", instance_id="x")  # pyright: ignore
+    client.start(process, order, "no bool", instance_id="x")  # pyright: ignore
+    client.start(process, order, fastt=True)  # pyright: ignore
+    client.start(process, order, on_conflict="nope")  # pyright: ignore
+    client.start(process, order, execution_timeout=5)  # pyright: ignore
+    client.start(process, instance_id="x")  # pyright: ignore
+    client.start(charge, order)  # pyright: ignore
+    len(client.start(process, order).result())  # pyright: ignore
+    len(client.start("process", order, result_type=int).result())  # pyright: ignore
+    client.start(process, order).result(timeout="soon")  # pyright: ignore
+    client.raise_event("x", 1)  # pyright: ignore
+    client.get_status("x", show_historyy=True)  # pyright: ignore
+    client.terminate(1)  # pyright: ignore
+    client.list_instances(statuss="Failed")  # pyright: ignore
+
+
+async def mixed(client: sync.Client, order: Order) -> None:
+    await client.start(process, order)  # pyright: ignore
+    await client.ping()  # pyright: ignore
 
 
 @app.orchestrator  # pyright: ignore

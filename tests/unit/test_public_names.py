@@ -49,6 +49,12 @@ def test_every_error_is_public() -> None:
     assert errors == {name for name in errors if hasattr(redurable, name)}
 
 
+def test_what_the_blocking_client_returns_says_so_too() -> None:
+    code = "import sys, redurable.sync; print(sys.modules['redurable.client'].Status.__module__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "redurable"
+
+
 def test_a_client_does_not_pay_for_the_worker() -> None:
     code = "import sys, redurable; print(*(m for m in sys.modules if m.startswith(('redurable.worker', 'redis.'))))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

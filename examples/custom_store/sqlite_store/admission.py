@@ -19,7 +19,7 @@ from redurable.store.unknown import UnknownInstance
 
 from .database import Database
 from .letters import push_outbox
-from .mailboxes import MailboxExhausted, append, create, erase, find, finished, forget_expired, has_begun, put
+from .mailboxes import MailboxExhausted, append, create, erase, find, finished, forget_expired, has_begun, is_over, put
 
 UNKNOWN = "no such instance"
 TOO_MANY = "no such instance, and too many events wait for it"
@@ -40,7 +40,7 @@ def start(db: Database, request: StartRequest) -> StartOutcome:
             return StartOutcome.STARTED
         if request.on_conflict == "use-existing":
             return StartOutcome.EXISTING
-        if request.on_conflict == "fail" or not finished(record):
+        if request.on_conflict == "fail" or not is_over(db, record):
             return StartOutcome.REFUSED
         erase(db, request.instance)
     create(db, request.instance, request.message, request.delay_ms)
@@ -71,6 +71,8 @@ def deliver(db: Database, outgoing: Outgoing) -> SendOutcome | Undeliverable:
     """Hand one message to its instance. Raises `MailboxExhausted` when that mailbox takes no more entries."""
     if isinstance(outgoing.message, StartExecution):
         return _start_child(db, outgoing, outgoing.message)
+    if isinstance(outgoing.message, Rewind) and find(db, outgoing.instance) is None:
+        _refuse(db, outgoing)
     return _put(db, outgoing.instance, outgoing.message)
 
 
@@ -123,6 +125,10 @@ def _start_child(db: Database, child: Outgoing, start: StartExecution) -> SendOu
     elif not has_begun(db, record, start.execution):
         if child.refusal is None:
             return Undeliverable(SendOutcome.SENT, "the instance exists")
-        parent, message = child.refusal
-        push_outbox(db, record["partition"], Outgoing(parent, message))
+        _refuse(db, child)
     return SendOutcome.SENT
+
+
+def _refuse(db: Database, refused: Outgoing) -> None:
+    if refused.refusal is not None:
+        push_outbox(db, db.partition_of(refused.instance), Outgoing(*refused.refusal))

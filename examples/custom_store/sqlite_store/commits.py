@@ -52,7 +52,7 @@ def _commit(db: Database, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
         return Receipt(Outcome.ALREADY_APPLIED), []
     if turn.park is not None:
         return Receipt(Outcome.ACCEPTED), _park(db, record, turn, turn.park)
-    if _is_release(turn):
+    if turn.is_release:
         _release(db, record, turn)
         return Receipt(Outcome.ACCEPTED), []
     return Receipt(Outcome.ACCEPTED), _write(db, record, turn)
@@ -64,13 +64,6 @@ def _is_quiet(db: Database, record: Row | None, turn: TurnCommit) -> bool:
         return record is not None
     mail = db.first("SELECT 1 FROM mailbox WHERE instance = ?", turn.entry.instance)
     return record["announced"] is None and record["parked_until"] is None and mail is None
-
-
-def _is_release(turn: TurnCommit) -> bool:
-    """True for a commit that only gives its ready entry up."""
-    return turn == TurnCommit(
-        entry=turn.entry, expected=turn.expected, head=turn.head, execution=turn.execution, heard=turn.heard
-    )
 
 
 def _release(db: Database, record: Row, turn: TurnCommit) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from redurable.core.ids import partition_of
 from redurable.errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
 
-FORMAT = 3
+FORMAT = 4
 LEAST_VERSION = (3, 37, 0)
 """The first SQLite with STRICT tables."""
 BUSY_SECONDS = 5.0

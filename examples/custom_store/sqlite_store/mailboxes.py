@@ -11,7 +11,7 @@ import sqlite3
 from redurable.core.codec import encode
 from redurable.core.delivery import DeadLetter
 from redurable.core.foreign import INTERNAL
-from redurable.core.messages import Control, Message, StartExecution
+from redurable.core.messages import Control, Message, Rewind, StartExecution
 from redurable.core.values import RuntimeStatus
 from redurable.store.port import DueTimer
 
@@ -38,6 +38,17 @@ def finished(record: Row) -> bool:
     return RuntimeStatus(record["status"]).finished
 
 
+def is_awaited(db: Database, record: Row) -> bool:
+    """True while a parent's wish that the instance go on is unread."""
+    mail = "SELECT 1 FROM mailbox WHERE instance = ? AND id = ?"
+    return db.first(mail, record["instance"], record["awaited"]) is not None
+
+
+def is_over(db: Database, record: Row) -> bool:
+    """True when the instance has finished and may go: nobody waits for it, or it cannot hear who does."""
+    return finished(record) and (record["quarantined"] is not None or not is_awaited(db, record))
+
+
 def has_begun(db: Database, record: Row, execution: str) -> bool:
     """True when this execution began the instance, or is its current one: then asking for it is a repetition."""
     first = db.one("SELECT execution FROM executions WHERE instance = ? ORDER BY id LIMIT 1", record["instance"])
@@ -49,6 +60,8 @@ def put(db: Database, record: Row, message: Message) -> None:
     entry_id = append(db, record["instance"], {INTERNAL: encode(message)})
     if isinstance(message, Control):
         db.execute("UPDATE instances SET control = ? WHERE instance = ?", entry_id, record["instance"])
+    elif isinstance(message, Rewind):
+        db.execute("UPDATE instances SET awaited = ? WHERE instance = ?", int(entry_id), record["instance"])
     if record["parked_until"] is None or isinstance(message, Control):
         announce(db, record["instance"])
 

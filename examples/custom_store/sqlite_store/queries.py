@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from redurable.core.values import RuntimeStatus
 from redurable.store.queries import LAST, Counts, Found, Place, Query, Standing
 
 from .database import Database
 from .inspect import get
+from .mailboxes import find, is_awaited
 
 BEYOND = Place(LAST + 1, "")
 
@@ -52,3 +55,9 @@ def children(db: Database, parent: str) -> list[Standing]:
     """The sub-orchestrations of an instance, by their ids."""
     rows = db.execute("SELECT instance, execution, status FROM instances WHERE parent = ? ORDER BY instance", parent)
     return [Standing(row["instance"], row["execution"], RuntimeStatus(row["status"])) for row in rows]
+
+
+def awaited(db: Database, instances: Sequence[str]) -> list[str]:
+    """Those that are asked to go on, and have not read that yet."""
+    records = [find(db, instance) for instance in instances]
+    return [record["instance"] for record in records if record is not None and is_awaited(db, record)]

@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS instances (
     created       INTEGER NOT NULL,
     updated       INTEGER NOT NULL,
     ended         INTEGER,                      -- when it finished
-    parent        TEXT                          -- whose sub-orchestration it is
+    parent        TEXT,                         -- whose sub-orchestration it is
+    awaited       INTEGER                       -- the mail by which a parent that was rewound asks it to go on, the newest
 ) STRICT;
 CREATE INDEX IF NOT EXISTS instances_by_age ON instances (created, instance);
 CREATE INDEX IF NOT EXISTS instances_by_status ON instances (status, created, instance);
@@ -171,5 +172,5 @@ CREATE TABLE IF NOT EXISTS handed (             -- ready entries that were hande
     consumer TEXT NOT NULL
 ) STRICT;
 
-PRAGMA user_version = 3;                        -- the format of this file
+PRAGMA user_version = 4;                        -- the format of this file
 COMMIT;

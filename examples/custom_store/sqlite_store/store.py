@@ -30,7 +30,6 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
-    Purged,
     Reclaimed,
     SendOutcome,
     StartOutcome,
@@ -40,6 +39,7 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
+from redurable.store.purging import Purged
 from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
@@ -207,8 +207,10 @@ class SqliteStore:
     async def purge(self, instance: str, execution: str = "") -> Purged:
         return await self._write(upkeep.purge, instance, execution)
 
-    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
-        return await self._read(upkeep.expired, partition, ages, count)
+    async def expired(
+        self, partition: int, ages: Mapping[RuntimeStatus, int], count: int, skip: int = 0
+    ) -> list[Standing]:
+        return await self._read(upkeep.expired, partition, ages, count, skip)
 
     async def disown(self, instance: str, parent: str) -> None:
         await self._write(upkeep.disown, instance, parent)
@@ -233,6 +235,9 @@ class SqliteStore:
 
     async def children(self, instance: str) -> list[Standing]:
         return await self._read(queries.children, instance)
+
+    async def awaited(self, instances: Sequence[str]) -> list[str]:
+        return await self._read(queries.awaited, instances)
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         return await self._read(inspect.history, instance, execution, start, count)

@@ -8,12 +8,12 @@ from msgspec import json
 
 from redurable.core.values import RuntimeStatus
 from redurable.store.membership import Membership, Skills
-from redurable.store.port import Purged
+from redurable.store.purging import Purged
 from redurable.store.queries import Standing
 from redurable.store.redriving import Redriven
 
 from .database import Database
-from .mailboxes import announce_mail, erase, find, finished, forget_expired
+from .mailboxes import announce_mail, erase, find, finished, forget_expired, is_over
 
 OPEN = "status IN ('Pending', 'Running', 'Suspended')"
 SILENT = """WHERE seen <= ? AND NOT EXISTS (SELECT 1 FROM ready WHERE holder = consumer)
@@ -72,21 +72,25 @@ def purge(db: Database, instance: str, execution: str = "") -> Purged:
         return "missing"
     if not finished(record):
         return "running"
+    if not is_over(db, record):
+        return "awaited"
     erase(db, instance)
     return "purged"
 
 
-def expired(db: Database, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
-    """Instances that ended too long ago, those of a status oldest first."""
+def expired(
+    db: Database, partition: int, ages: Mapping[RuntimeStatus, int], count: int, skip: int = 0
+) -> list[Standing]:
+    """Instances that ended too long ago, those of a status oldest first, but for the first `skip`."""
     found: list[Standing] = []
     for status, age in ages.items():
         rows = db.execute(
             """SELECT instance, execution FROM instances WHERE partition = ? AND status = ? AND ended <= ?
                AND parent IS NULL ORDER BY ended, instance LIMIT ?""",
-            *(partition, status, db.now - age, count - len(found)),
+            *(partition, status, db.now - age, skip + count - len(found)),
         )
         found += [Standing(row["instance"], row["execution"], status) for row in rows]
-    return found
+    return found[skip:]
 
 
 def disown(db: Database, instance: str, parent: str) -> None:

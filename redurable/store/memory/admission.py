@@ -41,7 +41,7 @@ def start(hub: MemoryHub, request: StartRequest) -> StartOutcome:
             return StartOutcome.STARTED
         if request.on_conflict == "use-existing":
             return StartOutcome.EXISTING
-        if request.on_conflict == "fail" or not record.status.finished:
+        if request.on_conflict == "fail" or not partition.is_over(instance):
             return StartOutcome.REFUSED
         partition.erase(instance)
     partition.create(instance, request.message, request.delay_ms)
@@ -53,6 +53,8 @@ def deliver(hub: MemoryHub, outgoing: Outgoing) -> SendOutcome | Undeliverable:
     partition = hub.of(outgoing.instance)
     if isinstance(outgoing.message, StartExecution):
         return _start_child(partition, outgoing, outgoing.message)
+    if isinstance(outgoing.message, Rewind) and outgoing.instance not in partition.instances:
+        _refuse(partition, outgoing)
     return _put(partition, outgoing.instance, outgoing.message, hub.unknown)
 
 
@@ -105,9 +107,13 @@ def _start_child(partition: Partition, child: Outgoing, start: StartExecution) -
     elif not partition.has_begun(child.instance, start.execution):
         if child.refusal is None:
             return Undeliverable(SendOutcome.SENT, "the instance exists")
-        parent, message = child.refusal
-        partition.outbox.append(partition.clock(), outbox_fields(Outgoing(parent, message)))
+        _refuse(partition, child)
     return SendOutcome.SENT
+
+
+def _refuse(partition: Partition, refused: Outgoing) -> None:
+    if refused.refusal is not None:
+        partition.outbox.append(partition.clock(), outbox_fields(Outgoing(*refused.refusal)))
 
 
 def put_or_bury(partition: Partition, instance: str, message: Message) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice, repeat
 
 from redurable.store.memory.inspect import get
@@ -42,3 +43,9 @@ def children(hub: MemoryHub, parent: str) -> list[Standing]:
         ),
         key=lambda child: child.instance,
     )
+
+
+def awaited(hub: MemoryHub, instances: Sequence[str]) -> list[str]:
+    """Those that are asked to go on, and have not read that yet."""
+    partitions = [(name, hub.of(name)) for name in instances]
+    return [name for name, partition in partitions if name in partition.instances and partition.is_awaited(name)]

@@ -17,11 +17,11 @@ from redurable.core.codec import encode
 from redurable.core.delivery import Entry, Quarantine
 from redurable.core.foreign import INTERNAL
 from redurable.core.ids import check_hub_name, partition_of
-from redurable.core.messages import Control, Message, StartExecution
+from redurable.core.messages import Control, Message, Rewind, StartExecution
 from redurable.core.values import RuntimeStatus
 from redurable.settings import DEFAULT_PARTITIONS
 from redurable.store.membership import Skills
-from redurable.store.memory.streams import Fields, PeekLock, Stream, StreamId
+from redurable.store.memory.streams import Fields, PeekLock, Stream, StreamId, parse_id
 from redurable.store.unknown import UnknownInstance
 
 Clock = Callable[[], int]
@@ -57,6 +57,8 @@ class Instance(Struct):
     unread: dict[str, int] = {}
     parent: str = ""
     """Whose sub-orchestration it is."""
+    awaited: str = ""
+    """The mail of the newest message by which a parent that was rewound asks it to go on."""
     ended: int = 0
     """When it finished."""
 
@@ -127,6 +129,16 @@ class Partition:
         """True when a turn of the instance has something to read."""
         return instance in self.starts or bool(self.mailbox(instance))
 
+    def is_awaited(self, instance: str) -> bool:
+        """True while a parent's wish that the instance go on is unread."""
+        mark, box = self.instances[instance].awaited, self.mailbox(instance)
+        return bool(mark) and box is not None and parse_id(mark) in box.entries
+
+    def is_over(self, instance: str) -> bool:
+        """True when the instance has finished and may go: nobody waits for it, or it cannot hear who does."""
+        finished = self.instances[instance].status.finished
+        return finished and (instance in self.quarantines or not self.is_awaited(instance))
+
     def has_begun(self, instance: str, execution: str) -> bool:
         """True when this execution began the instance, or is its current one: then asking for it is a repetition."""
         past = self.executions.get(instance)
@@ -138,6 +150,8 @@ class Partition:
         record = self.instances[instance]
         if isinstance(message, Control):
             record.control = entry_id
+        elif isinstance(message, Rewind):
+            record.awaited = entry_id
         if record.parked_until is None or isinstance(message, Control):
             self.announce(instance)
 

@@ -37,7 +37,6 @@ from redurable.store.port import (
     DueTimer,
     Fired,
     Lost,
-    Purged,
     Reclaimed,
     SendOutcome,
     StartOutcome,
@@ -47,6 +46,7 @@ from redurable.store.port import (
     TaskLease,
     Upcoming,
 )
+from redurable.store.purging import Purged
 from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.redriving import Redriven
 from redurable.store.routing import Relayed, Routed
@@ -248,9 +248,11 @@ class MemoryStore:
         async with self._step() as hub:
             return upkeep.purge(hub, instance, execution)
 
-    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+    async def expired(
+        self, partition: int, ages: Mapping[RuntimeStatus, int], count: int, skip: int = 0
+    ) -> list[Standing]:
         async with self._step() as hub:
-            return upkeep.expired(hub, partition, ages, count)
+            return upkeep.expired(hub, partition, ages, count, skip)
 
     async def disown(self, instance: str, parent: str) -> None:
         async with self._step() as hub:
@@ -283,6 +285,10 @@ class MemoryStore:
     async def children(self, instance: str) -> list[Standing]:
         async with self._step() as hub:
             return queries.children(hub, instance)
+
+    async def awaited(self, instances: Sequence[str]) -> list[str]:
+        async with self._step() as hub:
+            return queries.awaited(hub, instances)
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         async with self._step() as hub:

@@ -151,7 +151,7 @@ def commit(hub: MemoryHub, turn: TurnCommit) -> tuple[Receipt, list[DueTimer]]:
     partition.ready.acknowledge(entry.id)
     if turn.park is not None:
         return Receipt(Outcome.ACCEPTED), _park(partition, record, turn, turn.park)
-    if _is_release(turn):
+    if turn.is_release:
         _release(partition, record, turn)
         return Receipt(Outcome.ACCEPTED), []
     return Receipt(Outcome.ACCEPTED), _write(partition, record, turn)
@@ -166,14 +166,6 @@ def _is_quiet(partition: Partition, turn: TurnCommit) -> bool:
     return record.head == turn.head or not (
         record.announced or record.parked_until is not None or partition.mailbox(instance)
     )
-
-
-def _is_release(turn: TurnCommit) -> bool:
-    """True for a commit that only gives its ready entry up."""
-    empty = TurnCommit(
-        entry=turn.entry, expected=turn.expected, head=turn.head, execution=turn.execution, heard=turn.heard
-    )
-    return turn == empty
 
 
 def _release(partition: Partition, record: Instance, turn: TurnCommit) -> None:

@@ -8,7 +8,7 @@ from redurable.core.values import RuntimeStatus
 from redurable.store.membership import Membership, Skills
 from redurable.store.memory.state import MemoryHub, Partition
 from redurable.store.memory.streams import PeekLock
-from redurable.store.port import Purged
+from redurable.store.purging import Purged
 from redurable.store.queries import Standing
 from redurable.store.redriving import Redriven
 
@@ -77,11 +77,13 @@ def purge(hub: MemoryHub, instance: str, execution: str) -> Purged:
         return "missing"
     if not record.status.finished:
         return "running"
+    if not partition.is_over(instance):
+        return "awaited"
     partition.erase(instance)
     return "purged"
 
 
-def expired(hub: MemoryHub, number: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+def expired(hub: MemoryHub, number: int, ages: Mapping[RuntimeStatus, int], count: int, skip: int) -> list[Standing]:
     """Instances that ended too long ago, those of a status oldest first."""
     partition, now = hub.partitions[number], hub.clock()
     found: list[Standing] = []
@@ -92,7 +94,7 @@ def expired(hub: MemoryHub, number: int, ages: Mapping[RuntimeStatus, int], coun
             if record.status is status and not record.parent and record.ended <= now - age
         )
         found += [Standing(name, partition.instances[name].execution, status) for _, name in over]
-    return found[:count]
+    return found[skip : skip + count]
 
 
 def disown(hub: MemoryHub, instance: str, parent: str) -> None:

@@ -54,7 +54,7 @@ _WORKER: Final = (
         "unlink",
     ),
     *("xack", "xadd", "xdel", "xpending", "xrange", "xread", "xreadgroup", "xrevrange", "zadd", "zrem"),
-    *("zrangebyscore", "zremrangebyrank", "zscan"),
+    *("zcount", "zrangebyscore", "zremrangebyrank", "zscan"),
 )
 """What workers say outside of scripts, or hand to `commit.lua` as commands."""
 

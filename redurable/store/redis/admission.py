@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from redurable.core.codec import encode
 from redurable.core.delivery import Outgoing
-from redurable.core.messages import RaiseEvent, StartExecution
+from redurable.core.messages import RaiseEvent, Rewind, StartExecution
 from redurable.errors import StoreDamaged, StoreFull, StoreRefused
 from redurable.store.port import SendOutcome, StartOutcome, StartRequest
 from redurable.store.redis.keyring import Keyring
@@ -49,6 +49,7 @@ async def start(lane: Lane, layout: Layout, consumer: str, request: StartRequest
         keys.ix,
         keys.names,
         keys.ended,
+        keys.parked,
     ]
     owner = message.parent.instance if message.parent else ""
     indexes = index_keys(keys, message.name, owner, message.tags.items())
@@ -119,8 +120,8 @@ def _pack(layout: Layout, ring: Keyring, args: list[Argument], item: Outgoing) -
     )
     body = encode(message)
     packed: list[Any] = [ready, own, instance]
+    parent, refusal = (item.refusal[0], encode(item.refusal[1])) if item.refusal else ("", b"")
     if isinstance(message, StartExecution):
-        parent, refusal = (item.refusal[0], encode(item.refusal[1])) if item.refusal else ("", b"")
         packed += ["s", message.execution, body, message.name, message.number, parent, refusal]
         owner = message.parent.instance if message.parent else ""
         indexes = index_keys(keys, message.name, owner, message.tags.items())
@@ -129,6 +130,8 @@ def _pack(layout: Layout, ring: Keyring, args: list[Argument], item: Outgoing) -
         packed += [kind_of(message), message.execution, body]
         if isinstance(message, RaiseEvent):
             packed.append(message.id)
+        elif isinstance(message, Rewind):
+            packed += [parent, refusal]
     args.append(len(packed))
     args += packed
     return len(body)

@@ -145,7 +145,7 @@ class Packer:
         packed: list[Any] = [own, ready, entry.id, item.expected, item.head, instance]
         if item.park is not None:
             packed += (*_park(instance, item.park), _heard(item))
-        elif _is_release(item):
+        elif item.is_release:
             packed += ("r", _heard(item))
         else:
             self._pack_turn(keys, ready, item, packed)
@@ -243,12 +243,6 @@ class Packer:
         named = following.execution, following.number, following.name, encode(following), renamed
         kept = (0, "") if item.kept is None else (item.kept.count, encode(item.kept.first))
         return executions, item.execution, *named, *kept
-
-
-def _is_release(item: TurnCommit) -> bool:
-    written = item.events or item.tasks or item.timers or item.canceled_timers or item.outbox or item.dead or item.next
-    written = written or item.closed_calls or item.custom_status is not None or item.unread is not None
-    return not (written or item.consumed or item.start_consumed or item.status)
 
 
 def _heard(item: TurnCommit) -> str:

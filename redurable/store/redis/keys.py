@@ -120,8 +120,8 @@ class PartitionKeys:
 
     def instance(self, instance: str) -> str:
         """Hash: status s, name n, execution x, its number k, head h, announced-by q, tip t, parked-until p, park count
-        z (less than 0: it is held, until somebody redrives it), newest control message y, unread events b (JSON),
-        created c, updated u, parent o, number of tags g."""
+        z (less than 0: it is held, until somebody redrives it), newest control message y, newest message of a
+        parent that was rewound w, unread events b (JSON), created c, updated u, parent o, number of tags g."""
         return f"{self._base}i:{instance}"
 
     def start(self, instance: str) -> str:

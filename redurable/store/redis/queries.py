@@ -289,6 +289,17 @@ async def children(lane: Lane, layout: Layout, consumer: str, instance: str) -> 
     ]
 
 
+async def awaited(lane: Lane, layout: Layout, consumer: str, instances: Sequence[str]) -> list[str]:
+    """Those that have not read yet what a parent has asked of them."""
+    found: list[str] = []
+    for first in range(0, len(instances), _SLICE):
+        some = instances[first : first + _SLICE]
+        keys = [key for name in some for key in (layout.of(name).instance(name), layout.of(name).mailbox(name))]
+        positions: list[int] = await lane.script("awaited", keys, [])
+        found += [some[at] for at in positions]
+    return found
+
+
 def texts(members: Iterable[bytes]) -> Iterator[str]:
     """What no instance or orchestrator can be called, a foreign client has put there."""
     for member in members:

@@ -19,19 +19,27 @@ _WALKS: Final = ("parked", "open", "ix")
 
 
 async def expired(
-    lane: Lane, layout: Layout, consumer: str, partition: int, ages: Mapping[RuntimeStatus, int], count: int
+    lane: Lane,
+    layout: Layout,
+    consumer: str,
+    partition: int,
+    ages: Mapping[RuntimeStatus, int],
+    count: int,
+    skip: int = 0,
 ) -> list[Standing]:
-    """Instances that ended too long ago, those of a status oldest first."""
+    """Instances that ended too long ago, those of a status oldest first, but for the first `skip`."""
     keys, found = layout.partition(partition), list[Standing]()
     seconds, micros = await lane.call("TIME")
     now = int(seconds) * 1000 + int(micros) // 1000
     for status, age in ages.items():
         least, most = base_of(status), base_of(status) + now - age
-        members = await lane.call("ZRANGEBYSCORE", keys.ended, least, most, "LIMIT", 0, count - len(found))
+        listed: int = await lane.call("ZCOUNT", keys.ended, least, most) if skip else 0
+        members = await lane.call("ZRANGEBYSCORE", keys.ended, least, most, "LIMIT", skip, count - len(found))
+        skip = max(skip - listed, 0)
         names = list(texts(members))
         if not names:
             continue
-        rows = await lane.script("overdue", [keys.ended, *map(keys.instance, names)], names)
+        rows = await lane.script("overdue", [keys.ended, *map(keys.instance, names)], [least, most, *names])
         found += [
             Standing(name, row[0].decode(errors="replace"), status)
             for name, row in zip(names, rows, strict=True)

@@ -21,6 +21,7 @@ from redurable.store.inspect import Announcement, Change, Snapshot, Underway
 from redurable.store.letters import Letter
 from redurable.store.membership import Membership, Skills
 from redurable.store.port import TaskDemand, TaskEnd, TaskLease
+from redurable.store.purging import Purged
 from redurable.store.queries import Counts, Found, Place, Query, Standing
 from redurable.store.redis import admission, cancels, handover, hubs, leases, retention, turns, upkeep
 from redurable.store.redis import answers as _answers
@@ -210,13 +211,15 @@ class RedisStore:
         """Remove consumers that hold nothing and were not seen for `idle_ms`."""
         return await _answer(upkeep.reap(self.lane, self.layout, self.consumer, idle_ms))
 
-    async def purge(self, instance: str, execution: str = "") -> port.Purged:
+    async def purge(self, instance: str, execution: str = "") -> Purged:
         """Delete all that is stored of a finished instance."""
         return await _answer(upkeep.purge(self.lane, self.layout, self.consumer, instance, execution))
 
-    async def expired(self, partition: int, ages: Mapping[RuntimeStatus, int], count: int) -> list[Standing]:
+    async def expired(
+        self, partition: int, ages: Mapping[RuntimeStatus, int], count: int, skip: int = 0
+    ) -> list[Standing]:
         """Instances that finished too long ago."""
-        return await _answer(retention.expired(self.lane, self.layout, self.consumer, partition, ages, count))
+        return await _answer(retention.expired(self.lane, self.layout, self.consumer, partition, ages, count, skip))
 
     async def disown(self, instance: str, parent: str) -> None:
         """A sub-orchestration is on its own from now on."""
@@ -249,6 +252,10 @@ class RedisStore:
     async def children(self, instance: str) -> list[Standing]:
         """The sub-orchestrations of an instance."""
         return await _answer(_queries.children(self.lane, self.layout, self.consumer, instance))
+
+    async def awaited(self, instances: Sequence[str]) -> list[str]:
+        """Those that have not read yet what a parent has asked of them."""
+        return await _answer(_queries.awaited(self.lane, self.layout, self.consumer, instances))
 
     async def history(self, instance: str, execution: str = "", start: int = 0, count: int = 1000) -> list[Event]:
         """A page of the history of an execution."""

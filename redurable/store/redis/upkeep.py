@@ -8,9 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from redurable.core.values import RuntimeStatus
 from redurable.store.membership import Membership, Skills
-from redurable.store.port import Purged
+from redurable.store.purging import Purged
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.listing import belongings, zsets_of
@@ -20,7 +19,12 @@ _json = msgspec.json.Encoder()
 _skills = msgspec.json.Decoder(Skills)
 _MOST_STREAMS = 100
 _MOST_KEYS = 1000
-_FINISHED: Final = frozenset(status.value for status in RuntimeStatus if status.finished)
+_PURGED: Final[dict[bytes, Purged]] = {
+    b"purged": "purged",
+    b"missing": "missing",
+    b"running": "running",
+    b"awaited": "awaited",
+}
 
 
 async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int, skills: Skills) -> Membership:
@@ -80,39 +84,24 @@ async def _dismiss(lane: Lane, layout: Layout, args: Sequence[Any]) -> set[bytes
 
 
 async def purge(lane: Lane, layout: Layout, consumer: str, instance: str, execution: str = "") -> Purged:
-    """Delete all that is stored of a finished instance.
-
-    Its past histories may be many, so they go before, in slices; nothing ever reads or makes them again.
-    """
+    """Delete all that is stored of a finished instance: what it has is read, and deleted if that is still so."""
     keys = layout.of(instance)
-    own = [keys.instance(instance), keys.executions(instance), keys.start(instance), keys.mailbox(instance)]
+    own = [keys.instance(instance), keys.executions(instance), keys.mailbox(instance), keys.start(instance)]
     own += [keys.history(instance), keys.custom_status(instance), keys.quarantine(instance)]
+    names = [keys.open, keys.ix, keys.ended, keys.parked, *own]
     while True:
         has = await belongings(lane, keys, instance)
-        if has is not None and execution not in ("", has.execution.decode(errors="replace")):
+        if has is None:
+            more, args = list[str](), (instance, "", len(own), 0, 0)
+        elif execution not in ("", has.execution.decode(errors="replace")):
             return "missing"
-        listed: list[str] = []
-        if has is not None:
-            listed = [*zsets_of(keys, has), *([keys.kids(has.parent)] if has.parent else [])]
-            if has.status.decode(errors="replace") in _FINISHED:
-                await _unlink(lane, [keys.past(instance, name.decode(errors="replace")) for name in has.past])
-        known = [has.execution, len(has.past)] if has is not None else ["", 0]
-        args = [instance, *known, len(own), int(has is not None and has.parent != "")]
-        answer: bytes = await lane.script("purge", [keys.open, keys.ix, keys.ended, *own, *listed], args)
-        match answer:
-            case b"purged":
-                return "purged"
-            case b"missing":
-                return "missing"
-            case b"running":
-                return "running"
-            case _:
-                """It is another one by now."""
-
-
-async def _unlink(lane: Lane, keys: Sequence[str]) -> None:
-    for first in range(0, len(keys), _MOST_KEYS):
-        await lane.call("UNLINK", *keys[first : first + _MOST_KEYS])
+        else:
+            zsets, kids = zsets_of(keys, has), [keys.kids(has.parent)] if has.parent else []
+            more = [*zsets, *kids, *(keys.past(instance, past.decode(errors="replace")) for past in has.past)]
+            args = (instance, has.execution, len(own), len(zsets), len(kids))
+        answer = _PURGED.get(await lane.script("purge", names + more, args))
+        if answer is not None:
+            return answer
 
 
 async def prune(lane: Lane, layout: Layout, consumer: str, instance: str, keep: int) -> int:

@@ -65,7 +65,7 @@ from redurable.testing.conformance.letters import TestLetters
 from redurable.testing.conformance.membership import TestMembership, TestReap
 from redurable.testing.conformance.outbox_relay import TestDeadLetters, TestRelay
 from redurable.testing.conformance.park import TestPark
-from redurable.testing.conformance.purge import TestPurge
+from redurable.testing.conformance.purge import TestAwaited, TestPurge
 from redurable.testing.conformance.quarantine import TestDeliveries, TestQuarantine
 from redurable.testing.conformance.queries import TestCounts, TestQuery
 from redurable.testing.conformance.receive_checkout import TestCheckout, TestReceive
@@ -84,6 +84,7 @@ __all__ = [
     "StoreFactory",
     "TestAhead",
     "TestAnswers",
+    "TestAwaited",
     "TestBadEntries",
     "TestCancel",
     "TestCanceledCalls",

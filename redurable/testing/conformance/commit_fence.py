@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
-from redurable.core.delivery import Outcome, Receipt
+from redurable.core.delivery import Outcome, Park, Receipt
 from redurable.core.events import ExecutionCompleted
 from redurable.core.values import RuntimeStatus
 from redurable.store.port import Committed, Reclaimed, SendOutcome
@@ -199,6 +200,16 @@ class TestRelease:
         assert await scenes.outcome(store, scenes.turn(delivery, "h3")) is Outcome.FENCED
         await scenes.send(store, "one", scenes.event())
         assert (await scenes.take(store)).head == "h2"
+
+    async def test_a_commit_that_only_names_it_is_no_turn(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        delivery = await scenes.begin(store)
+        await scenes.accept(store, replace(scenes.release(delivery, "h1"), park=Park("unknown", "", None)))
+        await store_factory.xadd_ready(scenes.partition(store, "one"), {b"i": b"one"})
+        commit = replace(scenes.release(await scenes.take(store), "h2"), name="Demo")
+        await scenes.accept(store, commit)
+        assert (await store.counts()).quarantined == 1
+        assert await scenes.receive(store) == []
 
     async def test_rings_for_mail_that_came_meanwhile(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from redurable.core.delivery import Outgoing
+from redurable.core.messages import Rewind
 from redurable.core.values import Parent, RuntimeStatus
 from redurable.store.families import purge_family
 from redurable.store.port import Hub
@@ -29,7 +30,8 @@ async def purge(store: Hub, instance: str) -> list[str]:
     """An instance and what goes with it."""
     snapshot = await store.get(instance)
     assert snapshot is not None
-    return [one.instance for one in await purge_family(store, Standing(instance, snapshot.execution, snapshot.status))]
+    gone = await purge_family(store, Standing(instance, snapshot.execution, snapshot.status))
+    return [one.instance for one in gone.members]
 
 
 class TestExpired:
@@ -57,6 +59,19 @@ class TestExpired:
         assert await expired(store, 2, Completed=0) == names[:2]
         (oldest, *_) = await store.expired(here, {COMPLETED: 0}, 1)
         assert oldest == Standing(names[0], f"x-{names[0]}", COMPLETED)
+
+    async def test_the_first_ones_can_be_passed_over(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        here = scenes.partition(store, "i-0")
+        names = [n for n in (f"i-{k}" for k in range(200)) if scenes.partition(store, n) == here][:5]
+        for at, name in enumerate(names):
+            await begin(store_factory, store, name)
+            await work(store, **{name: COMPLETED if at < 3 else FAILED})
+            await store_factory.advance(2)
+        ages = {COMPLETED: 0, FAILED: 0}
+        for skip in range(6):
+            found = await store.expired(here, ages, 2, skip)
+            assert [one.instance for one in found] == names[skip : skip + 2]
 
     async def test_one_that_began_anew_has_not_ended(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
@@ -123,3 +138,23 @@ class TestFamilies:
         assert await expired(store, Completed=0) == []
         assert await scenes.mend(store) == 1
         assert await expired(store, Completed=0) == ["late"]
+
+    async def test_none_goes_while_a_parent_waits_for_one_of_them(self, store_factory: StoreFactory) -> None:
+        """It was rewound, and has ended again; what goes with it is what it was before."""
+        store = await store_factory.store("w1")
+        await begin(store_factory, store, "mother")
+        for name in ("c1", "c2", "busy"):
+            await child(store, name)
+        await child(store, "grandchild", "c2")
+        done = dict.fromkeys(("mother", "c1", "c2", "grandchild"), COMPLETED)
+        await work(store, **done)
+        await scenes.send(store, "grandchild", Rewind(parent=Parent("c2", "c1", 1), heir="c3"))
+        snapshot = await store.get("mother")
+        assert snapshot is not None
+        gone = await purge_family(store, Standing("mother", snapshot.execution, COMPLETED))
+        assert (gone.members, gone.eldest, gone.awaited) == ((), "awaited", "grandchild")
+        assert sorted(await walk(store)) == ["busy", "c1", "c2", "grandchild", "mother"]
+        assert [one.instance for one in await store.children("mother")] == ["busy", "c1", "c2"]
+        await scenes.accept(store, scenes.turn(await scenes.take(store), "h9", status=None))
+        assert sorted(await purge(store, "mother")) == ["c1", "c2", "grandchild", "mother"]
+        assert await walk(store) == ["busy"]

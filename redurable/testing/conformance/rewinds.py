@@ -208,6 +208,22 @@ class TestRewindOfChildren:
     async def test_without_an_instance_it_is_missing(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         assert await scenes.send(store, "one", ASKED) == [SendOutcome.MISSING]
+        await scenes.drain(store)
+        assert await store_factory.dead_letters() == []
+
+    async def test_who_asks_one_that_was_purged_is_told_so(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        child, refusal = scenes.elsewhere(store, "one"), scenes.refusal("x1", 3)
+        asked = Outgoing(child, ASKED, ("one", refusal))
+        await scenes.running(store, outbox=(asked,))
+        await scenes.drain(store)
+        delivery = await scenes.take(store)
+        assert (delivery.entry.instance, scenes.said(delivery)) == ("one", [refusal])
+        await scenes.accept(store, scenes.turn(delivery, "h2"))
+        assert await store.send([asked]) == [SendOutcome.MISSING]
+        await scenes.drain(store)
+        assert scenes.said(await scenes.take(store)) == [refusal]
+        assert await store_factory.dead_letters() == []
 
 
 async def _failed(store: Hub) -> list[Event]:

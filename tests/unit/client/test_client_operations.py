@@ -153,6 +153,29 @@ async def test_a_child_that_was_purged_is_started_again() -> None:
         assert (await env.client.get_status("one:2")).parent_instance_id == "one"
 
 
+async def test_a_parent_whose_childs_id_another_instance_has_fails_again() -> None:
+    @app.orchestrator(name="chooser")
+    async def chooser(ctx: OrchestrationContext, name: str) -> str:
+        return await ctx.call_sub_orchestrator(kid, name, instance_id="kid")
+
+    async with environment(app) as env:
+        await env.client.start(job, "good", True, instance_id="kid")
+        await env.run_until_idle()
+        handle = await env.client.start(chooser, "good", instance_id="one")
+        for _ in range(2):
+            await env.run_until_idle()
+            with pytest.raises(OrchestrationFailed, match="InstanceAlreadyExists"):
+                await handle.result()
+            await env.client.rewind("one")
+        await env.run_until_idle()
+        await env.client.terminate("kid")
+        await env.run_until_idle()
+        await env.client.purge("kid")
+        await env.client.rewind("one")
+        await env.run_until_idle()
+        assert await handle.result() == "good"
+
+
 async def test_a_child_that_is_rewound_alone_harms_nobody() -> None:
     async with environment(app) as env:
         await fail(env, orchestrator=patient)
@@ -226,7 +249,7 @@ async def test_a_restart_under_the_same_id_needs_the_end_and_under_another_a_fre
         with pytest.raises(InstanceNotFound):
             await env.client.restart("one")
         await env.client.start(job, "good", True, instance_id="one")
-        with pytest.raises(InstanceNotFinished, match="terminate it first, or restart it as a new one"):
+        with pytest.raises(InstanceNotFinished, match="terminate it, or restart it as a new one"):
             await env.client.restart("one")
         await env.run_until_idle()
         with pytest.raises(InstanceAlreadyExists, match="choose another id"):

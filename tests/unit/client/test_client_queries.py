@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from redurable import Client, InvalidFilter, InvalidToken, RuntimeStatus
+from redurable import BulkProgress, Client, InstanceNotFinished, InvalidFilter, InvalidToken, RuntimeStatus
 from redurable.client.queries import query_of
 from redurable.core.delivery import Outgoing
-from redurable.core.messages import StartExecution
+from redurable.core.messages import Rewind, StartExecution
 from redurable.core.values import Parent
 from redurable.store.memory import MemoryHub, MemoryStore
 from redurable.store.port import StartRequest
@@ -115,6 +115,45 @@ async def test_purges_by_filter_with_all_children_that_have_finished(place: Plac
     assert await place.client.purge_instances() == 0
     with pytest.raises(InvalidFilter, match="only finished instances"):
         await place.client.purge_instances(status=["Running"])
+
+
+async def test_what_a_rewound_parent_waits_for_is_not_purged(place: Place) -> None:
+    await place.start("root")
+    await place.end("root")
+    parent = Parent("root", "root-x", 1)
+    child = StartExecution(name="Demo", execution="c", call=scenes.message().call, parent=parent)
+    await place.store.send([Outgoing("child", child)])
+    await place.end("child")
+    await place.store.send([Outgoing("child", Rewind(parent=parent, heir="y"))])
+    with pytest.raises(InstanceNotFinished, match="instance 'child' stays: it is asked to go on"):
+        await place.client.purge("child")
+    with pytest.raises(InstanceNotFinished, match="'root' stays: its sub-orchestration 'child' is asked to go on"):
+        await place.client.purge("root")
+    with pytest.raises(InstanceNotFinished, match="has asked it to go on"):
+        await place.client.restart("child")
+    assert await place.client.purge_instances() == 0
+    progress = [step async for step in place.client.bulk("purge")]
+    assert progress[-1] == BulkProgress(2, 0, 0)
+    assert "asked to go on" in progress[0].error
+    await scenes.accept(place.store, scenes.turn(await scenes.take(place.store), "h", status=None))
+    await place.client.purge("root")
+    assert await place.ids() == []
+
+
+async def test_what_goes_on_while_it_is_purged_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    await place.start("one")
+    await place.end("one")
+    purge = place.store.purge
+
+    async def replaced(instance: str, execution: str = "") -> Any:
+        again = StartExecution(name="Demo", execution="again", call=scenes.message().call)
+        await place.store.start(StartRequest("one", again, "replace-finished"))
+        return await purge(instance, execution)
+
+    monkeypatch.setattr(place.store, "purge", replaced)
+    with pytest.raises(InstanceNotFinished, match="has not finished"):
+        await place.client.purge("one")
+    assert await place.ids() == ["one"]
 
 
 @pytest.mark.parametrize(

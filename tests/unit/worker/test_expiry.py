@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from redurable.core.delivery import Outgoing
-from redurable.core.messages import StartExecution
+from redurable.core.messages import Rewind, StartExecution
 from redurable.core.values import Parent, RuntimeStatus
 from redurable.errors import StoreRefused
 from redurable.facts import Facts, InstancesPurged
@@ -18,7 +18,7 @@ from redurable.settings import WorkerSettings
 from redurable.store.memory import MemoryHub, MemoryStore
 from redurable.store.queries import Standing
 from redurable.testing.conformance import scenes
-from redurable.worker import archive
+from redurable.worker import archive, expiry
 from redurable.worker.clock import StoreClock
 from redurable.worker.common import Common
 from redurable.worker.expiry import Expiry, ages_of
@@ -65,6 +65,14 @@ class Yard:
             name="Demo", execution=f"{instance}-x", call=scenes.message().call, parent=Parent(parent, "x", 1)
         )
         await self.store.send([Outgoing(instance, start)])
+
+    async def family(self) -> None:
+        """Instance `root` and its children `asked` and `other`, all finished."""
+        root = await scenes.begin(self.store, "root", "root-x")
+        for name in ("asked", "other"):
+            await self.child(name, "root")
+            await self.end(await scenes.take(self.store))
+        await self.end(root)
 
     @property
     def left(self) -> list[str]:
@@ -189,6 +197,75 @@ async def test_one_that_cannot_be_read_holds_up_no_others(tmp_path: Path, caplog
         await yard.expiry.poll()
     assert yard.left == ["broken"]
     assert caplog.text.count("cannot be archived") == 1
+
+
+async def test_many_that_have_to_stay_are_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(expiry, "MOST_STUCK", 2)
+    yard = Yard(archive_dir=str(tmp_path), retention_batch=2)
+    broken = [f"broken-{n}" for n in range(9)]
+    await yard.finished(*broken)
+    for name in broken:
+        yard.store.state.of(name).histories[name][-1] = b'{"type":"FromTheFuture","v":9}'
+    yard.clock.now += 1
+    await yard.finished("fine-1", "fine-2")
+    yard.clock.now += 7 * DAY_MS
+    rests = [await yard.expiry.poll() for _ in range(8)]
+    assert yard.left == broken
+    assert rests[-1] == 5_000  # It does not look at them all the time.
+    assert caplog.text.count("cannot be archived") == 2
+    await yard.finished("fine-3")
+    yard.clock.now += 7 * DAY_MS
+    for _ in range(8):
+        await yard.expiry.poll()
+    assert yard.left == broken
+
+
+async def test_the_walk_begins_anew_where_nothing_could_be_archived(tmp_path: Path) -> None:
+    blocked = tmp_path / "old"
+    blocked.write_text("no directory")
+    yard = Yard(archive_dir=str(blocked), retention_batch=1)
+    await yard.finished("one", "two")
+    yard.clock.now += 7 * DAY_MS
+    for _ in range(3):
+        await yard.expiry.poll()
+    blocked.unlink()
+    for _ in range(2):
+        await yard.expiry.poll()
+    assert yard.left == []
+
+
+async def test_a_family_stays_while_a_parent_waits_for_one_of_it_and_is_in_nobodys_way() -> None:
+    yard = Yard(retention_batch=1)
+    await yard.family()
+    yard.clock.now += 1
+    await yard.finished(*(f"i-{n}" for n in range(4)))
+    await yard.store.send([Outgoing("asked", Rewind(parent=Parent("root", "root-x", 1), heir="y"))])
+    yard.clock.now += 7 * DAY_MS
+    for _ in range(7):
+        await yard.expiry.poll()
+    assert yard.left == ["asked", "other", "root"]
+    assert [child.instance for child in await yard.store.children("root")] == ["asked", "other"]
+    await scenes.accept(yard.store, scenes.turn(await scenes.take(yard.store), "h", status=None))
+    for _ in range(4):
+        await yard.expiry.poll()
+    assert yard.left == []
+
+
+async def test_a_parent_stays_that_asks_while_its_family_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    yard = Yard()
+    await yard.family()
+    purge = yard.store.purge
+
+    async def asked(instance: str, execution: str = "") -> Any:
+        await yard.store.send([Outgoing("asked", Rewind(parent=Parent("root", "root-x", 1), heir="y"))])
+        return await purge(instance, execution)
+
+    monkeypatch.setattr(yard.store, "purge", asked)
+    yard.clock.now += 7 * DAY_MS
+    await yard.expiry.poll()
+    assert {"asked", "root"} <= set(yard.left)
 
 
 async def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:

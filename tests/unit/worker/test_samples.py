@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -34,11 +35,22 @@ from tests.unit.worker.stage import FaultyStore, Stage, running, settings
 SOON: dict[str, Any] = {"survey_every_ms": 20, "worker_ttl_ms": 300}
 app = App("samples")
 stuck = threading.Event()
+enough = asyncio.Event()
 
 
 @app.activity(task_queue="vip")
 async def shout(text: str) -> str:
     return text.upper()
+
+
+@app.activity
+async def linger() -> None:
+    await enough.wait()
+
+
+@app.orchestrator
+async def stay(ctx: OrchestrationContext) -> None:
+    await ctx.call_activity(linger)
 
 
 @app.activity
@@ -153,6 +165,26 @@ async def test_the_hub_as_it_is() -> None:
     assert (worker.cached, worker.draining, worker.instances_held) == (1, False, 0)
     assert worker.silent == 0.0
     assert len(worker.lags) == vitals.TICKS
+
+
+async def test_a_drain_is_told_before_its_sample_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vitals, "TICK_SECONDS", 0.03)
+    enough.clear()
+    stage = Stage()
+    worker = stage.worker(app, settings=settings(drain_timeout_ms=10_000))
+
+    def hear(fact: Fact) -> None:
+        if isinstance(fact, WorkerSampled) and fact.draining:
+            enough.set()
+        elif isinstance(fact, WorkerSampled) and fact.tasks_held:
+            worker.stop()
+
+    worker.facts.subscribe(hear)
+    await stage.start("stay")
+    async with running(worker):
+        await until(enough.is_set)
+    told = next(fact for fact in stage.told(WorkerSampled) if fact.draining)
+    assert len(told.lags) < vitals.TICKS
 
 
 async def test_a_store_that_refuses_to_tell_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,17 +8,22 @@ from collections.abc import Sequence
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
+from redurable import Client
 from redurable.authoring.app import App
 from redurable.authoring.context import OrchestrationContext
 from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
 from redurable.core.events import ActivityCompleted, EventRaised, ExecutionStarted
+from redurable.core.messages import StartExecution
 from redurable.core.turn import Turn, TurnInput, take_turn
+from redurable.core.values import Arguments
 from redurable.errors import StoreUnavailable
 from redurable.facts import CacheEvicted, InstancesStarted, QuarantineEnded, TurnParked, TurnsTaken
-from redurable.store.memory import MemoryStore
-from redurable.store.port import Committed, Completed, TaskDemand, TaskEnd
-from tests.unit.worker.stage import FaultyStore, Stage, settings
+from redurable.store.memory import MemoryStore, admission, turns
+from redurable.store.port import Committed, Completed, Lost, StartRequest, TaskDemand, TaskEnd, TaskLease
+from redurable.worker.turns import Done, Pipeline
+from tests.unit.worker.stage import FaultyStore, Stage, raw, settings
 
 app = App("stage")
 
@@ -112,6 +117,82 @@ async def test_entries_delivered_before_run_alone() -> None:
     alone = [batch for batch in store.batches if batch[0].again]
     assert sorted(len(batch) for batch in alone) == [1, 1, 1, 1]
     assert [len(batch) for batch in store.batches if not batch[0].again] == [2]
+
+
+class Slow(FaultyStore):
+    """More is received than fits into a batch, and the first commit lasts until these instances were renewed."""
+
+    def __init__(self, stage: Stage, *renewed: str) -> None:
+        super().__init__(stage.hub, "w1")
+        self.missing, self.renewed = set(renewed), anyio.Event()
+
+    async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
+        return await super().receive(partitions, 10, block_ms)
+
+    async def renew(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> Lost:
+        self.missing -= {entry.instance for entry in entries}
+        if not self.missing:
+            self.renewed.set()
+        return await super().renew(entries, tasks)
+
+    async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None = None) -> Committed:
+        await self.renewed.wait()
+        return await super().commit(commits, demand)
+
+
+async def test_what_was_received_is_held_while_others_have_their_turns() -> None:
+    stage = Stage(partitions=1)
+    for number in range(3):
+        await stage.start("collect", 1, instance=f"i{number}")
+        await stage.raise_event(f"i{number}", "Go", number)
+    store = Slow(stage, "i0", "i1", "i2")
+    async with stage.working(app, store=store, settings=settings(batch=1, lanes=1, renew_every_ms=5)):
+        for number in range(3):
+            assert await stage.result(f"i{number}") == [number]
+    assert stage.held() == 0
+
+
+async def test_what_came_with_a_completion_is_held_while_its_instance_has_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage(partitions=1)
+    store = Slow(stage)
+    store.renewed.set()
+    follow = Pipeline.follow
+
+    async def with_another(pipeline: Pipeline, done: Done) -> None:
+        if done.completed.deliveries:
+            start = StartExecution(name="collect", execution="x-other", call=Arguments(input=raw(0)))
+            admission.start(stage.hub, StartRequest("other", start))
+            done = replace(done, waited=turns.receive(stage.hub, "w1", [0], 1))
+            store.missing, store.renewed = {"other"}, anyio.Event()
+        await follow(pipeline, done)
+
+    monkeypatch.setattr(Pipeline, "follow", with_another)
+    await stage.start("together", 1)
+    quick = settings(renew_every_ms=5, instance_lease_ms=600_000)  # Nobody takes it over.
+    async with stage.working(app, store=store, settings=quick):
+        assert await stage.result() == 0
+        assert await stage.result("other") == []
+    assert stage.held() == 0
+    assert store.missing == set()
+
+
+async def test_executions_that_were_reset_again_and_again_are_forgotten_too() -> None:
+    """They all have the same number."""
+    stage = Stage()
+    await stage.start("collect", 1)
+    async with (
+        stage.working(app, settings=settings(kept_executions=2)),
+        Client.from_store(MemoryStore(stage.hub, "client")) as client,
+    ):
+        for _ in range(8):
+            await stage.until_seen("one", lambda seen: seen.start is None)
+            await client.reset("one", 0)
+        await stage.raise_event("one", "Go", 7)
+        assert await stage.result() == [7]
+        await stage.until(lambda: len(stage.hub.of("one").executions["one"]) == 3)
+    assert stage.hub.of("one").executions["one"][0] == "x-one"
 
 
 async def test_code_that_is_unknown_parks_until_a_worker_knows_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ local function append(ready, hash, mailbox, instance, kind, execution, body)
   if execution ~= '' and execution ~= at[2] then return 'stale' end
   local id = redis.pcall('XADD', mailbox, '*', 'm', body)
   if type(id) == 'table' then return '!' .. tostring(id.err) end
-  if kind == 'c' then redis.call('HSET', hash, 'y', id) end
+  if kind == 'c' then redis.call('HSET', hash, 'y', id) elseif kind == 'r' then redis.call('HSET', hash, 'w', id) end
   if at[3] == '' and (not at[4] or kind == 'c') then announce(ready, hash, instance) end
   return 'sent'
 end

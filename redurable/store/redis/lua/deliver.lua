@@ -5,8 +5,8 @@
 --   executions, kept; of a start also its indexes (see _index: listed).
 -- ARGV: source, then per message 17: index of ready, index of hash, id, instance, kind (e, c, r, m as in _append; s = start),
 --   execution, body, name, number, refused parent ('' = nobody), refusal, packed fields, wake, instance as JSON, owner,
---   index of its first index, number of its indexes (all from name on but the packed fields belong to a start; of an
---   event, name is its id; packed fields are the original ones, '' when the body is all that there was).
+--   index of its first index, number of its indexes (all from name on but the packed fields belong to a start, the
+--   refusal also to r: nobody is there; of an event, name is its id; packed fields are the original ones, '' when the body is all that there was).
 -- Returns: per message sent | kept | dropped | buried | missing | finished | stale | seen; for what became a dead letter
 --   although its instance exists, or is no event, `dead` and why: missing | finished | stale | taken | unusable.
 --@include _now
@@ -27,6 +27,9 @@ local REASON = {
 local function put(a, r, k)
   if ARGV[a + 4] ~= 's' then
     local outcome = append(KEYS[r], KEYS[k], KEYS[k + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5], ARGV[a + 6])
+    if outcome == 'missing' and ARGV[a + 4] == 'r' and ARGV[a + 9] ~= '' then
+      redis.call('XADD', KEYS[r + 2], '*', 'd', ARGV[a + 9], 'm', ARGV[a + 10])
+    end
     if outcome ~= 'missing' or ARGV[a + 4] ~= 'e' then return outcome end
     return keep(KEYS[r + 5], KEYS[k + 4], KEYS[k + 2], ARGV[a + 7], ARGV[a + 6])
   end

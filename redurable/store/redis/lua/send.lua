@@ -3,8 +3,9 @@
 -- KEYS: per partition (once) ready, open, outbox, timers, unknown, ix, names; per message hash, start, mailbox,
 --   executions, kept; of a start also its indexes (see _index: listed).
 -- ARGV: per message: size (without itself), index of ready, index of hash, instance, kind (e, c, r, m as in _append; s =
---   start), execution, body; of an event also: its id ('' = none); of a start also: name, number, refused parent ('' =
---   nobody), refusal, wake, instance as JSON, owner, index of its first index, number of its indexes.
+--   start), execution, body; of an event also: its id ('' = none); of r also: refused parent ('' = nobody), refusal; of a
+--   start also: name, number, refused parent, refusal, wake, instance as JSON, owner, index of its first index, number
+--   of its indexes.
 -- Returns: per message sent, kept, dropped, buried, missing, finished, stale, or '!' and the server's words.
 --@include _now
 --@include _announce
@@ -30,6 +31,9 @@ local function begin(a, r, k)
 end
 local function put(a, r, k)
   local outcome = append(KEYS[r], KEYS[k], KEYS[k + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5], ARGV[a + 6])
+  if outcome == 'missing' and ARGV[a + 4] == 'r' and ARGV[a + 7] ~= '' then
+    redis.call('XADD', KEYS[r + 2], '*', 'd', ARGV[a + 7], 'm', ARGV[a + 8])
+  end
   if outcome ~= 'missing' or ARGV[a + 4] ~= 'e' then return outcome end
   local what, why = keep(KEYS[r + 4], KEYS[k + 4], KEYS[k + 2], ARGV[a + 7], ARGV[a + 6])
   local letter = why and redis.pcall('XADD', KEYS[r + 2], '*', 'dead', why, 'i', ARGV[a + 3], 'm', ARGV[a + 6])

@@ -1,10 +1,10 @@
 -- Purpose: begin an instance with its start message, announced, or parked until its delay is over.
 -- Invariant: an execution id begins once, however often it is asked for. The first write is one that a server out of
---   memory refuses. A finished instance is erased only when all its past histories, and all indexes that it is in, are
---   in KEYS.
+--   memory refuses. A finished instance is erased only when no parent has asked it to go on, and all its past
+--   histories, and all indexes that it is in, are in KEYS.
 -- KEYS: ready, hash, start, mailbox, open, timers, history, custom status, quarantine, executions, unknown and kept (see
---   _keep), ix, names, ended, indexes (see _index: listed)...; of an instance to be replaced: the zsets that it is in...,
---   kids of its parent (if it has one), past histories...
+--   _keep), ix, names, ended, parked, indexes (see _index: listed)...; of an instance to be replaced: the zsets that it is
+--   in..., kids of its parent (if it has one), past histories...
 -- ARGV: instance, name, execution, number, body, on_conflict, delay in ms, instance as JSON, owner, number of indexes; of
 --   an instance to be replaced: its execution ('' = none is known), number of zsets, 1 or 0 kids.
 -- Returns: started, existing, refused; again: read what the instance has once more, and repeat.
@@ -12,6 +12,7 @@
 --@include _keep
 --@include _index
 --@include _create
+--@include _awaited
 local call = redis.call
 local ready, hash, start, mailbox, open, timers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local instance, name, execution, number, body = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -24,8 +25,8 @@ if found[1] then
   if ARGV[6] == 'use-existing' then return 'existing' end
   local status = found[1]
   local over = status == 'Completed' or status == 'Failed' or status == 'Canceled' or status == 'Terminated'
-  if ARGV[6] ~= 'replace-finished' or not over then return 'refused' end
-  local zsets = 16 + ARGV[10]
+  if ARGV[6] ~= 'replace-finished' or not over or not may_go(hash, mailbox) then return 'refused' end
+  local zsets = 17 + ARGV[10]
   local past = zsets + ARGV[12] + ARGV[13]
   if found[2] ~= ARGV[11] or call('LLEN', KEYS[10]) ~= #KEYS - past + 1 then return 'again' end
   for key, kind in pairs({ [ready] = 'stream', [open] = 'set', [timers] = 'zset' }) do
@@ -34,7 +35,7 @@ if found[1] then
   end
   call('HSET', hash, 'u', clock) -- refused when out of memory: then nothing has been erased
   call('DEL', hash, start, mailbox, KEYS[7], KEYS[8], KEYS[9], KEYS[10])
-  redis.pcall('ZREM', KEYS[15], instance)
+  for i = 15, 16 do redis.pcall('ZREM', KEYS[i], instance) end
   for i = zsets, zsets + ARGV[12] - 1 do redis.pcall('ZREM', KEYS[i], instance) end
   if ARGV[13] == '1' then redis.pcall('SREM', KEYS[past - 1], instance) end
   for i = past, #KEYS do call('DEL', KEYS[i]) end
@@ -43,5 +44,5 @@ local why = create(ready, hash, start, mailbox, open, timers, listed({
   instance = instance, name = name, execution = execution, number = number, body = body,
   wake = string.format('%.0f', clock + delay), json = ARGV[8], owner = ARGV[9],
   unknown = KEYS[11], kept = KEYS[12], ix = KEYS[13], names = KEYS[14],
-}, 16, ARGV[10] + 0), clock)
+}, 17, ARGV[10] + 0), clock)
 return why and redis.error_reply(why) or 'started'
