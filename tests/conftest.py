@@ -27,6 +27,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requires_tool(name, package): needs a program from this Debian package")
     # In the environment, so that the processes of a parallel run use the same seed.
     os.environ.setdefault(SEED, str(random.SystemRandom().randrange(2**32)))
+    # Tests start hundreds of Pythons: without a cache, which images often turn off, each would compile all it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Three for two processors: many tests wait, for leases that run out and processes that start."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 def pytest_report_header() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from tests.support.histories import check_completed, idempotency_keys
 from tests.support.leftovers import assert_clean
 from tests.support.processes import SECONDS, WorkerProcess, until
 from tests.support.servers import Server
+from tests.support.shops import free_port
 
 F = TypeVar("F", bound=Fact)
 
@@ -184,9 +184,3 @@ async def plant_on(server: Server, hub: str, directory: Path) -> AsyncGenerator[
                 plant.close()
     finally:
         await store.close()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]

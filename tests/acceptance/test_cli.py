@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -19,20 +17,7 @@ from tests.support.shop_line import SOURCE, Running, Shop, until
 pytestmark = pytest.mark.timeout(100)
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
-
-
-@pytest.fixture
-def server(shop: Shop) -> Iterator[Running]:
-    """A worker that serves the shop, and owns its embedded server."""
-    with shop.process("worker", "shop_app:app", "--metrics-port", "0") as worker:
-        worker.line("is ready")
-        yield worker
-
-
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_an_activity_is_completed_by_token(shop: Shop) -> None:
     shop.run("start", "hand_over", "--input", '"Really?"', "--id", "order-43")
     until(lambda: "handed-over" in shop.run("status", "order-43", "--activities"), "the call is open")
@@ -53,13 +38,13 @@ def test_an_activity_is_completed_by_token(shop: Shop) -> None:
     assert "Busy" in shop.run("history", "order-43")
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_an_execution_timeout_ends_an_instance(shop: Shop) -> None:
     shop.run("start", "wait_for", "--input", '"Godot"', "--id", "order-44", "--execution-timeout", "0.2")
     assert "ExecutionTimedOut" in shop.run("result", "order-44", "--timeout", "20", code=1)
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_the_life_of_an_instance(shop: Shop) -> None:
     started = shop.run("start", "wait_for", "--input", '"Approval"', "--id", "order-42")
     assert "order-42" in started
@@ -86,7 +71,7 @@ def test_the_life_of_an_instance(shop: Shop) -> None:
     assert "order-42" in shop.run("status", "order-42", code=1)
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_the_history_of_every_execution(shop: Shop) -> None:
     assert json.loads(shop.run("start", "count_down", "--input", "2", "--id", "c", "--wait")) == "zero"
     ids = [row["execution"] for row in shop.json("history", "c", "--executions")]
@@ -98,7 +83,7 @@ def test_the_history_of_every_execution(shop: Shop) -> None:
     assert "no execution 'gone'" in shop.run("history", "c", "--execution", "gone", code=1)
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_arguments_in_every_form(shop: Shop) -> None:
     assert json.loads(shop.run("start", "hello", "--input", '"Ada"', "--wait")) == "Hello Ada."
     assert json.loads(shop.run("start", "hello", "--args", '["Ada"]', "--kwargs", '{"excited": true}', "--wait")) == (
@@ -107,7 +92,7 @@ def test_arguments_in_every_form(shop: Shop) -> None:
     assert json.loads(shop.run("start", "hello", "--kwargs", '{"name": "Bob"}', "--wait", "-o", "json")) == "Hello Bob."
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_how_an_instance_ends_badly_is_one_line(shop: Shop) -> None:
     failed = shop.run("start", "fail", "--id", "f", "--wait", code=1)
     assert failed.count("\n") == 1
@@ -123,7 +108,7 @@ def test_how_an_instance_ends_badly_is_one_line(shop: Shop) -> None:
     assert all("nobody" in shop.run(word, "nobody", code=1) for word in ("terminate", "cancel", "history"))
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_a_bare_xadd_into_the_mailbox_that_key_names(shop: Shop) -> None:
     shop.run("start", "wait_for", "--input", '"Approval"', "--id", "order-42")
     until(lambda: shop.json("status", "order-42")["runtime_status"] == "Running", "it has begun")
@@ -135,28 +120,28 @@ def test_a_bare_xadd_into_the_mailbox_that_key_names(shop: Shop) -> None:
     assert json.loads(shop.run("result", "order-42", "--timeout", "20")) == 7
 
 
-def test_sigterm_lets_running_work_finish(shop: Shop, server: Running) -> None:
+def test_sigterm_lets_running_work_finish(shop: Shop, shop_worker: Running) -> None:
     shop.run("start", "slow", "--input", "1.0", "--id", "s")
     lingering = shop.directory / "lingering"
     until(lingering.exists, "the activity runs")
 
-    assert server.end(signal.SIGTERM) == 0
-    assert "Traceback" not in server.log.read_text()
+    assert shop_worker.end(signal.SIGTERM) == 0
+    assert "Traceback" not in shop_worker.log.read_text()
     with shop.process("worker", "shop_app:app", "--metrics-port", "0") as other:  # The server had ended with the first.
         other.line("is ready")
         assert json.loads(shop.run("result", "s", "--timeout", "20")) == "lingered"
     assert lingering.read_text() == "begun ended "
 
 
-def test_a_second_signal_ends_at_once(shop: Shop, server: Running) -> None:
+def test_a_second_signal_ends_at_once(shop: Shop, shop_worker: Running) -> None:
     shop.run("start", "slow", "--input", "60", "--id", "s")
     until((shop.directory / "lingering").exists, "the activity runs")
     begin = time.monotonic()
 
-    server.process.send_signal(signal.SIGINT)
+    shop_worker.process.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
-        server.process.wait(0.5)
-    assert server.end(signal.SIGINT) == 128 + signal.SIGINT
+        shop_worker.process.wait(0.5)
+    assert shop_worker.end(signal.SIGINT) == 128 + signal.SIGINT
     assert time.monotonic() - begin < 10
 
 

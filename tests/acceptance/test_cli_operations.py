@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.support.shop_line import SOURCE, Running, Shop, until
+from tests.support.shop_line import SOURCE, Shop, until
 
 pytestmark = pytest.mark.timeout(100)
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
-
-
-@pytest.fixture
-def server(shop: Shop) -> Iterator[Running]:
-    """A worker that serves the shop, and owns its embedded server."""
-    with shop.process("worker", "shop_app:app", "--metrics-port", "0") as worker:
-        worker.line("is ready")
-        yield worker
-
-
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_a_release_that_would_break_what_runs_is_found_before(shop: Shop) -> None:
     """Golden histories, the code at hand, and a hub at work; then all that it would break is put away."""
     shop.run("start", "hello", "--input", '"Ada"', "--id", "h", "--wait")
@@ -52,7 +36,7 @@ def test_a_release_that_would_break_what_runs_is_found_before(shop: Shop) -> Non
     assert "ok" in shop.run("doctor")
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_a_person_at_a_terminal_is_asked_and_sees_tables(shop: Shop) -> None:
     for name in ("one", "two"):
         shop.run("start", "wait_for", "--input", '"Never"', "--id", name)

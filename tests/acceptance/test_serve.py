@@ -11,9 +11,7 @@ from contextlib import contextmanager
 import httpx2
 import pytest
 
-from tests.acceptance.test_cli import Running, Shop, server, shop
-
-__all__ = ["server", "shop"]
+from tests.support.shop_line import Running, Shop
 
 pytestmark = pytest.mark.timeout(100)
 
@@ -29,7 +27,7 @@ def serving(shop: Shop, *words: str) -> Generator[tuple[Running, str]]:
         yield api, found[1]
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_an_instance_is_started_watched_and_ended_over_http(shop: Shop) -> None:
     with serving(shop) as (api, url), httpx2.Client(base_url=url) as http:
         said = http.post(f"{BASE}/orchestrators/hello?timeout=20&pollingInterval=1", content=b'"Ada"')
@@ -47,7 +45,7 @@ def test_an_instance_is_started_watched_and_ended_over_http(shop: Shop) -> None:
     assert json.loads(shop.run("status", "order-1", "-o", "json"))["runtime_status"] == "Terminated"
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("shop_worker")
 def test_keys_are_in_no_log(shop: Shop) -> None:
     (shop.directory / "keys").write_text(f"do:operate:{SECRET}\n")
     with serving(shop, "--keys-file", "keys", "--host", "0.0.0.0") as (api, url):

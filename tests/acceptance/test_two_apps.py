@@ -7,10 +7,11 @@ import signal
 import pytest
 
 from tests.acceptance.annex_app import delegate, errand
-from tests.acceptance.kit import SHORT_LEASES, Plant, free_port
+from tests.acceptance.kit import SHORT_LEASES, Plant
 from tests.acceptance.plant_app import chain
 from tests.support.leftovers import assert_clean
 from tests.support.processes import WorkerProcess, until
+from tests.support.shops import free_port
 
 pytestmark = pytest.mark.timeout(100)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from ssl import CERT_NONE, SSLContext, create_default_context
 from typing import Any
 
 from tests.conftest import find_tool
+from tests.support.shops import free_port
 
 TOKEN = "an-administrator-of-tests"
 START_TIMEOUT_S = 60.0
@@ -120,13 +120,6 @@ class Cluster:
                 return answer.read() == b"ok"
         except (urllib.error.URLError, OSError):
             return False
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def definitions() -> list[str]:

@@ -15,11 +15,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from redurable.store.redis.acl import Role, rule
-from tests.acceptance.kit import free_port
-from tests.acceptance.test_cli import SOURCE
 from tests.deploy.containers import Container, expanded, started
 from tests.support.helm import CHART, Manifest, find, helm, pod_of, render
 from tests.support.servers import Server
+from tests.support.shop_line import SOURCE
+from tests.support.shops import free_port
 
 pytestmark = [pytest.mark.timeout(150), pytest.mark.xdist_group("containers")]
 

@@ -20,12 +20,12 @@ from pathlib import Path
 import pytest
 
 from redurable.settings import WorkerSettings
-from tests.acceptance.kit import free_port
-from tests.acceptance.test_cli import SOURCE
 from tests.deploy.dockerfile import DOCKERFILE, only, stages, variables, words
 from tests.docs.markdown import ROOT
 from tests.support.processes import until
 from tests.support.servers import Server
+from tests.support.shop_line import SOURCE
+from tests.support.shops import free_port
 
 pytestmark = [pytest.mark.xdist_group("image"), pytest.mark.timeout(180)]
 

@@ -34,6 +34,20 @@ def own_server(request: pytest.FixtureRequest, requires_tool: Callable[..., str]
 
 
 @pytest.fixture
+def own(server: Server) -> Iterator[Callable[..., Server]]:
+    """Servers of the same kind with other options."""
+    running: list[Server] = []
+
+    def run(*options: str) -> Server:
+        running.append(Server(server.kind, *options))
+        return running[-1]
+
+    yield run
+    for other in running:
+        other.stop()
+
+
+@pytest.fixture
 def hub() -> str:
     """A name that no other test uses."""
     return f"t-{uuid4().hex[:12]}"

@@ -3,7 +3,6 @@ shows, and that nothing is left in the store."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -24,6 +23,7 @@ from redurable.store.redis.store import RedisStore
 from tests.support.leftovers import assert_clean
 from tests.support.processes import until
 from tests.support.servers import Server
+from tests.support.working import working
 
 SOON = timedelta(milliseconds=500)
 """What a worker does on a busy machine within its limit must be done in that time."""
@@ -114,15 +114,7 @@ class Crew:
 
     async def add(self, hub: str, **options: Any) -> Worker:
         worker = Worker(app, self._server.url, hub=hub, settings=QUICK, **options)
-        await self._stack.enter_async_context(worker)
-        running = asyncio.get_running_loop().create_task(worker.run())
-
-        async def stop() -> None:
-            worker.stop()
-            await running
-
-        self._stack.push_async_callback(stop)
-        return worker
+        return await self._stack.enter_async_context(working(worker))
 
     async def rows(self, instance: str) -> list[str]:
         """Activities in the history, in short."""

@@ -31,6 +31,7 @@ from redurable.store.redis.store import RedisStore
 from tests.support.leftovers import assert_clean
 from tests.support.processes import until
 from tests.support.servers import Server
+from tests.support.working import working
 
 QUICK = WorkerSettings(
     instance_lease_ms=2_000, task_lease_ms=2_000, renew_every_ms=50, reclaim_every_ms=100, heartbeat_every_ms=100
@@ -86,15 +87,7 @@ class Crew:
 
     async def add(self, hub: str, **options: Any) -> Worker:
         worker = Worker(app, self._server.url, hub=hub, settings=QUICK, **options)
-        await self._stack.enter_async_context(worker)
-        running = asyncio.get_running_loop().create_task(worker.run())
-
-        async def stop() -> None:
-            worker.stop()
-            await running
-
-        self._stack.push_async_callback(stop)
-        return worker
+        return await self._stack.enter_async_context(working(worker))
 
     async def token(self) -> str:
         return await asyncio.wait_for(tokens.get(), 10)
@@ -233,17 +226,17 @@ async def test_its_time_runs_out_without_its_worker(crew: Crew, hub: str) -> Non
 
 async def test_heartbeats_keep_it_alive_and_their_absence_ends_it(crew: Crew, hub: str) -> None:
     await crew.add(hub)
-    handle = await crew.client.start(ask, "person", "heartbeat", 0.4, instance_id="one")
+    handle = await crew.client.start(ask, "person", "heartbeat", 0.8, instance_id="one")
     token = await crew.token()
     await crew.until_state("handed-over")
     for number in itertools.count():
         await crew.client.heartbeat_activity(token, number)
-        if number == 8:
+        if number == 10:
             break
         await asyncio.wait([asyncio.get_running_loop().create_task(tokens.get())], timeout=0.1)
     assert seen == [(1, None)]
     await until(lambda: len(seen) == 2, "the next attempt begins")
-    assert seen[1] == (2, 8)
+    assert seen[1] == (2, 10)
     assert await handle.result(timeout=10) == "HeartbeatTimeout HeartbeatTimeout 2"
 
 

@@ -32,6 +32,7 @@ from redurable.store.redis.store import RedisStore
 from tests.support.leftovers import assert_clean
 from tests.support.processes import until
 from tests.support.servers import Server
+from tests.support.working import working
 
 NEVER_RENEWED = WorkerSettings(
     instance_lease_ms=60_000, task_lease_ms=60_000, renew_every_ms=3_600_000, reclaim_every_ms=100
@@ -108,15 +109,8 @@ class Hub:
     async def work(self, **options: Any) -> Worker:
         """A worker that runs until the test ends."""
         options.setdefault("settings", NEVER_RENEWED)
-        worker = await self._stack.enter_async_context(Worker(app, self.server.url, hub=self.store.hub, **options))
-        task = asyncio.get_running_loop().create_task(worker.run())
-
-        async def stop() -> None:
-            worker.stop()
-            await task
-
-        self._stack.push_async_callback(stop)
-        return worker
+        worker = Worker(app, self.server.url, hub=self.store.hub, **options)
+        return await self._stack.enter_async_context(working(worker))
 
     async def is_(self, instance: str, status: RuntimeStatus) -> None:
         async def there() -> bool:

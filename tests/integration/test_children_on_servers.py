@@ -16,6 +16,7 @@ from redurable.core.values import RuntimeStatus
 from redurable.errors import SubOrchestrationFailed
 from redurable.store.redis.store import redis_store
 from tests.support.servers import Server
+from tests.support.working import working
 
 PARTITIONS = 64
 
@@ -93,11 +94,8 @@ async def client(server: Server, hub: str) -> AsyncIterator[Client]:
     """A client of a hub with many partitions, served by a worker."""
     store = redis_store(server.url, hub, partitions=PARTITIONS)
     await store.open()
-    async with Worker(app, server.url, hub=hub) as worker, Client.from_store(store) as opened:
-        running = asyncio.create_task(worker.run())
+    async with working(Worker(app, server.url, hub=hub)), Client.from_store(store) as opened:
         yield opened
-        worker.stop()
-        await running
     await store.close()
 
 

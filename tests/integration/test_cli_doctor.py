@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,20 +31,6 @@ app = App("doctor")
 @app.orchestrator
 async def wait(ctx: OrchestrationContext) -> object:
     return await ctx.wait_for_external_event("Go")
-
-
-@pytest.fixture
-def own(server: Server) -> Iterator[Callable[..., Server]]:
-    """Servers of the same kind with other options."""
-    running: list[Server] = []
-
-    def run(*options: str) -> Server:
-        running.append(Server(server.kind, *options))
-        return running[-1]
-
-    yield run
-    for other in running:
-        other.stop()
 
 
 async def doctor(url: str, code: int, hub: str = "orders") -> Findings:

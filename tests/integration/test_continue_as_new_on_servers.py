@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -18,6 +17,7 @@ from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import RedisStore
 from tests.support.processes import until
 from tests.support.servers import Server
+from tests.support.working import working
 
 app = App("rounds")
 gates = {number: threading.Event() for number in range(3)}
@@ -63,14 +63,11 @@ async def client(server: Server, hub: str, store: RedisStore) -> AsyncIterator[C
     _set_gates(False)
     ended.clear()
     async with (
-        Worker(app, server.url, hub=hub, settings=WorkerSettings(kept_executions=5)) as worker,
+        working(Worker(app, server.url, hub=hub, settings=WorkerSettings(kept_executions=5))),
         Client.from_store(store) as connected,
     ):
-        running = asyncio.create_task(worker.run())
         yield connected
         _set_gates(True)
-        worker.stop()
-        await running
 
 
 def _set_gates(opened: bool) -> None:

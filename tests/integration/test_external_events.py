@@ -71,11 +71,8 @@ async def deaf(ctx: OrchestrationContext) -> object:
 @asynccontextmanager
 async def working(server: Server, hub: str, **settings: Any) -> AsyncGenerator[Worker]:
     """A worker that runs until the block ends."""
-    async with Worker(app, server.url, hub=hub, settings=WorkerSettings(**settings)) as worker:
-        running = asyncio.create_task(worker.run())
+    async with Worker(app, server.url, hub=hub, settings=WorkerSettings(**settings)).running() as worker:
         yield worker
-        worker.stop()
-        await running
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

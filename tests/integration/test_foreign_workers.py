@@ -29,6 +29,7 @@ from tests.support.processes import CHECKOUT, until
 from tests.support.redis_state import letters
 from tests.support.servers import Server
 from tests.support.spans import Exported
+from tests.support.working import working
 
 LEASE_MS = 1_500
 QUICK = WorkerSettings(
@@ -78,13 +79,11 @@ class Crew:
 async def crew(server: Server, hub: str, store: RedisStore) -> AsyncIterator[Crew]:
     async with Client.from_store(store) as client:
         crew = Crew(store, client, server)
-        async with Worker(app, server.url, hub=hub, settings=QUICK, task_queues={"default"}) as worker:
-            worker.facts.subscribe(crew.facts.append)
-            running = asyncio.create_task(worker.run())
+        worker = Worker(app, server.url, hub=hub, settings=QUICK, task_queues={"default"})
+        worker.facts.subscribe(crew.facts.append)
+        async with working(worker):
             yield crew
             await assert_clean(store)
-            worker.stop()
-            await running
 
 
 async def in_thread(call: Callable[..., Any], *args: Any, **fields: Any) -> Any:

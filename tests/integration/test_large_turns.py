@@ -13,6 +13,7 @@ from redurable.settings import WorkerSettings
 from redurable.store.redis.store import RedisStore
 from tests.support.leftovers import assert_clean
 from tests.support.servers import Server
+from tests.support.working import working
 
 MIB = 1024 * 1024
 app = App("large")
@@ -45,11 +46,8 @@ async def take(ctx: OrchestrationContext, count: int, size: int) -> int:
 async def client(server: Server, hub: str, store: RedisStore) -> AsyncIterator[Client]:
     """A client of a hub where a worker runs whose turns may make 8 MiB of payloads."""
     settings = WorkerSettings(max_turn_bytes=8 * MIB)
-    async with Worker(app, server.url, hub=hub, settings=settings) as worker, Client.from_store(store) as opened:
-        running = asyncio.get_running_loop().create_task(worker.run())
+    async with working(Worker(app, server.url, hub=hub, settings=settings)), Client.from_store(store) as opened:
         yield opened
-        worker.stop()
-        await running
 
 
 async def test_a_step_at_the_limit_is_committed_and_one_over_it_fails(client: Client, store: RedisStore) -> None:

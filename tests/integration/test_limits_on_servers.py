@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -32,6 +31,7 @@ from redurable.store.redis.store import RedisStore
 from tests.support.leftovers import assert_clean
 from tests.support.processes import until
 from tests.support.servers import Server
+from tests.support.working import working
 
 SHORT = WorkerSettings(max_history_events=64, park_min_ms=50, park_max_ms=100)
 HOUR = timedelta(hours=1)
@@ -103,15 +103,7 @@ class Crew:
 
     async def add(self, hub: str, app: App = app, **options: Any) -> Worker:
         worker = Worker(app, self._server.url, hub=hub, settings=SHORT, **options)
-        await self._stack.enter_async_context(worker)
-        running = asyncio.get_running_loop().create_task(worker.run())
-
-        async def stop() -> None:
-            worker.stop()
-            await running
-
-        self._stack.push_async_callback(stop)
-        return worker
+        return await self._stack.enter_async_context(working(worker))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,6 @@ QUICK = WorkerSettings(retry_min_ms=5, retry_max_ms=50)
 @app.orchestrator
 async def hello(ctx: OrchestrationContext, name: str) -> str:
     return f"Hello {name}"
-
-
-@pytest.fixture
-def own(server: Server) -> Iterator[Callable[..., Server]]:
-    """Servers of the same kind with other options."""
-    running: list[Server] = []
-
-    def run(*options: str) -> Server:
-        running.append(Server(server.kind, *options))
-        return running[-1]
-
-    yield run
-    for other in running:
-        other.stop()
 
 
 def command(*words: str, redis: str, hub: str = "orders", env: dict[str, str] | None = None) -> Result:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
@@ -26,6 +26,7 @@ from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.worker import Worker
 from tests.support.servers import Server
+from tests.support.working import working
 
 app = App("stage")
 
@@ -91,9 +92,7 @@ class Crew:
         """A worker that runs until the crew ends, and then drains."""
         worker = Worker(app, self._server.url, hub=self._hub, settings=QUICK, **options)
         worker.facts.subscribe(self._hear)
-        await self._stack.enter_async_context(worker)
-        await self._stack.enter_async_context(_running(worker))
-        return worker
+        return await self._stack.enter_async_context(working(worker))
 
     def told(self, kind: type[Fact]) -> list[Any]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
@@ -108,19 +107,6 @@ class Crew:
     def _hear(self, fact: Fact) -> None:
         self.facts.append(fact)
         self._told.set()
-
-
-@asynccontextmanager
-async def _running(worker: Worker) -> AsyncGenerator[None]:
-    task = asyncio.get_running_loop().create_task(worker.run())
-    try:
-        yield
-    except BaseException:
-        task.cancel()
-        await asyncio.wait([task])
-        raise
-    worker.stop()
-    await task
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import anyio
 from msgspec import Struct
 
 from grafana.model import Panel, Query
-from tests.acceptance.kit import free_port, plant_on
+from tests.acceptance.kit import plant_on
 from tests.monitoring.load import Load
 from tests.monitoring.prometheus_server import PrometheusServer, Series
 from tests.monitoring.promql import substituted
 from tests.support.servers import Server
-from tests.support.shops import closing
+from tests.support.shops import closing, free_port
 
 RATE_INTERVAL_S = 10
 """Long enough for two scrapes while a worker is replaced."""

@@ -335,8 +335,11 @@ class Stores(Lists):
         self.twins.look()
 
     def teardown(self) -> None:
-        if sys.exc_info()[0] is None:  # A difference that was found before must not be hidden by its consequences.
-            self.end()
+        try:
+            if sys.exc_info()[0] is None:  # A difference that was found before must not be hidden by its consequences.
+                self.end()
+        finally:
+            self.twins.close()
 
     def end(self) -> None:
         """All that can be seen is the same, also when everything is delivered, announced and received."""

@@ -59,6 +59,11 @@ class Twins:
                 pairs.entries, pairs.deliveries, pairs.leases = first.entries, first.deliveries, first.leases
             self.workers.append(pairs)
 
+    def close(self) -> None:
+        """Let go of the connections to Redis."""
+        for worker in self.workers:
+            self.run(worker.stores[1].close())
+
     def run(self, step: Coroutine[Any, Any, T]) -> T:
         """Take a step to its end."""
         self.now += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,12 @@ def helm(version: str, *words: str) -> str:
 
 def render(case: str = "", version: str = "helm4", sets: Sequence[str] = (), chart: Path = CHART) -> list[Manifest]:
     """The objects of a release `shop` in the namespace `shops`, with the values of a file of ci/ and more of `sets`."""
+    return deepcopy(_rendered(case, version, tuple(sets), chart))
+
+
+@cache
+def _rendered(case: str, version: str, sets: tuple[str, ...], chart: Path) -> list[Manifest]:
+    """Once a session: the chart does not change under the tests, and most look at the same cases."""
     values = ["--values", str(CHART / "ci" / f"{case}-values.yaml")] if case else []
     more = [word for value in sets for word in ("--set", value)]
     text = helm(version, "template", "shop", str(chart), "--namespace", "shops", *values, *more)
