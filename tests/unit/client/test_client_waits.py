@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,14 +13,16 @@ import pytest
 from redurable import (
     Client,
     Handle,
+    InstanceFinished,
     InstanceNotFound,
     StoreUnavailable,
 )
 from redurable.client import changes, link
+from redurable.core.delivery import Outgoing
 from redurable.core.events import EventRaised, ExecutionStarted
 from redurable.store.inspect import Snapshot
 from redurable.store.memory import MemoryStore
-from redurable.store.port import StartOutcome, StartRequest
+from redurable.store.port import SendOutcome, StartOutcome, StartRequest
 from tests.unit.client.bench import Bench, Order, Receipt, process, rounds
 
 
@@ -181,6 +183,30 @@ async def test_writes_are_repeated_under_the_same_ids(
             case _:
                 await client.purge("x")
         assert calls == [calls[0]] * 4
+
+
+async def test_an_event_that_ended_its_instance_before_its_answer_was_lost_is_no_error(
+    bench: Bench, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_FIRST_WAIT", 0.001)
+    await client.start(rounds, 1, instance_id="r")
+    await bench.turns()
+    await client.raise_event("r", "Next")
+    await bench.turns()
+    send, lost = bench.store.send, [StoreUnavailable("connection lost")]
+
+    async def losing(messages: Sequence[Outgoing]) -> list[SendOutcome]:
+        outcomes = await send(messages)
+        await bench.turns()
+        if lost:
+            raise lost.pop()
+        return outcomes
+
+    monkeypatch.setattr(bench.store, "send", losing)
+    await client.raise_event("r", "Next", event_id="last")
+    assert await client.get_handle("r").result() == "done"
+    with pytest.raises(InstanceFinished):
+        await client.raise_event("r", "Next", event_id="late")
 
 
 async def test_a_store_that_stays_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
