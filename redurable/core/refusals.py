@@ -49,12 +49,17 @@ def install(loop_type: type) -> None:
         return
     _installed.append(loop_type)
 
+    running_loop, refused = (
+        events._get_running_loop,
+        _REFUSED,
+    )  # at the interpreter's end, globals are gone before hooks
+
     def inside() -> bool:
-        return isinstance(events._get_running_loop(), loop_type)
+        return isinstance(running_loop(), loop_type)
 
     def audit(event: str, _: tuple[Any, ...]) -> None:
-        if event in _REFUSED and inside():
-            raise NotDeterministic(_refusal(_REFUSED[event], "do this in an activity"))
+        if event in refused and inside():
+            raise NotDeterministic(_refusal(refused[event], "do this in an activity"))
 
     for owner, name, what, instead in _REPLACED:
         setattr(owner, name, _refusing(getattr(owner, name), inside, _refusal(what, instead)))

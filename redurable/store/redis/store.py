@@ -80,7 +80,6 @@ class RedisStore:
         if joined is None:
             return False
         self.layout, self.partitions = joined, joined.partitions
-        self._sweep = Sweep(self.lane)
         return True
 
     async def close(self) -> None:
