@@ -80,6 +80,8 @@ class RedisStore:
         if joined is None:
             return False
         self.layout, self.partitions = joined, joined.partitions
+        await self._sweep.close()  # it may have been another hub, and begins anew
+        self._sweep = Sweep(self.lane)
         return True
 
     async def close(self) -> None:
