@@ -64,8 +64,9 @@ async def _hand_back(parts: Parts, running: list[TaskLease]) -> None:
     common = parts.common
     held = await common.store.recover()
     ours = {task_key(lease) for lease in running}
-    turning = {entry.id for entry in common.holdings.entries()}
-    entries = [entry for entry in held.entries if entry.id not in turning]
+    begun = {(entry.instance, entry.id) for entry in common.holdings.begun()}
+    entries = [entry for entry in held.entries if (entry.instance, entry.id) not in begun]
+    common.holdings.forget(entries)  # first, so that no lane begins what is given away
     tasks = [lease for lease in held.tasks if task_key(lease) not in ours]
     if parts.activities is not None:
         tasks = parts.activities.as_left(tasks)

@@ -28,6 +28,7 @@ class Holdings:
         self.tasks: dict[TaskKey, TaskLease] = {}
         self._turning: dict[str, Entry] = {}
         self._waiting: dict[str, list[Entry]] = {}
+        self._later: dict[int, list[Entry]] = {}
         self._noted: set[TaskKey] | None = None
 
     def let_go(self, key: TaskKey) -> None:
@@ -60,6 +61,17 @@ class Holdings:
                     queue.append(entry)
         return claimed
 
+    @contextmanager
+    def put_off(self, claimed: list[Entry]) -> Generator[None]:
+        """Inside the block this list is what comes later: whoever begins a turn takes it out, and `forget` takes out
+        what is lost. Whatever is left in the end is released."""
+        self._later[id(claimed)] = claimed
+        try:
+            yield
+        finally:
+            del self._later[id(claimed)]
+            self.release(claimed)
+
     def busy(self, instance: str) -> bool:
         """True while the instance is in a turn here."""
         return instance in self._turning
@@ -81,15 +93,25 @@ class Holdings:
         waiting = (entry for queue in self._waiting.values() for entry in queue)
         return [*(entry for entry in self._turning.values() if entry.id), *waiting]
 
+    def begun(self) -> list[Entry]:
+        """Those whose turn has begun, and what waits for it."""
+        later = {entry.instance for entries in self._later.values() for entry in entries}
+        return [entry for entry in self.entries() if entry.instance not in later]
+
     def forget(self, lost: Sequence[Entry]) -> None:
         """These entries are somebody else's now: do not begin their turns. A turn under way is left to the fence."""
-        for entry in lost:
-            queue = self._waiting.get(entry.instance)
-            if queue is None:
-                continue
-            queue[:] = [other for other in queue if other.id != entry.id]
+        # The ids of two partitions may be the same.
+        gone = {(entry.instance, entry.id) for entry in lost}
+        for instance in {entry.instance for entry in lost} & self._waiting.keys():
+            queue = self._waiting[instance]
+            queue[:] = [entry for entry in queue if (instance, entry.id) not in gone]
             if not queue:
-                del self._waiting[entry.instance]
+                del self._waiting[instance]
+        for later in self._later.values():
+            lapsed = [entry for entry in later if (entry.instance, entry.id) in gone]
+            if lapsed:
+                later[:] = [entry for entry in later if (entry.instance, entry.id) not in gone]
+                later += self.claim(self.release(lapsed))
 
     @property
     def idle(self) -> bool:

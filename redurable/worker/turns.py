@@ -13,6 +13,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -72,8 +73,10 @@ class Pipeline:
 
     async def run(self, entries: Sequence[Entry]) -> None:
         """Take turns of these instances, until neither they nor entries that waited for them are left."""
-        with self._under_way():
-            await self._run_claimed(self._common.holdings.claim(entries))
+        holdings = self._common.holdings
+        claimed = holdings.claim(entries)
+        with self._under_way(), holdings.put_off(claimed):
+            await self._run_claimed(claimed)
 
     async def complete(self, ends: Sequence[TaskEnd]) -> Done:
         """End attempts, with the turns that can be decided ahead of that. `follow` comes next, at once."""
@@ -107,8 +110,8 @@ class Pipeline:
         # Held from now on, though those that are checked out already come first.
         later = holdings.claim([*done.waited, *done.completed.entries])
         if delivered or later:
-            with self._under_way():
-                later += await self._run_delivered(delivered, later, deliveries, done.known)
+            with self._under_way(), holdings.put_off(later):
+                await self._run_delivered(delivered, later, deliveries, done.known)
                 await self._run_claimed(later)
 
     async def _decide_ahead(self, ends: Sequence[TaskEnd]) -> tuple[list[Taken], list[Entry]]:
@@ -154,24 +157,19 @@ class Pipeline:
     async def _run_delivered(
         self,
         claimed: Sequence[Entry],
-        later: Sequence[Entry],
+        later: list[Entry],
         deliveries: Sequence[Delivery],
         known: dict[str, Position | None],
-    ) -> list[Entry]:
-        """Turns of instances that were checked out already, against these positions; return the entries to go on with,
-        which are claimed. If it raises, none is, nor what was to come later."""
+    ) -> None:
+        """Turns of instances that were checked out already, against these positions; the entries to go on with are
+        claimed, and come later."""
         checked = {delivery.entry.instance: delivery for delivery in deliveries}
         valid: list[Entry] = []
-        stale: list[Entry] = []
         for entry in claimed:
             moved_on = self.position(entry.instance) != known.get(entry.instance)
-            (stale if moved_on else valid).append(entry)
+            (later if moved_on else valid).append(entry)
         work = [(checked[entry.instance], self._cache.take(entry.instance)) for entry in valid]
-        try:
-            return stale + self._common.holdings.claim(await self._finish(valid, work))
-        except BaseException:
-            self._common.holdings.release([*stale, *later])
-            raise
+        later += self._common.holdings.claim(await self._finish(valid, work))
 
     @contextmanager
     def _under_way(self) -> Generator[None]:
@@ -184,14 +182,13 @@ class Pipeline:
             self._ended.clear()
 
     async def _run_claimed(self, claimed: list[Entry]) -> None:
-        """All of them are held from the beginning: a turn of the first ones may be long."""
-        try:
-            while claimed:
-                batch, claimed = _split(claimed, self._common.settings.batch)
-                again = await self._finish(batch, await self._checkout(batch))
-                claimed += self._common.holdings.claim(again)
-        finally:
-            self._common.holdings.release(claimed)
+        """All of them are held from the beginning: a turn of the first ones may be long. Those delivered before come
+        behind the others, but not behind what follows: a busy instance would have its turns for ever."""
+        claimed.sort(key=attrgetter("again"))
+        while claimed:
+            batch = _next_batch(claimed, self._common.settings.batch)
+            again = await self._finish(batch, await self._checkout(batch))
+            claimed += self._common.holdings.claim(again)
 
     async def _checkout(self, claimed: list[Entry]) -> Work:
         replays = [self._cache.take(entry.instance) for entry in claimed]
@@ -231,8 +228,8 @@ class Pipeline:
         ]
         if not fenced:
             return []
-        lost = {entry.id for entry in (await self._common.store.renew(fenced, ())).entries}
-        return [entry for entry in fenced if entry.id not in lost]
+        lost = {entry.instance for entry in (await self._common.store.renew(fenced, ())).entries}
+        return [entry for entry in fenced if entry.instance not in lost]
 
     def _without(self, turns: list[Taken], kept: list[Taken]) -> list[Taken]:
         """Those that were kept; the others' replays do not come back."""
@@ -289,9 +286,10 @@ def _repeated(names: Sequence[str]) -> set[str]:
     return {name for name, times in Counter(names).items() if times > 1}
 
 
-def _split(entries: Sequence[Entry], size: int) -> tuple[list[Entry], list[Entry]]:
-    """The next batch, and the rest. Entries delivered before run alone, behind the others: if one of them kills its
-    worker, it takes no others with it."""
-    batch = [entry for entry in entries if not entry.again][:size] or list(entries[:1])
-    taken = {entry.instance for entry in batch}
-    return batch, [entry for entry in entries if entry.instance not in taken]
+def _next_batch(entries: list[Entry], size: int) -> list[Entry]:
+    """Take the first ones out. An entry delivered before runs alone: if it kills its worker, it takes no others with
+    it."""
+    first = next((at for at, entry in enumerate(entries[:size]) if entry.again), size)
+    batch = entries[: first or 1]
+    del entries[: len(batch)]
+    return batch

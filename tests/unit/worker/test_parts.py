@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from redurable.authoring.app import App
 from redurable.core.delivery import Entry, Position
@@ -104,6 +105,29 @@ def test_one_owner_per_instance_and_others_wait_in_order() -> None:
     assert holdings.claim([third]) == [third]
     assert holdings.release([third]) == []
     assert holdings.entries() == []
+
+
+def test_what_is_lost_before_its_turn_begins_is_not_begun_and_what_waited_for_it_comes_instead() -> None:
+    holdings = Holdings()
+    # The ids of two partitions may be the same.
+    begun, lost, kept = Entry(0, "1-0", "one"), Entry(0, "2-0", "two"), Entry(1, "2-0", "three")
+    behind_begun, behind_lost = Entry(0, "3-0", "one"), Entry(0, "4-0", "two")
+    later = holdings.claim([begun, lost, kept, behind_begun, behind_lost])
+    with holdings.put_off(later):
+        assert later.pop(0) == begun
+        assert holdings.begun() == [begun, behind_begun]
+        holdings.forget([begun, lost])
+        assert later == [kept, behind_lost]
+        assert holdings.entries() == [begun, kept, behind_lost, behind_begun]
+        # It comes back, as one that somebody else fell silent with.
+        assert holdings.claim([replace(lost, deliveries=2)]) == []
+        assert holdings.begun() == [begun, behind_begun]
+        holdings.forget([kept, behind_lost])
+        assert later == [replace(lost, deliveries=2)]
+        holdings.forget(later)
+        assert holdings.entries() == [begun, behind_begun]
+    assert holdings.release([begun]) == [behind_begun]
+    assert holdings.idle
 
 
 def test_every_slice_has_one_owner_and_only_the_slices_of_who_leaves_move() -> None:

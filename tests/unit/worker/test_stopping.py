@@ -6,18 +6,20 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
 from redurable.authoring.app import App
 from redurable.authoring.context import OrchestrationContext
 from redurable.authoring.policies import RetryPolicy
-from redurable.core.delivery import Entry
+from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
 from redurable.core.events import ActivityCompleted
 from redurable.errors import StoreUnavailable
 from redurable.facts import ActivityAttempted, InstancesStarted
 from redurable.store.membership import Membership, Skills
-from redurable.store.port import TaskLease
+from redurable.store.memory import MemoryStore
+from redurable.store.port import Committed, TaskDemand, TaskLease
 from tests.unit.worker.stage import FaultyStore, Stage, running, settings
 
 
@@ -155,6 +157,46 @@ async def test_a_worker_that_leaves_is_no_member_and_no_consumer_any_more() -> N
     assert stage.hub.workers == {}
     groups = [partition.ready for partition in stage.hub.partitions]
     assert [list(group.consumers) for group in groups] == [[]] * len(groups)
+
+
+class Stuck(FaultyStore):
+    """More is received than fits into a batch, and the first commit is under way until the test goes on."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.hub, "w1")
+        self.begun: list[str] = []
+        self.go_on = anyio.Event()
+
+    async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
+        return await super().receive(partitions, 10, block_ms)
+
+    async def checkout(self, entries: Sequence[Entry], known: Sequence[Position | None]) -> list[Delivery]:
+        self.begun += [entry.instance for entry in entries]
+        return await super().checkout(entries, known)
+
+    async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None = None) -> Committed:
+        await self.go_on.wait()
+        return await super().commit(commits, demand)
+
+    async def hand_back(self, entries: Sequence[Entry], tasks: Sequence[TaskLease]) -> None:
+        # The turn ends at the worst moment: what is given away now must not begin here.
+        self.go_on.set()
+        await anyio.lowlevel.checkpoint()
+        await super().hand_back(entries, tasks)
+
+
+async def test_instances_whose_turn_has_not_begun_are_handed_back_and_not_begun_any_more() -> None:
+    stage, scene = Stage(partitions=1), Scene()
+    for number in range(5):
+        await stage.start("waits", instance=f"i{number}")
+    store = Stuck(stage)
+    quick = settings(batch=2, lanes=1, drain_timeout_ms=20)
+    async with stage.working(scene.app, store=store, settings=quick):
+        await stage.until(lambda: len(store.begun) == 2)
+    assert store.begun == ["i0", "i1"]
+    assert stage.held() == 0
+    again = await MemoryStore(stage.hub, "w2").receive([0], 10, 0)
+    assert [(entry.instance, entry.again) for entry in again] == [("i2", False), ("i3", False), ("i4", False)]
 
 
 class Silent(FaultyStore):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from redurable import Client
 from redurable.authoring.app import App
 from redurable.authoring.context import OrchestrationContext
-from redurable.core.delivery import Delivery, Entry, Position, TurnCommit
+from redurable.core.delivery import Delivery, Entry, Outcome, Position, Receipt, TurnCommit
 from redurable.core.events import ActivityCompleted, EventRaised, ExecutionStarted
 from redurable.core.messages import StartExecution
 from redurable.core.turn import Turn, TurnInput, take_turn
@@ -117,6 +117,31 @@ async def test_entries_delivered_before_run_alone() -> None:
     alone = [batch for batch in store.batches if batch[0].again]
     assert sorted(len(batch) for batch in alone) == [1, 1, 1, 1]
     assert [len(batch) for batch in store.batches if not batch[0].again] == [2]
+
+
+class Fencing(Watching):
+    """Turns of `busy` are fenced, twenty times. Whoever held `poor` fell silent."""
+
+    async def receive(self, partitions: Sequence[int], count: int, block_ms: int) -> list[Entry]:
+        entries = await super().receive(partitions, 10, block_ms)
+        return [replace(entry, deliveries=2) if entry.instance == "poor" else entry for entry in entries]
+
+    async def commit(self, commits: Sequence[TurnCommit], demand: TaskDemand | None = None) -> Committed:
+        if len(self.batches) > 20 or commits[0].entry.instance != "busy":
+            return await super().commit(commits, demand)
+        self._busy -= {"busy"}
+        return Committed((Receipt(Outcome.FENCED),))
+
+
+async def test_an_entry_delivered_before_has_its_turn_however_often_others_come_again() -> None:
+    stage = Stage(partitions=1)
+    await stage.start("collect", 0, instance="poor")
+    await stage.start("collect", 0, instance="busy")
+    store = Fencing(stage)
+    async with stage.working(app, store=store, settings=settings(lanes=1)):
+        assert await stage.result("busy") == []
+        assert await stage.result("poor") == []
+    assert [[entry.instance for entry in batch] for batch in store.batches][:3] == [["busy"], ["poor"], ["busy"]]
 
 
 class Slow(FaultyStore):
