@@ -27,8 +27,10 @@ def run() -> None:
 
 def _leave(number: int, frame: object) -> None:
     # No exception: half of an import, or a callback in the middle of it, might swallow it.
-    os.write(2, f"redurable: told to stop by {signal.Signals(number).name} before it was ready\n".encode())
-    os._exit(0)
+    try:
+        os.write(2, f"redurable: told to stop by {signal.Signals(number).name} before it was ready\n".encode())
+    finally:  # also when nobody reads that
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -90,15 +90,17 @@ class Replay:
         self.scope.replaying = True
         issued: list[Issued] = []
         expected: list[DecisionEvent] = []
+        last: Event | None = None
         for event in events:
             if isinstance(event, DecisionEvent):
                 expected.append(event)
-            elif isinstance(event, ExecutionRewound | ExecutionReset) and not expected:
+            elif isinstance(event, ExecutionRewound | ExecutionReset) and isinstance(last, ExecutionStarted):
                 issued = [*issued, *self._feed(event)]  # It is said before what the first step decides.
             else:
                 self._agree(expected, issued)
                 expected = []
                 issued = self._feed(event)
+            last = event
         self._agree(expected, issued)
         # What user code did in the past was announced when it was new.
         self.scope.custom_status = None

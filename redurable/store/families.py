@@ -33,17 +33,24 @@ class Gone(Struct, frozen=True):
     awaited: str = ""
 
 
-async def family(store: Families, eldest: Standing) -> tuple[list[Standing], str]:
-    """An instance and all that go with it, children before their parents; `eldest` comes last. Children that have not
-    finished are disowned: they go on, and stay when their parent goes. And the id of one for which a parent waits, if
-    there is one: then they all have to stay, and none is disowned."""
+class Family(Struct, frozen=True):
+    """An instance and all that go with it, children before their parents, and the eldest last. `leaving`: children that
+    have not finished, with their parents. `awaited`: one for which a parent waits; then all of them have to stay."""
+
+    members: tuple[Standing, ...]
+    leaving: tuple[tuple[str, str], ...]
+    awaited: str = ""
+
+    @property
+    def eldest(self) -> str:
+        return self.members[-1].instance
+
+
+async def family(store: Families, eldest: Standing) -> Family:
+    """Who goes with an instance. Changes nothing."""
     members, leaving = await _walk(store, eldest)
     awaited = await store.awaited([member.instance for member in members]) if len(members) > 1 else []
-    if awaited:
-        return members, awaited[0]
-    for child, parent in leaving:
-        await store.disown(child, parent)
-    return members, ""
+    return Family(tuple(members), tuple(leaving), awaited[0] if awaited else "")
 
 
 async def _walk(store: Families, eldest: Standing) -> tuple[list[Standing], list[tuple[str, str]]]:
@@ -67,12 +74,18 @@ async def _walk(store: Families, eldest: Standing) -> tuple[list[Standing], list
 
 async def purge_family(store: Families, eldest: Standing) -> Gone:
     """Delete a finished instance and what goes with it."""
-    members, awaited = await family(store, eldest)
-    if awaited:
-        return Gone((), "awaited", awaited)
+    return await delete(store, await family(store, eldest))
+
+
+async def delete(store: Families, these: Family) -> Gone:
+    """Delete a family. Children that have not finished are disowned: they go on, and stay when their parent goes."""
+    if these.awaited:
+        return Gone((), "awaited", these.awaited)
+    for child, parent in these.leaving:
+        await store.disown(child, parent)
     gone: list[Standing] = []
     answer: Purged = "missing"
-    for member in members:
+    for member in these.members:
         answer = await store.purge(member.instance, member.execution)
         if answer == "awaited":  # A parent asked in between: those above are left to the next time.
             return Gone(tuple(gone), answer, member.instance)

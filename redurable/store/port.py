@@ -360,9 +360,9 @@ class Store(Protocol):
     async def expired(
         self, partition: int, ages: Mapping[RuntimeStatus, int], count: int, skip: int = 0
     ) -> list[Standing]:
-        """Up to `count` instances of a partition that finished with one of these statuses longer ago than its
-        milliseconds, those of a status oldest first, but for the first `skip`. Sub-orchestrations are not among them:
-        they go with their parents, unless they were disowned."""
+        """The first `count` instances of a partition that finished with one of these statuses longer ago than its
+        milliseconds, those of a status oldest first, behind `skip` others; fewer only at the end. Sub-orchestrations
+        are not among them: they go with their parents, unless they were disowned."""
         ...
 
     async def disown(self, instance: str, parent: str) -> None:

@@ -1,5 +1,8 @@
 """Deletes instances that finished long enough ago, with their sub-orchestrations, and archives them before, if told to.
 
+A family is archived as a whole before the first of it is deleted, and stays as a whole when that cannot be: its eldest
+may be rewound, and then asks for the results of all the others.
+
 A round deletes a batch of the owned partitions. While there is more it rests as long as it took, so that the rest of
 the worker and of the server has half of the time at least. Whoever dies half-way is followed by whoever owns the
 partition next: children go before their parents, and a parent stays in the list until it is deleted. What has to stay
@@ -13,43 +16,33 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import anyio
-from msgspec import Struct
 
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreRefused
 from redurable.facts import InstancesPurged
 from redurable.settings import RetentionSettings
-from redurable.store.families import family
+from redurable.store.families import Family, delete, family
 from redurable.store.queries import Standing
 from redurable.worker.archive import Archive
 from redurable.worker.common import Common, log
 from redurable.worker.role import keep_polling
 
 ARCHIVED_AT_ONCE = 50
-"""Instances between two syncs of the archive's file."""
+"""Instances between two syncs of the archive's file, or more: a family is never divided."""
 MOST_STUCK = 1_000
 
 
-class Relative(Struct, frozen=True):
-    """Who is to go, and the eldest of the family that it goes with."""
-
-    member: Standing
-    eldest: str
-
-
 class Deleted:
-    """What has come of a partition in a round: how many went, which eldest did, and which have to stay after all.
-    `unwritten`: the archive could not be written."""
+    """What has come of a partition in a round: how many went, and which eldest. `unwritten`: the archive cannot be."""
 
     def __init__(self) -> None:
         self.count = 0
         self.eldest: set[str] = set()
-        self.held: set[str] = set()
         self.unwritten = False
 
 
 class Expiry:
-    """What is kept for how long; and which instances cannot be archived, so that they stay, and are told of once."""
+    """What is kept for how long; and the eldest of families that cannot be archived: they stay, told of once."""
 
     name = "expiry"
 
@@ -84,16 +77,18 @@ class Expiry:
 
     async def _expire(self, partition: int, room: int) -> int:
         """Delete up to `room` instances, a few more or less where a family ends; return how many."""
-        passed, seen = self._passed.get(partition, 0), 0
+        passed, seen, size = self._passed.get(partition, 0), 0, 0
         found = await self._common.store.expired(partition, self._ages, room, passed)
-        done, batch = Deleted(), list[Relative]()
+        done, batch = Deleted(), list[Family]()
         for eldest in found:
             seen += 1
-            batch += await self._relatives(eldest)
-            while len(batch) >= ARCHIVED_AT_ONCE:
-                await self._purge(batch[:ARCHIVED_AT_ONCE], done)
-                del batch[:ARCHIVED_AT_ONCE]
-            if done.count + len(batch) >= room:
+            if (these := await self._goes(eldest)) is not None:
+                batch.append(these)
+                size += len(these.members)
+            if size >= ARCHIVED_AT_ONCE:
+                await self._purge(batch, done)
+                batch, size = [], 0
+            if done.count + size >= room:
                 break
         await self._purge(batch, done)
         if not done.unwritten:
@@ -101,45 +96,41 @@ class Expiry:
             self._passed[partition] = 0 if seen == len(found) < room else passed + stay
         return done.count
 
-    async def _relatives(self, eldest: Standing) -> list[Relative]:
-        """All that go with an instance; none if they have to stay."""
+    async def _goes(self, eldest: Standing) -> Family | None:
+        """An instance with all that go with it; none if they have to stay."""
         if eldest.instance in self._stuck:
-            return []
-        members, awaited = await family(self._common.store, eldest)
-        return [] if awaited else [Relative(member, eldest.instance) for member in members]
+            return None
+        these = await family(self._common.store, eldest)
+        return None if these.awaited else these
 
-    async def _purge(self, batch: Sequence[Relative], done: Deleted) -> None:
-        """Archive these, and delete what was archived."""
-        kept: set[str] | None = set()
-        if self._archive is not None:
-            kept = await self._keep(self._archive, [relative.member for relative in batch])
-        if kept is None:
+    async def _purge(self, batch: Sequence[Family], done: Deleted) -> None:
+        """Archive these, and delete the families that could be archived as a whole."""
+        refused = await self._keep(self._archive, batch) if self._archive is not None else set[str]()
+        if refused is None:
             done.unwritten = True
             return
-        gone: Counter[str] = Counter()
-        for member, eldest in ((relative.member, relative.eldest) for relative in batch):
-            if member.instance in kept or eldest in done.held:
-                continue
-            answer = await self._common.store.purge(member.instance, member.execution)
-            if answer == "awaited":  # A parent asked in between: those above are left to the next time.
-                done.held.add(eldest)
-            elif answer == "purged":
-                gone[member.status.value] += 1
-                if member.instance == eldest:
-                    done.eldest.add(eldest)
-        done.count += gone.total()
-        if gone and self._common.facts.listening:
-            self._common.facts.announce(InstancesPurged(tuple(sorted(gone.items()))))
+        statuses = Counter[str]()
+        for these in batch:
+            if these.eldest not in refused:
+                gone = await delete(self._common.store, these)
+                statuses.update(member.status.value for member in gone.members)
+                if gone.eldest == "purged":
+                    done.eldest.add(these.eldest)
+        done.count += statuses.total()
+        if statuses and self._common.facts.listening:
+            self._common.facts.announce(InstancesPurged(tuple(sorted(statuses.items()))))
 
-    async def _keep(self, archive: Archive, batch: Sequence[Standing]) -> set[str] | None:
-        """Archive; return those that must not be deleted, None: all of them."""
+    async def _keep(self, archive: Archive, batch: Sequence[Family]) -> set[str] | None:
+        """Archive; return the eldest of families that must not be deleted, None: none may be."""
         refused = set[str]()
-        for member in batch:
-            try:
-                await archive.add(member)
-            except StoreRefused as error:
-                refused.add(member.instance)
-                self._note_stuck(member, str(error))
+        for these in batch:
+            for member in these.members:
+                try:
+                    await archive.add(member)
+                except StoreRefused as error:
+                    refused.add(these.eldest)
+                    self._note_stuck(member.instance, these.eldest, str(error))
+                    break
         try:
             await archive.sync()
         except OSError as error:
@@ -147,10 +138,12 @@ class Expiry:
             return None
         return refused
 
-    def _note_stuck(self, member: Standing, why: str) -> None:
-        if member.instance not in self._stuck and len(self._stuck) < MOST_STUCK:
-            self._stuck[member.instance] = None
-            log.error("instance %r cannot be archived, and is kept: %s", member.instance, why)
+    def _note_stuck(self, instance: str, eldest: str, why: str) -> None:
+        if eldest not in self._stuck and len(self._stuck) < MOST_STUCK:
+            self._stuck[eldest] = None
+            log.error(
+                "instance %r cannot be archived, and is kept with all of the family of %r: %s", instance, eldest, why
+            )
 
 
 def ages_of(settings: RetentionSettings) -> Mapping[RuntimeStatus, int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from redurable.core.values import RuntimeStatus
 from redurable.errors import StoreDamaged
 from redurable.store.families import purge_family
 from redurable.store.queries import Query
+from redurable.store.redis.listing import base_of
 from redurable.store.redis.store import RedisStore
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.queries import walk as pages
@@ -70,8 +72,8 @@ async def test_an_index_of_another_type_holds_nothing_and_stops_nobody(store: Re
     assert await store.purge("one") == "purged"
 
 
-@pytest.mark.parametrize("value", [b"\xff", b"nonsense", b"", b"-1", b"1e400"])
-async def test_a_spoiled_instance_stops_neither_lists_nor_the_retention(store: RedisStore, value: bytes) -> None:
+@pytest.mark.parametrize("value", [None, b"\xff", b"nonsense", b"", b"-1", b"1e400"])
+async def test_a_spoiled_instance_stops_neither_lists_nor_the_retention(store: RedisStore, value: bytes | None) -> None:
     for field in FIELDS:
         await store.start(scenes.request(f"mother-{field}", f"m-{field}"))
         await store.start(scenes.request(f"alone-{field}", f"a-{field}"))
@@ -80,7 +82,8 @@ async def test_a_spoiled_instance_stops_neither_lists_nor_the_retention(store: R
     await work(store, **dict.fromkeys(every, RuntimeStatus.COMPLETED))
     for field in FIELDS:
         for name in (f"alone-{field}", f"child-{field}"):
-            await store.lane.call("HSET", store.layout.of(name).instance(name), field, value)
+            key = store.layout.of(name).instance(name)
+            await (store.lane.call("HDEL", key, field) if value is None else store.lane.call("HSET", key, field, value))
     mothers = {name for name in every if name.startswith("mother")}
     assert mothers < set(await walk(store))
     assert mothers < {found.instance for found in (await store.query(COMPLETED, 100)).snapshots}
@@ -92,8 +95,49 @@ async def test_a_spoiled_instance_stops_neither_lists_nor_the_retention(store: R
     assert not mothers & set(await walk(store))
 
 
+async def test_entries_of_what_has_not_ended_so_hide_none_that_has(store: RedisStore) -> None:
+    keys = store.layout.of("one")
+    names = [name for name in (f"i-{n}" for n in range(200)) if store.layout.of(name).number == keys.number][:4]
+    await scenes.finished(store, "one")
+    for name in names:
+        await store.start(scenes.request(name, f"{name}-x"))
+    await work(store, **dict.fromkeys(names, RuntimeStatus.FAILED))
+    for entry in (*names, b"\xff", "nobody"):
+        await store.lane.call("ZADD", keys.ended, base_of(RuntimeStatus.COMPLETED), entry)
+    ages = {RuntimeStatus.COMPLETED: 0, RuntimeStatus.FAILED: 0}
+    assert [found.instance for found in await store.expired(keys.number, ages, 1)] == ["one"]
+    await scenes.mend(store)
+    found = [found.instance for found in await store.expired(keys.number, ages, 10)]
+    assert (found[0], sorted(found[1:])) == ("one", sorted(names))
+    assert await store.lane.call("ZCARD", keys.ended) == 5
+
+
+@pytest.mark.parametrize("score", [0, base_of(RuntimeStatus.FAILED), base_of(RuntimeStatus.FAILED) - 1])
+async def test_an_entry_says_when_one_has_ended_and_with_which_status(store: RedisStore, score: int) -> None:
+    await scenes.finished(store, "one")
+    keys, ages = store.layout.of("one"), {RuntimeStatus.COMPLETED: 0}
+    await store.lane.call("ZADD", keys.ended, score, "one")
+    assert await store.expired(keys.number, ages, 1) == []
+    assert await scenes.mend(store) == 1
+    assert [found.instance for found in await store.expired(keys.number, ages, 1)] == ["one"]
+    assert await scenes.mend(store) == 0
+
+
+@pytest.mark.parametrize("field", ["x", "n"])
+async def test_who_has_lost_an_id_or_a_name_is_deleted_and_replaced(store: RedisStore, field: str) -> None:
+    for name in ("one", "two"):
+        await scenes.finished(store, name, f"{name}-x")
+        await store.lane.call("HDEL", store.layout.of(name).instance(name), field)
+    with anyio.fail_after(10):
+        assert await store.purge("one") == "purged"
+        assert await store.start(scenes.request("two", "x2", on_conflict="replace-finished")) == "started"
+
+
 async def test_a_spoiled_instance_says_so_itself(store: RedisStore) -> None:
     await scenes.running(store, "one")
     await store.lane.call("HSET", store.layout.of("one").instance("one"), "k", "nonsense")
     with pytest.raises(StoreDamaged, match=r"cannot be read: .*nonsense"):
+        await store.get("one")
+    await store.lane.call("HDEL", store.layout.of("one").instance("one"), "k", "x")
+    with pytest.raises(StoreDamaged, match=r"cannot be read: its hash has lost x, k"):
         await store.get("one")

@@ -83,6 +83,30 @@ async def test_who_is_new_in_a_crowd_is_found_without_reading_all_of_it(
         assert [entry.instance for entry in await store.receive(range(4), 10, 0)] == [late]
 
 
+async def test_whom_the_indexes_miss_is_found_with_the_next_look_at_all(
+    crowd: tuple[RedisStore, list[str]], foreign: Lane
+) -> None:
+    store, _ = crowd
+    late, keys = living_in(0, "late"), store.layout.partition(0)
+    await scenes.running(store, late, "x")
+    await foreign.call("ZREM", keys.updated, late)
+    assert (await _commands(foreign, store))[0] == 0  # the walk that sees that the list has changed
+    await foreign.call("XADD", store.layout.of(late).mailbox(late), "*", "event", "Go")
+    assert sum([(await _commands(foreign, store))[0] for _ in range(WALKS)]) == 1
+
+
+async def test_when_more_took_turns_than_wait_all_who_wait_are_read(
+    crowd: tuple[RedisStore, list[str]], foreign: Lane
+) -> None:
+    store, names = crowd
+    keys = store.layout.partition(0)
+    seconds, _ = await foreign.call("TIME")
+    for number in range(len(names) + 1):
+        await foreign.call("ZADD", keys.updated, int(seconds) * 1000, f"gone{number}")
+    await foreign.call("SADD", keys.open, living_in(0, "late"))
+    assert (await _commands(foreign, store))[1] <= 2  # nobody asks for those that are gone
+
+
 async def test_who_has_no_mail_is_not_asked_again_while_other_streams_grow(
     crowd: tuple[RedisStore, list[str]], foreign: Lane
 ) -> None:

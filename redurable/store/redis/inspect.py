@@ -45,6 +45,9 @@ def inspect_keys(keys: PartitionKeys, instance: str) -> tuple[str, ...]:
 
 def snapshot_of(instance: str, reply: list[Any]) -> Snapshot:
     """What `inspect.lua` says of an instance. Raises `StoreRefused` for what cannot be read and left out."""
+    lost = [field for field, value in zip("nxkcu", reply[1:6], strict=True) if value is None]
+    if lost:
+        raise StoreDamaged(f"instance {instance!r} cannot be read: its hash has lost {', '.join(lost)}")
     try:
         return _snapshot(instance, reply)
     except ValueError as error:

@@ -34,20 +34,34 @@ async def expired(
     for status, age in ages.items():
         least, most = base_of(status), base_of(status) + now - age
         listed: int = await lane.call("ZCOUNT", keys.ended, least, most) if skip else 0
-        members = await lane.call("ZRANGEBYSCORE", keys.ended, least, most, "LIMIT", skip, count - len(found))
+        at = skip
+        while len(found) < count:
+            members = await lane.call("ZRANGEBYSCORE", keys.ended, least, most, "LIMIT", at, count - len(found))
+            some = await _old(lane, keys, status, (least, most), members)
+            found += some
+            at += len(some)
+            if len(some) == len(members):  # Else some of them were none, and have left room for those behind.
+                break
         skip = max(skip - listed, 0)
-        names = list(texts(members))
-        if not names:
-            continue
-        rows = await lane.script("overdue", [keys.ended, *map(keys.instance, names)], [least, most, *names])
-        found += [
-            Standing(name, row[0].decode(errors="replace"), status)
-            for name, row in zip(names, rows, strict=True)
-            if row and row[1] == status.encode()
-        ]
-        if len(found) >= count:
-            break
     return found
+
+
+async def _old(
+    lane: Lane, keys: PartitionKeys, status: RuntimeStatus, span: tuple[int, int], members: Sequence[bytes]
+) -> list[Standing]:
+    """Who of these ended so long ago; whoever did not is listed there no more."""
+    names = list(texts(members))
+    if len(names) < len(members):
+        known = {name.encode() for name in names}
+        await lane.call("ZREM", keys.ended, *(member for member in members if member not in known))
+    if not names:
+        return []
+    executions = await lane.script("overdue", [keys.ended, *map(keys.instance, names)], [status.value, *span, *names])
+    return [
+        Standing(name, execution.decode(errors="replace"), status)
+        for name, execution in zip(names, executions, strict=True)
+        if execution is not None
+    ]
 
 
 async def disown(lane: Lane, layout: Layout, consumer: str, instance: str, parent: str) -> None:

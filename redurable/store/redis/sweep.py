@@ -25,8 +25,8 @@ OVERDUE_MS: Final = 60_000
 """A parked instance whose wake-up is so late has lost its timer: its mail is announced."""
 
 WALKS: Final = 30
-"""One of so many walks asks about all, and also for what is rare and no foreign client writes: start messages that lost
-their bell. In a small partition every walk looks for those."""
+"""One of so many walks reads the list of who waits, and asks about all, also for what is rare and no foreign client
+writes: start messages that lost their bell. In a small partition every walk looks for those."""
 
 _FIRST = "0"
 _NEVER = -1
@@ -76,7 +76,7 @@ class Sweep:
             size: int = await self._tracking.call("SCARD", keys.open)
             self._sort()
             if size <= count:
-                return "", await self._whole(keys, waiting)
+                return "", await self._whole(keys, waiting, size)
             waiting.epoch, waiting.members = _NEVER, frozenset()
         reply: list[Any] = await self._lane.call("SSCAN", keys.open, cursor or _FIRST, "COUNT", count)
         following = reply[0].decode()
@@ -91,14 +91,14 @@ class Sweep:
             self._partitions[owner(key)].changed.add(key)
         self._tracking.changed.clear()
 
-    async def _whole(self, keys: PartitionKeys, waiting: Waiting) -> int:
+    async def _whole(self, keys: PartitionKeys, waiting: Waiting, size: int) -> int:
         """Ask about all that wait, or about those that are new or may have got mail since the last walk."""
         epoch, changed, before = self._tracking.epoch, waiting.changed, waiting.members
         anew = waiting.epoch != epoch
         everyone = anew or (waiting.walks + keys.number) % WALKS == 0
         waiting.epoch, waiting.changed = _NEVER, set()  # a walk that fails is made again, from the beginning
-        if anew or keys.open.encode() in changed:
-            await self._read_members(keys, waiting, everyone or len(before) <= _GLANCE)
+        if everyone or keys.open.encode() in changed:
+            await self._read_members(keys, waiting, 0 if everyone or size <= _GLANCE else size)
         asked = waiting.members
         if not everyone:
             boxes = keys.mailbox("").encode()
@@ -109,16 +109,25 @@ class Sweep:
         waiting.epoch = epoch
         return announced
 
-    async def _read_members(self, keys: PartitionKeys, waiting: Waiting, everyone: bool) -> None:
-        """Who waits now: all of them, or those of before and who is new."""
+    async def _read_members(self, keys: PartitionKeys, waiting: Waiting, most: int) -> None:
+        """Who waits now: those of before and who is new, or all, where more than `most` may be new."""
         seconds, _ = await self._lane.call("TIME")
         since, waiting.since = waiting.since, (int(seconds) - _SLACK_S) * 1000
-        if not everyone:
-            with contextlib.suppress(StoreDamaged):
-                waiting.members |= set(await self._lane.call("ZRANGEBYSCORE", keys.updated, since, "+inf"))
-                waiting.members |= set(await self._lane.call("ZRANGEBYSCORE", keys.ix, since, SPAN))  # Pending
-                return
-        waiting.members = frozenset(await self._tracking.call("SMEMBERS", keys.open))
+        news = await self._news(keys, since, most) if most else None
+        if news is None:
+            waiting.members = frozenset(await self._tracking.call("SMEMBERS", keys.open))
+        else:
+            waiting.members |= news
+
+    async def _news(self, keys: PartitionKeys, since: int, most: int) -> set[bytes] | None:
+        """Who was created or took a turn since then; None: the indexes cannot tell, or tell of more than `most`."""
+        news = set[bytes]()
+        for key, until in ((keys.updated, "+inf"), (keys.ix, str(SPAN))):  # in `ix`, these are Pending
+            try:
+                news.update(await self._lane.call("ZRANGEBYSCORE", key, since, until, "LIMIT", 0, most))
+            except StoreDamaged:
+                return None
+        return news if len(news) < most else None
 
     async def _ask(
         self, asks: Lane | Tracking, keys: PartitionKeys, names: Sequence[bytes], starts: bool

@@ -199,6 +199,36 @@ async def test_one_that_cannot_be_read_holds_up_no_others(tmp_path: Path, caplog
     assert caplog.text.count("cannot be archived") == 1
 
 
+@pytest.mark.parametrize("at_once", [1, 50])
+@pytest.mark.parametrize("broken", ["asked", "other", "root"])
+async def test_a_family_stays_as_a_whole_when_one_of_it_cannot_be_archived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str, at_once: int
+) -> None:
+    monkeypatch.setattr(expiry, "ARCHIVED_AT_ONCE", at_once)
+    yard = Yard(archive_dir=str(tmp_path))
+    await yard.family()
+    await yard.finished("fine")
+    await yard.child("busy", "root")
+    busy = await scenes.take(yard.store)
+    yard.store.state.of(broken).histories[broken][-1] = b'{"type":"FromTheFuture","v":9}'
+    yard.clock.now += 7 * DAY_MS
+    for _ in range(4):
+        await yard.expiry.poll()
+    await yard.end(busy)
+    yard.clock.now += 7 * DAY_MS
+    await yard.expiry.poll()
+    assert yard.left == ["asked", "busy", "other", "root"]
+    assert [child.instance for child in await yard.store.children("root")] == ["asked", "busy", "other"]
+    assert (
+        caplog.text.count(f"instance {broken!r} cannot be archived, and is kept with all of the family of 'root'") == 1
+    )
+    path = tmp_path / "yard-2023-11-14-w1.jsonl"
+    written = [
+        line["instance"] for line in map(json.loads, path.read_text().splitlines()) if line["type"] == "instance"
+    ]
+    assert len(written) == len(set(written))  # They are not archived anew in every round.
+
+
 async def test_many_that_have_to_stay_are_in_nobodys_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,8 +2,8 @@
 -- Invariant: writes nothing. The start message and the first event are read only for what has tags, which stand there.
 -- KEYS: hash, executions, start, history.
 -- ARGV: none.
--- Returns: nil when there is no such instance; else status, execution, name, its parent ('' = none), past executions, start
---   message, first event.
+-- Returns: nil when there is no such instance; else status, execution, name ('' = another program took them), its parent
+--   ('' = none), past executions, start message, first event.
 
 local it = redis.call('HMGET', KEYS[1], 's', 'x', 'n', 'o', 'g')
 if not it[1] then return false end
@@ -12,5 +12,6 @@ local function read(...)
   return type(value) == 'string' and value or ''
 end
 return {
-  it[1], it[2], it[3], it[4] or '', redis.call('LRANGE', KEYS[2], 0, -1), read('GET', KEYS[3]), read('LINDEX', KEYS[4], 0),
+  it[1], it[2] or '', it[3] or '', it[4] or '', redis.call('LRANGE', KEYS[2], 0, -1),
+  read('GET', KEYS[3]), read('LINDEX', KEYS[4], 0),
 }

@@ -1,5 +1,6 @@
 -- Purpose: put instances where they belong in the indexes of their partition.
--- Invariant: what their hashes say is true. An instance that has another name by now is left for the next time.
+-- Invariant: what their hashes say is true. An instance that has another name by now is left for the next time. Only
+--   `ended` knows when one ended: with the status that it has, and not after its last change.
 -- KEYS: ix, ended, parked, updated, names, then per instance its hash and named.
 -- ARGV: per instance: instance, name.
 -- Returns: how many entries were put right.
@@ -7,6 +8,10 @@
 
 local finished = { Completed = true, Failed = true, Canceled = true, Terminated = true }
 local mended = 0
+local function ended_so(known, status, updated)
+  known = type(known) == 'string' and tonumber(known)
+  return known and tonumber(score(status, 0)) <= known and known <= tonumber(score(status, updated))
+end
 local function put(key, instance, wanted)
   local found = redis.pcall('ZSCORE', key, instance)
   if type(found) == 'table' and found.err then return end
@@ -27,7 +32,7 @@ for i = 1, #ARGV, 2 do
     put(KEYS[4], ARGV[i], (row[1] ~= 'Pending' or row[3] ~= row[4]) and row[4])
     local over = finished[row[1]] and not row[5]
     local known = redis.pcall('ZSCORE', KEYS[2], ARGV[i])
-    if not over or type(known) ~= 'string' then put(KEYS[2], ARGV[i], over and score(row[1], row[4])) end
+    if not over or not ended_so(known, row[1], row[4]) then put(KEYS[2], ARGV[i], over and score(row[1], row[4])) end
     if redis.pcall('SADD', KEYS[5], row[2]) == 1 then mended = mended + 1 end
   end
 end

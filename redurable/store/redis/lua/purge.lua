@@ -21,7 +21,7 @@ if not status then
 end
 local finished = { Completed = true, Failed = true, Canceled = true, Terminated = true }
 if not finished[status] then return 'running' end
-if execution ~= ARGV[2] or call('LLEN', KEYS[6]) ~= #KEYS - past + 1 then return 'again' end
+if (execution or '') ~= ARGV[2] or call('LLEN', KEYS[6]) ~= #KEYS - past + 1 then return 'again' end
 if not may_go(KEYS[5], KEYS[7]) then return 'awaited' end
 for i = past, #KEYS, 1000 do call('UNLINK', unpack(KEYS, i, math.min(i + 999, #KEYS))) end
 call('DEL', unpack(KEYS, 5, zsets - 1))

@@ -28,7 +28,7 @@ if found[1] then
   if ARGV[6] ~= 'replace-finished' or not over or not may_go(hash, mailbox) then return 'refused' end
   local zsets = 17 + ARGV[10]
   local past = zsets + ARGV[12] + ARGV[13]
-  if found[2] ~= ARGV[11] or call('LLEN', KEYS[10]) ~= #KEYS - past + 1 then return 'again' end
+  if (found[2] or '') ~= ARGV[11] or call('LLEN', KEYS[10]) ~= #KEYS - past + 1 then return 'again' end
   for key, kind in pairs({ [ready] = 'stream', [open] = 'set', [timers] = 'zset' }) do
     local there = call('TYPE', key)['ok']
     if there ~= kind and there ~= 'none' then return redis.error_reply('WRONGTYPE ' .. key .. ' is no ' .. kind) end
