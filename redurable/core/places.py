@@ -19,7 +19,10 @@ from redurable.core.events import (
     ExecutionCanceled,
     ExecutionCancelRequested,
     ExecutionFailed,
+    ExecutionReset,
     ExecutionResumed,
+    ExecutionRewound,
+    ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
     InputEvent,
@@ -41,12 +44,13 @@ from redurable.core.messages import (
 from redurable.core.state import State
 from redurable.errors import ExecutionTimedOut, HistoryLimitExceeded, InvalidPosition
 
+_BEGINNING = (ExecutionStarted, ExecutionRewound, ExecutionReset)
 _LIMITS = (ExecutionTimedOut.__name__, HistoryLimitExceeded.__name__)
 
 
 class Place(Struct, frozen=True):
-    """`kept` events stay, `mail` is read again. Where only the start would stay, nothing does: code may not have run on
-    it, and begins anew."""
+    """`kept` events stay, `mail` is read again. Where only the start would stay, and that it was rewound, nothing does:
+    code may not have run on it, and begins anew."""
 
     kept: int
     mail: tuple[Message, ...] = ()
@@ -59,19 +63,19 @@ def before(events: Sequence[Event], position: int, again: bool = True, instance:
     if position not in valid:
         raise InvalidPosition(_refusal(events, position, valid, instance))
     later = tuple(_message(event) for event in events[position:] if isinstance(event, EventRaised)) if again else ()
-    return Place(_whole(position), tuple(message for message in later if message is not None))
+    return Place(_whole(events, position), tuple(message for message in later if message is not None))
 
 
 def before_end(events: Sequence[Event]) -> Place:
     """The place from which an execution that ended without completing goes on: before what ended it."""
     last = events[-1]
     if isinstance(last, ExecutionTerminated):
-        return Place(_whole(len(events) - 1))
+        return Place(_whole(events, len(events) - 1))
     if isinstance(last, ExecutionCanceled):
         return _place(events, _last(events, ExecutionCancelRequested), canceled=True)
     if isinstance(last, ExecutionFailed) and not _is_limit(last):
         return _place(events, _before_failure(events, last))
-    return Place(_whole(len(events) - 1))
+    return Place(_whole(events, len(events) - 1))
 
 
 def _refusal(events: Sequence[Event], position: int, valid: Sequence[int], instance: str) -> str:
@@ -111,7 +115,7 @@ def _before_failure(events: Sequence[Event], end: ExecutionFailed) -> int:
 
 def _place(events: Sequence[Event], position: int, canceled: bool = False) -> Place:
     """Failures behind the place are taken back, and their calls run again; successes stay, as far as their calls do."""
-    kept = _whole(position)
+    kept = _whole(events, position)
     state = State()
     state.fold(events[:kept])
     dropped = (ExecutionCancelRequested,) if canceled else ()
@@ -135,8 +139,9 @@ def _seq(event: Event) -> int | None:
     return getattr(event, "seq", None)
 
 
-def _whole(position: int) -> int:
-    return position if position > 1 else 0
+def _whole(events: Sequence[Event], position: int) -> int:
+    begun = any(not isinstance(event, _BEGINNING) for event in events[:position])
+    return position if begun else 0
 
 
 def _message(event: Event, kept: State | None = None) -> Message | None:

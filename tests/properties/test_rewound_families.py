@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -131,7 +131,12 @@ steps = st.lists(
 )
 
 
+STOPPED_TWICE = "turn rewind replace turn work turn relay relay purge relay relay turn relay relay rewind"
+"""A child is terminated before code has run, rewound, terminated again before it has run, and rewound once more."""
+
+
 @tried(150)
+@example([(act, "kid-1") for act in STOPPED_TWICE.split()])
 @given(steps)
 def test_nobody_waits_for_ever(script: list[tuple[str, str]]) -> None:
     asyncio.run(_live(script))
