@@ -12,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import sys
 from binascii import crc32
 from collections import Counter
@@ -30,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Tests start hundreds of Pythons: without a cache, which images often turn off, each would compile all it imports.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by a shell that runs the tests in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
