@@ -202,7 +202,8 @@ async def _fitting(lane: Lane, layout: Layout, asked: Query, places: Sequence[Pl
     """Those whose hashes say that they fit."""
     fitting: list[Place] = []
     statuses = [status.value for status in asked.statuses]
-    args = [asked.updated_from, asked.updated_to, len(statuses), *statuses, *asked.names]
+    times = ("", "") if _timeless(asked) else (asked.updated_from, asked.updated_to)
+    args: list[Argument] = [*times, len(statuses), *statuses, *asked.names]
     for first in range(0, len(places), _SLICE):
         batch = places[first : first + _SLICE]
         keys = [layout.of(place.instance).instance(place.instance) for place in batch]
