@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import anyio
+import hypothesis.core
 import pytest
+from hypothesis.vendor import pretty
 
 from tests.properties.bounds import THOROUGH
 
@@ -20,3 +22,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def anyio_is_in_use() -> None:
     anyio.run(anyio.sleep, 0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def values_are_shown() -> None:
+    """The pytest plugin of schemathesis hides the values of every example that fails, not only those of its own."""
+    hypothesis.core.RepresentationPrinter = pretty.RepresentationPrinter  # pyright: ignore[reportPrivateImportUsage]
