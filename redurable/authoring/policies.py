@@ -38,7 +38,7 @@ _CONFLICTS: tuple[OnConflict, ...] = get_args(OnConflict)
 
 def milliseconds(span: timedelta) -> int:
     """A span in whole milliseconds, rounded up: nothing durable happens too early."""
-    return -(-span // _MILLISECOND)
+    return -(span // -_MILLISECOND)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,9 @@ from redurable.settings import PayloadSettings
 from redurable.store.port import StartOutcome, StartRequest
 from redurable.store.redis.layout import Layout
 
+_LONGEST = 1000 * 365 * 86_400
+"""Seconds; more than the calendar holds would be no moment."""
+
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
@@ -44,7 +47,8 @@ async def start(
     kwargs: Annotated[str | None, typer.Option("--kwargs", metavar="JSON", help="Its keywords: an object.")] = None,
     instance_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="The instance; else a new id.")] = None,
     execution_timeout: Annotated[
-        float, typer.Option("--execution-timeout", metavar="SECONDS", min=0, help="It fails then; 0: whenever.")
+        float,
+        typer.Option("--execution-timeout", metavar="SECONDS", min=0, max=_LONGEST, help="It fails then; 0: whenever."),
     ] = 0.0,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end and print the result.")] = False,
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 from msgspec import Raw
@@ -23,14 +25,23 @@ class Output(StrEnum):
     JSONL = "jsonl"
 
 
+_CONTROLS: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What JSON lets stand in a text, though a terminal obeys it, or a reader of lines ends its line there."""
+
+
 def to_json(value: Value) -> str:
     """One line of JSON."""
-    return msgspec.json.encode(value).decode()
+    return _harmless(msgspec.json.encode(value))
 
 
 def to_pretty_json(value: Value) -> str:
     """Indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return _harmless(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _harmless(encoded: bytes) -> str:
+    """Outside of its texts JSON has none of these; inside, an escape says the same."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", encoded.decode())
 
 
 def print_record(record: Record, output: Output) -> None:
@@ -41,7 +52,7 @@ def print_record(record: Record, output: Output) -> None:
         case Output.JSONL:
             print(to_json(record))
         case Output.TABLE:
-            _print_fields({name: text for name, value in record.items() if (text := _cell(value))})
+            _print_fields({_shown(name): text for name, value in record.items() if (text := _cell(value))})
 
 
 def print_records(records: Sequence[Record], output: Output) -> None:
@@ -113,7 +124,11 @@ def _cell(value: Value) -> str:
 
 def one_line(text: str) -> str:
     """It on one line; what would move the cursor, or colour the terminal, is shown instead."""
-    return "".join(char if char.isprintable() else _escaped(char) for char in " ".join(text.split()))
+    return _shown(" ".join(text.split()))
+
+
+def _shown(text: str) -> str:
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
 def _escaped(char: str) -> str:

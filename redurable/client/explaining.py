@@ -5,11 +5,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from redurable.client.attempts import PendingActivity, pending_activities
 from redurable.client.insight import FRESH_MS
 from redurable.client.link import Link
+from redurable.client.moments import moment
 from redurable.client.status import Status, status_of
 from redurable.core.events import Event, ExecutionSuspended, SubOrchestrationScheduled, TimerCreated
 from redurable.core.ids import check_instance_id
@@ -18,7 +19,6 @@ from redurable.core.values import RuntimeStatus
 from redurable.store.inspect import Announcement, Snapshot
 from redurable.store.membership import Membership
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TURNS, _TASKS = "orchestrations", "activities"
 
 
@@ -131,7 +131,7 @@ def _suspension(scene: _Scene) -> Iterator[Reason]:
     yield Reason(
         kind="suspended",
         text=f"suspended{why}: `redurable resume {scene.snapshot.instance}` lets it go on",
-        since=None if last is None else _moment(last.at),
+        since=None if last is None else moment(last.at),
         blocked=True,
     )
 
@@ -165,7 +165,7 @@ def _mail(scene: _Scene) -> Iterator[Reason]:
 def _delay(scene: _Scene) -> Iterator[Reason]:
     until = scene.snapshot.parked_until
     if until and scene.status.quarantined is None:
-        yield Reason(kind="delay", text="its start is delayed", until=_moment(until))
+        yield Reason(kind="delay", text="its start is delayed", until=moment(until))
 
 
 def _activities(scene: _Scene) -> Iterator[Reason]:
@@ -209,19 +209,19 @@ def _timers(scene: _Scene) -> Iterator[Reason]:
     timers = [made for made in scene.state.open.values() if isinstance(made, TimerCreated)]
     for made in sorted(timers, key=lambda made: made.due):
         if made.seq != DEADLINE:
-            yield Reason(kind="timer", text="a timer", since=_moment(made.at), until=_moment(made.due))
+            yield Reason(kind="timer", text="a timer", since=moment(made.at), until=moment(made.due))
     started = scene.state.started
     if started is not None and started.deadline:
-        until = _moment(started.deadline)
-        yield Reason(kind="timer", text="the execution timeout", since=_moment(started.at), until=until)
+        until = moment(started.deadline)
+        yield Reason(kind="timer", text="the execution timeout", since=moment(started.at), until=until)
 
 
 def _children(scene: _Scene) -> Iterator[Reason]:
     for made in scene.state.open.values():
         if isinstance(made, SubOrchestrationScheduled):
             text = f"sub-orchestration {made.name}, instance {made.instance}: `redurable explain {made.instance}`"
-            until = _moment(made.not_before) if made.not_before else None
-            yield Reason(kind="child", text=text, since=_moment(made.at), until=until)
+            until = moment(made.not_before) if made.not_before else None
+            yield Reason(kind="child", text=text, since=moment(made.at), until=until)
 
 
 def _events(scene: _Scene) -> Iterator[Reason]:
@@ -231,7 +231,3 @@ def _events(scene: _Scene) -> Iterator[Reason]:
 
 def _workers(members: Membership, role: str) -> list[str]:
     return sorted(name for name, skills in members.workers.items() if role in skills.roles)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)
