@@ -18,6 +18,7 @@ from redurable.cli.messages import IdArgument
 from redurable.cli.output import Output, Record, Value, print_record, print_records, print_value
 from redurable.cli.payloads import parse_arguments
 from redurable.client import Client, PendingActivity, Quarantine, Status
+from redurable.client.explaining import advised
 from redurable.core.ids import check_instance_id, check_name
 from redurable.core.messages import StartExecution
 from redurable.core.sizes import call_size, check_size
@@ -153,7 +154,7 @@ async def key(
 
 def _quarantine_lines(instance_id: str, found: Quarantine) -> Record:
     """A quarantine as lines of the table, in place of the nested value."""
-    retry = f"after `redurable redrive {instance_id}`" if found.next_try is None else _plain(found.next_try)
+    retry = f"after {advised('redrive', instance_id)}" if found.next_try is None else _plain(found.next_try)
     return {
         "quarantined": str(found),
         "quarantined_since": _plain(found.since),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,9 +40,18 @@ def to_pretty_json(value: Value) -> str:
     return _harmless(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
+_FOREIGN: Final = re.compile("[^\\x00-\\x7f]")
+
+
 def _harmless(encoded: bytes) -> str:
     """Outside of its texts JSON has none of these; inside, an escape says the same."""
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", encoded.decode())
+    text = _CONTROLS.sub(_escape, encoded.decode())
+    return text if codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8" else _FOREIGN.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    units = found.group().encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def print_record(record: Record, output: Output) -> None:

@@ -6,6 +6,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from redurable.client.attempts import PendingActivity, pending_activities
 from redurable.client.insight import FRESH_MS
@@ -81,6 +82,11 @@ class Explaining:
         return list(_reasons(scene))
 
 
+def advised(command: str, instance: str) -> str:
+    """A command on an instance, as a shell takes it, whatever is in its id."""
+    return f"`redurable {command} {'-- ' if instance.startswith('-') else ''}{quote(instance)}`"
+
+
 def _reasons(scene: _Scene) -> Iterator[Reason]:
     status = scene.status
     if status.runtime_status.finished:
@@ -112,7 +118,7 @@ def _quarantine(scene: _Scene) -> Iterator[Reason]:
     parted = f"; at event {mark.position} the history has {mark.expected}, the code {mark.asked or 'asks for nothing'}"
     parted += f" ({mark.place})" if mark.place else ""
     tries = f"tried {mark.tries} times"
-    held = f"held until `redurable redrive {instance}`"
+    held = f"held until {advised('redrive', instance)}"
     after = f"{tries}, {held}" if mark.next_try is None else f"{tries}, and again by itself"
     yield Reason(
         kind="quarantine",
@@ -130,7 +136,7 @@ def _suspension(scene: _Scene) -> Iterator[Reason]:
     why = f" ({last.reason})" if last is not None and last.reason else ""
     yield Reason(
         kind="suspended",
-        text=f"suspended{why}: `redurable resume {scene.snapshot.instance}` lets it go on",
+        text=f"suspended{why}: {advised('resume', scene.snapshot.instance)} lets it go on",
         since=None if last is None else moment(last.at),
         blocked=True,
     )
@@ -219,7 +225,7 @@ def _timers(scene: _Scene) -> Iterator[Reason]:
 def _children(scene: _Scene) -> Iterator[Reason]:
     for made in scene.state.open.values():
         if isinstance(made, SubOrchestrationScheduled):
-            text = f"sub-orchestration {made.name}, instance {made.instance}: `redurable explain {made.instance}`"
+            text = f"sub-orchestration {made.name}, instance {made.instance}: {advised('explain', made.instance)}"
             until = moment(made.not_before) if made.not_before else None
             yield Reason(kind="child", text=text, since=moment(made.at), until=until)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -217,6 +218,26 @@ def test_a_hub_that_is_needed_may_come_from_the_environment() -> None:
     assert call("3", "--named", app=heard.app).exit_code == 2
     assert call("3", "--named", app=heard.app, env={"REDURABLE_HUB": "orders"}).exit_code == 0
     assert heard.hubs == ["orders"]
+
+
+def test_closed_streams_are_no_error() -> None:
+    command = f"{sys.executable} -m redurable acl --hub shop >&- 2>&-"
+    assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"), [("table", "gr\\xf6\\xdfe"), ("jsonl", "gr\\u00f6\\u00dfe \\ud83c\\udf89")]
+)
+def test_a_terminal_of_few_characters_is_shown_the_rest_as_escapes(output: str, shown: str) -> None:
+    program = (
+        "import sys; from redurable.cli import main, output; "
+        "main.app = lambda **_: output.print_record({'id': 'größe 🎉'}, output.Output(sys.argv[1])); main.run()"
+    )
+    command = [sys.executable, "-c", program, output]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=True)
+    assert shown in done.stdout.decode("ascii")
+    if output == "jsonl":
+        assert json.loads(done.stdout) == {"id": "größe 🎉"}
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
