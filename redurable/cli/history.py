@@ -70,7 +70,8 @@ def _details(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if name == "failure":
             yield "error", value["type"]
         if name in ("call", "failure", "parent", "timeouts"):
-            yield from _details({inner: each for inner, each in value.items() if each})
+            # What a call was given is told even where it is nothing.
+            yield from _details({inner: each for inner, each in value.items() if each or name == "call"})
         elif name == "due":
             yield name, _moment(value)
         elif name not in _COLUMNS | _INTERNAL:

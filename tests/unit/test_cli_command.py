@@ -213,6 +213,12 @@ def test_wrong_usage_is_exit_code_2_and_says_what_is_wrong(words: tuple[str, ...
     assert "Traceback" not in result.stderr
 
 
+def test_a_doctor_looks_for_no_hub_that_cannot_be() -> None:
+    result = call("doctor", "--hub", "No Hub", "--redis", "unix:///nowhere.sock")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "hub name 'No Hub' is not valid" in result.stderr
+
+
 def test_a_hub_that_is_needed_may_come_from_the_environment() -> None:
     heard = Heard()
     assert call("3", "--named", app=heard.app).exit_code == 2

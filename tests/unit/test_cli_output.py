@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from redurable.cli.history import full_records, rows
 from redurable.cli.output import Output, Record, print_record, print_records, print_value, table
@@ -90,6 +91,15 @@ def test_a_history_reads_as_numbered_rows_without_what_only_the_runtime_needs() 
         "details": 'result={"ok":true} attempts=3',
     }
     assert "commit" not in "".join(map(str, shown))
+
+
+@pytest.mark.parametrize("given", ["0", "false", '""', "null", "[]", "{}"])
+def test_a_history_tells_an_input_that_is_nothing_from_none(given: str) -> None:
+    event = ExecutionStarted(at=1, name="count", execution="x1", call=Arguments(input=Raw(given.encode())))
+    (told,) = rows([event])
+    assert told["details"] == "name=count input=" + given.strip('"')
+    (told,) = rows([replace(event, call=Arguments())])
+    assert told["details"] == "name=count"
 
 
 @pytest.mark.parametrize("number", ["1e400", "9" * 5_000, "-" + "9" * 400, "0.5", "1e300", "12345678901234567890123"])
