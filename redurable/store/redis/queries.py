@@ -43,7 +43,7 @@ _MOST_ATTEMPTS: Final = 8
 _MOST_CANDIDATES: Final = 1_000
 """Instances whose hashes are looked at for one page, about."""
 _MOST_NAMES: Final = 16
-"""Orchestrators whose indexes are merged for one page."""
+"""Orchestrators whose indexes are walked for one page."""
 _MOST_BYTES: Final = 8 * 1024 * 1024
 """Of the instances of one page, about."""
 _SLICE: Final = 500

@@ -1,6 +1,6 @@
 -- Purpose: read the next entries of ranges of indexes, from the greatest time to the least. A score is the base of its
 --   range plus a time.
--- Invariant: writes nothing. A key of a wrong type holds nothing. All that fits, down to the time that is returned, is.
+-- Invariant: writes nothing. A key of a wrong type holds nothing. Nothing that fits is missing down to the time returned.
 -- KEYS: indexes (once).
 -- ARGV: prefix, least time, greatest time, time of the place ('' = none), its instance, entries wanted, lookups at most
 --   (both about); then per group of ranges: its conditions (see _fits), number of ranges, per range index of its key, base.
