@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from redurable.core import refusals, scopes
 from redurable.core.eviction import abandon
+from redurable.core.steps import Step, check
 from redurable.errors import NotDeterministic, TurnLimitExceeded
 
 T = TypeVar("T")
@@ -255,6 +256,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
+        if type(callback) is Step:
+            check(callback, DurableTask)
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
