@@ -163,8 +163,9 @@ def _as_record(found: Status | PendingActivity | Quarantine) -> dict[str, Value]
 
 
 def _plain(value: Any) -> Value:
-    if isinstance(value, list):
-        return [_as_record(call) for call in cast("list[PendingActivity]", value)]
+    if isinstance(value, list):  # of calls; or a payload that is a list
+        items = cast("list[Any]", value)
+        return [_as_record(item) if isinstance(item, PendingActivity) else item for item in items]
     if isinstance(value, Quarantine):
         return _as_record(value)
     return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value

@@ -53,6 +53,12 @@ async def buy(ctx: OrchestrationContext, amount: int) -> int:
     return await ctx.call_activity(pay, amount)
 
 
+@app.orchestrator
+async def replace(ctx: OrchestrationContext, items: list[object]) -> list[object]:
+    ctx.set_custom_status(["done", 1])
+    return [[2], []]
+
+
 class Line:
     """The command line, on one hub."""
 
@@ -124,6 +130,14 @@ async def ended(line: Line, *instances: str) -> None:
         with anyio.fail_after(PATIENCE):
             with suppress(OrchestrationEnded):
                 await line.client.get_handle(instance).result()
+
+
+async def test_the_status_shows_payloads_that_are_lists(line: Line) -> None:
+    await line.client.start(replace, [1, {"sku": "a"}], instance_id="one")
+    await ended(line, "one")
+    shown = await line.json("status", "one")
+    assert (shown["input"], shown["output"], shown["custom_status"]) == ([1, {"sku": "a"}], [[2], []], ["done", 1])
+    assert '["done",1]' in await line.run("status", "one")
 
 
 async def test_instances_are_listed_by_what_they_are_and_counted(line: Line) -> None:
