@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import socket
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -74,6 +75,8 @@ class _Server(ThreadingHTTPServer):
         self.probes: dict[str, Callable[[], Verdict]] = {}
         if health is not None:
             self.probes = {"/livez": health.live, "/readyz": health.ready}
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:

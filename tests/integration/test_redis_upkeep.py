@@ -349,7 +349,7 @@ async def test_a_server_that_lost_its_data_gets_the_same_hub_again(server: Serve
     skills = Skills(("orchestrations",))
     async with _of_four(server, hub) as store:
         await store.heartbeat(60_000, skills)
-        foreign.delete(*(foreign.keys(f"rd:{{{hub}*") or ["none"]))
+        foreign.delete(store.layout.hub.meta, store.layout.hub.workers, store.layout.hub.skills)
         await store.heartbeat(60_000, skills)
         client = redis_store(server.url, hub)
         assert await client.open()

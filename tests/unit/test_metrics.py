@@ -253,6 +253,12 @@ def test_no_created_series_and_one_hub_on_every_series(metrics: Metrics) -> None
     assert all(name.startswith("redurable_") for name, _ in series)
 
 
+def test_every_verb_that_a_worker_repeats_has_a_series(metrics: Metrics) -> None:
+    for verb in ("commit", "counts", "depths", "history"):
+        metrics(facts.StoreFaulted(verb, "StoreUnavailable: no answer"))
+        assert value(metrics, "store_errors_total", verb=verb) == 1
+
+
 def test_what_a_server_sends_grows_only_to_a_limit(metrics: Metrics) -> None:
     metrics(facts.StoreSampled(calls=tuple((f"op-{number}", 0.001) for number in range(500))))
     ops = {dict(labels).get("op") for name, labels in samples(metrics.registry) if "command_duration" in name}

@@ -5,15 +5,17 @@ from __future__ import annotations
 import platform
 import time
 from importlib.metadata import version
+from inspect import iscoroutinefunction
 from typing import Final
 
 from redurable import facts
-from redurable.store.port import Store
 from redurable.telemetry.metrics.board import Board, Handlers, Label, Metric, counter, gauge, histogram
+from redurable.worker.patience import PatientStore
 
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 COMMAND_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1)
-VERBS = tuple(name for name in vars(Store) if not name.startswith("_"))
+VERBS = tuple(name for name, verb in vars(PatientStore).items() if iscoroutinefunction(verb) and name[0] != "_")
+"""What a worker repeats until the store answers."""
 KIND = Label("kind", ("activity", "activity_thread", "orchestrator"))
 OP = Label("op", open=100)
 """Scripts and commands of the store: what it sends is written in its code, so there are only so many."""
