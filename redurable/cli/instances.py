@@ -14,7 +14,7 @@ import typer
 from redurable.cli.command import Target, command
 from redurable.cli.exporting import export_history
 from redurable.cli.history import full_records, rows
-from redurable.cli.messages import IdArgument
+from redurable.cli.messages import IdArgument, trace_of_shell
 from redurable.cli.output import Output, Record, Value, print_record, print_records, print_value
 from redurable.cli.payloads import parse_arguments
 from redurable.client import Client, PendingActivity, Quarantine, Status
@@ -57,6 +57,7 @@ async def start(
         name=check_name(name, "orchestrator"),
         call=call,
         execution_timeout=ceil(execution_timeout * 1000),
+        trace=trace_of_shell(),
     )
     async with target.link(create=True) as link:
         if await link.call(lambda: link.store.start(StartRequest(instance, message))) is StartOutcome.REFUSED:
