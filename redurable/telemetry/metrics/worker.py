@@ -38,6 +38,7 @@ TABLE: Final[tuple[Metric, ...]] = (
     gauge("cache_max_entries", "The most replays that are kept in memory."),
     gauge("cache_bytes", "About how many bytes the replays in memory keep alive."),
     gauge("cache_max_bytes", "The most bytes of replays that are kept in memory."),
+    gauge("store_last_answer_timestamp_seconds", "When the store last answered a heartbeat; 0: not yet."),
     counter("store_errors", "Store calls that failed and were repeated.", Label("verb", VERBS)),
     histogram(
         "redis_command_duration_seconds",
@@ -59,7 +60,8 @@ class Worker:
         build, start, self._polled, self._draining = next(made), next(made), next(made), next(made)
         self._slots, self._used, self._lag, self._held = next(made), next(made), next(made), next(made)
         self._cached = next(made), next(made), next(made), next(made)
-        self._faults, self._commands, self._errors, self._reconnects, self._connections = made
+        self._answered, self._faults = next(made), next(made)
+        self._commands, self._errors, self._reconnects, self._connections = made
         build.set(1, version("redurable"), platform.python_version(), version("redis"))
         start.set(time.time())
 
@@ -73,6 +75,7 @@ class Worker:
 
     def _on_worker(self, fact: facts.WorkerSampled) -> None:
         self._polled.set(time.time() - fact.silent)
+        self._answered.set(time.time() - fact.store_silent)
         self._draining.set(fact.draining)
         for kind, most, used in fact.slots:
             self._slots.set(most, kind)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import anyio
 import pytest
 
+from prometheus.model import Alert
+from prometheus.redis import REDIS
 from redurable import App, OrchestrationContext, Worker
 from redurable.errors import StoreRefused
 from redurable.facts import (
@@ -28,6 +32,7 @@ from redurable.facts import (
 )
 from redurable.settings import MetricsSettings
 from redurable.telemetry.health import Health
+from redurable.telemetry.metrics import Metrics, Names
 from redurable.worker import vitals
 from redurable.worker.polls import Polls
 from tests.unit.worker.stage import FaultyStore, Stage, running, settings
@@ -254,7 +259,9 @@ async def test_a_worker_whose_store_is_gone_is_alive_and_not_ready() -> None:
     health = Health(MetricsSettings(live_within_ms=300, ready_within_ms=50))
     store = FaultyStore(stage.hub, "w1")
     worker = stage.worker(app, store=store)
+    metrics = Metrics("stage", Names())
     worker.facts.subscribe(health)
+    worker.facts.subscribe(metrics)
     async with running(worker):
         await until(lambda: health.ready().ok)
         store.down = True
@@ -262,8 +269,16 @@ async def test_a_worker_whose_store_is_gone_is_alive_and_not_ready() -> None:
         assert "the store was last heard of" in health.ready().why[0]
         await until(lambda: health.ready().seconds["store"] > 0.4)
         assert health.live().ok
+        await until(lambda: seconds_that_the_alert_sees(metrics) > 0.3)
         store.down = False
         await until(lambda: health.ready().ok)
+
+
+def seconds_that_the_alert_sees(metrics: Metrics) -> float:
+    """How long the alert about a Redis that is down believes the silence to be."""
+    (alert,) = (rule for rule in REDIS.rules if isinstance(rule, Alert) and rule.name == "RedurableRedisDown")
+    (name,) = re.findall(r"redurable_\w+_timestamp_seconds", alert.expr)
+    return time.time() - (metrics.registry.get_sample_value(name, {"hub": "stage"}) or 0)
 
 
 def test_a_loop_that_waits_is_not_silent() -> None:
