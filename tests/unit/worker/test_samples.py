@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from redurable import App, OrchestrationContext, Worker
 from redurable.errors import StoreRefused
 from redurable.facts import (
     Fact,
+    Facts,
     HubLeft,
     HubSampled,
     InstancesPurged,
@@ -26,6 +28,7 @@ from redurable.facts import (
     PayloadsMoved,
     PayloadsRejected,
     Polled,
+    StoreSampled,
     StreamSampled,
     TurnsTaken,
     WorkerSampled,
@@ -140,6 +143,34 @@ async def test_who_has_nobody_to_tell_does_not_look() -> None:
     async with running(quiet.worker), running(teller.worker):
         await until(lambda: len(teller.surveys()) > 3)
     assert quiet.surveys() == []
+
+
+def _gather_into(told: list[Fact]) -> Callable[[Facts, Fact], None]:
+    return lambda _, fact: told.append(fact)
+
+
+async def test_nothing_is_told_nor_measured_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Fact] = []
+    monkeypatch.setattr(Facts, "announce", _gather_into(told))
+    stage, measured = Stage(), Counter[str]()
+
+    class Measured(FaultyStore):
+        def sample(self) -> StoreSampled:
+            measured["store"] += 1
+            return super().sample()
+
+    store = Measured(stage.hub, "w1")
+    quiet = Worker.from_store(app, store, settings=settings(**SOON, max_payload_bytes=2_000))
+    async with quiet, running(quiet):
+        store.lose_next = "receive"
+        await stage.start("talk", "hello")
+        await stage.start("ask_for_much", 5_000, instance="two")
+        await stage.start("wait", instance="three")
+        await stage.start("nobody-knows-it", instance="four")
+        await stage.raise_event("three", "Go", "ahead")
+        assert [await stage.result(), await stage.result("three")] == ["HELLO", "ahead"]
+        await stage.until_finished("two")
+    assert (told, measured) == ([], {})
 
 
 async def test_the_hub_as_it_is() -> None:
