@@ -60,7 +60,7 @@ _FULL_WORDS = {
     "MISCONF": "the server cannot write to its disk and takes no writes: look at its log",
 }
 _PASSING = (TryAgainError, ClusterDownError)
-_PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNKILLABLE"})
+_PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED", "UNKILLABLE"})
 
 
 class Lane:
