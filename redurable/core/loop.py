@@ -143,7 +143,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, identity: str, sink: TimerSink) -> None:
         refusals.install(DeterministicLoop)
-        scopes.put_in_order(_inside)
+        scopes.adapt(_inside)
         # Hashes of live tasks meet in asyncio's global weak set: without this salt they would all collide there.
         self._salt = crc32(identity.encode(errors="replace")) << 24
         self._numbers = 0
@@ -221,6 +221,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
         self.settle_errors()
         abandon([*(task.get_coro() for task in pending), *self._generators])
+        scopes.forget(self._tasks)
         self._tasks.clear()
         self._generators.clear()
 
