@@ -72,6 +72,14 @@ QUEUE_CASES: tuple[Case, ...] = (
         of("messages_deadlettered_total", "0x55 1x5", reason="malformed"),
         reason="malformed",
     ),
+    fires(
+        "RedurableDeadLetters",
+        "one that lay in a task queue and that no worker could read",
+        of("messages_deadlettered_total", "0x60", reason="malformed") | of("deadletter_messages", "3x50 4x10"),
+        reason="unread",
+    ),
+    silent("RedurableDeadLetters", "old ones that nobody looks after", of("deadletter_messages", "9x60")),
+    silent("RedurableDeadLetters", "they are worked off", of("deadletter_messages", "9x50 2x10")),
     silent("RedurableDeadLetters", "none", of("messages_deadlettered_total", "0x60", reason="malformed")),
     silent(
         "RedurableDeadLetters", "one, an hour ago", of("messages_deadlettered_total", "0x5 1x55", reason="malformed")

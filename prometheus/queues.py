@@ -5,6 +5,9 @@ from __future__ import annotations
 from prometheus.model import Alert, Group
 from prometheus.recordings import LAG, LATENESS_P99, WAIT_P99
 
+MORE_DEAD = "max by (hub) (redurable_deadletter_messages) - max by (hub) (redurable_deadletter_messages offset 15m)"
+"""What is buried where it is read, and has no kind, is seen by what lies there."""
+
 QUEUES = Group(
     "redurable.queues",
     (
@@ -48,7 +51,8 @@ QUEUES = Group(
         ),
         Alert(
             "RedurableDeadLetters",
-            "sum by (hub, reason) (increase(redurable_messages_deadlettered_total[15m])) > 0",
+            "sum by (hub, reason) (increase(redurable_messages_deadlettered_total[15m])) > 0\n"
+            f'  or on (hub) label_replace({MORE_DEAD} > 0, "reason", "unread", "", "")',
             "1m",
             "warning",
             "Dead letters in hub {{ $labels.hub }}: {{ $labels.reason }}",

@@ -24,7 +24,7 @@ REDIS = Group(
         ),
         Alert(
             "RedurableRedisDown",
-            "min by (hub) (time() - redurable_worker_last_poll_timestamp_seconds) > 30\n"
+            "min by (hub) (time() - (redurable_store_last_answer_timestamp_seconds > 0)) > 30\n"
             '  and on (hub) sum by (hub) (rate(redurable_redis_errors_total{error=~"unavailable|timeout"}[5m])) > 0',
             "2m",
             "critical",

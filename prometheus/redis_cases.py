@@ -6,7 +6,7 @@ from prometheus.case import Case, fires, histogram, of, silent
 
 W1 = {"job": "workers", "instance": "w1"}
 W2 = {"job": "workers", "instance": "w2"}
-POLL = "worker_last_poll_timestamp_seconds"
+ANSWER = "store_last_answer_timestamp_seconds"
 
 
 def _errors(kind: str, values: str) -> dict[str, str]:
@@ -30,17 +30,19 @@ REDIS_CASES: tuple[Case, ...] = (
     fires(
         "RedurableRedisDown",
         "no worker is answered",
-        of(POLL, "0+60x50 3000x10", **W1) | of(POLL, "0+60x50 3000x10", **W2) | _errors("unavailable", "0x50 0+60x10"),
+        of(ANSWER, "0+60x50 3000x10", **W1)
+        | of(ANSWER, "0+60x50 3000x10", **W2)
+        | _errors("unavailable", "0x50 0+60x10"),
     ),
     silent(
         "RedurableRedisDown",
         "one worker is cut off, the other is not",
-        of(POLL, "0+60x50 3000x10", **W1) | of(POLL, "0+60x60", **W2) | _errors("unavailable", "0x50 0+60x10"),
+        of(ANSWER, "0+60x50 3000x10", **W1) | of(ANSWER, "0+60x60", **W2) | _errors("unavailable", "0x50 0+60x10"),
     ),
     silent(
         "RedurableRedisDown",
-        "workers that are stuck for another reason",
-        of(POLL, "0+60x50 3000x10", **W1) | _errors("unavailable", "0x60"),
+        "workers that stand still for another reason",
+        of(ANSWER, "0+60x50 3000x10", **W1) | _errors("unavailable", "0x60"),
     ),
     fires("RedurableRedisFull", "it refuses writes", _errors("full", "0x50 0+1x10")),
     silent("RedurableRedisFull", "errors of another kind", _errors("timeout", "0+6x60")),

@@ -12,6 +12,7 @@ def _worker(name: str, values: str, polls: str, turns: str) -> dict[str, str]:
         {f'up{{job="workers", instance="{name}"}}': values}
         | of("build_info", values, **at)
         | of("worker_last_poll_timestamp_seconds", polls, **at)
+        | of("store_last_answer_timestamp_seconds", polls, **at)
         | of("worker_draining", values.replace("1", "0"), **at)
         | of("turns_total", turns, **at, type="order", result="ok")
         | of("turns_total", values.replace("1", "0"), **at, type="order", result="fenced")

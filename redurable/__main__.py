@@ -7,12 +7,17 @@ handles. Once it runs, it hears the signals itself.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
+import threading
+import time
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LONG_RUNNING = ("worker", "serve")
+THREADS_SECONDS = 1.0
+"""How long threads have to end that nobody waits for any more."""
 
 
 def run() -> None:
@@ -22,7 +27,26 @@ def run() -> None:
             signal.signal(number, _leave)
     from redurable.cli import main
 
-    main.run()
+    try:
+        main.run()
+    except SystemExit as end:
+        if sys.argv[1:2] == ["worker"]:
+            _end_without_threads(end)
+        raise
+
+
+def _end_without_threads(end: SystemExit) -> None:
+    """A worker that has stopped waits for no activity that still runs in a thread: the interpreter would, for ever."""
+    limit = time.monotonic() + THREADS_SECONDS
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            thread.join(max(0.0, limit - time.monotonic()))
+            if thread.is_alive():
+                # What the interpreter would do after the wait; it has no public name.
+                atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
 
 
 def _leave(number: int, frame: object) -> None:

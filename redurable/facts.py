@@ -26,9 +26,9 @@ class InstancesStarted(Struct, frozen=True):
 
 
 class InstancesFinished(Struct, frozen=True):
-    """(name, status, seconds since the execution started, instance) of each."""
+    """(name, status, seconds since the execution started, instance, id of its trace or nothing) of each."""
 
-    ends: tuple[tuple[str, str, float, str], ...]
+    ends: tuple[tuple[str, str, float, str, str], ...]
 
 
 class InstancesPurged(Struct, frozen=True):
@@ -116,10 +116,12 @@ class ActivityAttempted(Struct, frozen=True):
 
 
 class TaskStarted(Struct, frozen=True):
-    """How long a task had waited in its queue, in seconds."""
+    """How long a task of an instance had waited in its queue, in seconds. `trace_id`: as in `ActivityAttempted`."""
 
     queue: str
     waited: float
+    instance: str = ""
+    trace_id: str = ""
 
 
 class TimersFired(Struct, frozen=True):

@@ -14,7 +14,7 @@ import typer
 from redurable.cli.command import Target, command
 from redurable.cli.exporting import export_history
 from redurable.cli.history import full_records, rows
-from redurable.cli.messages import IdArgument
+from redurable.cli.messages import IdArgument, trace_of_shell
 from redurable.cli.output import Output, Record, Value, print_record, print_records, print_value
 from redurable.cli.payloads import parse_arguments
 from redurable.client import Client, PendingActivity, Quarantine, Status
@@ -62,6 +62,7 @@ async def start(
         name=check_name(name, "orchestrator"),
         call=call,
         execution_timeout=ceil(execution_timeout * 1000),
+        trace=trace_of_shell(),
     )
     async with target.link(create=True) as link:
         if await link.call(lambda: link.store.start(StartRequest(instance, message))) is StartOutcome.REFUSED:
@@ -168,8 +169,9 @@ def _as_record(found: Status | PendingActivity | Quarantine) -> dict[str, Value]
 
 
 def _plain(value: Any) -> Value:
-    if isinstance(value, list):
-        return [_as_record(call) for call in cast("list[PendingActivity]", value)]
+    if isinstance(value, list):  # of calls; or a payload that is a list
+        items = cast("list[Any]", value)
+        return [_as_record(item) if isinstance(item, PendingActivity) else item for item in items]
     if isinstance(value, Quarantine):
         return _as_record(value)
     return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -12,6 +13,9 @@ from redurable.cli.options import ManyOptions, spread
 from redurable.cli.output import confirm
 from redurable.cli.payloads import parse_json
 from redurable.client import Client
+from redurable.client.sending import handed
+from redurable.core.traces import read_trace
+from redurable.core.values import Trace
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The instance.")]
 OptionalIdArgument = Annotated[str | None, typer.Argument(metavar="[ID]", help="The instance; else --all.")]
@@ -28,6 +32,11 @@ def register(app: typer.Typer) -> None:
     command(app, "redrive")(redrive)
 
 
+def trace_of_shell() -> Trace | None:
+    """The trace that the command belongs to, as OpenTelemetry hands it from process to process."""
+    return read_trace(os.environ.get("TRACEPARENT", ""), os.environ.get("TRACESTATE", ""))
+
+
 async def raise_event(
     target: Target,
     instance_id: IdArgument,
@@ -39,6 +48,7 @@ async def raise_event(
 ) -> None:
     """Raise an external event. When there is no such instance yet, it waits, unless the hub has another rule."""
     value = parse_json(data, "--data")
+    handed.set(trace_of_shell())
     async with target.client() as client:
         await client.raise_event(instance_id, name, value, event_id=event_id)
     confirm(target.output, instance_id, f"event {name} raised")

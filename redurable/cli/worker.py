@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Annotated, Literal
 
@@ -140,7 +142,10 @@ async def _serve(served: Worker, ready: str, until_stdin_closes: bool) -> None:
                 if until_stdin_closes:
                     group.start_soon(_stop_at_end_of_stdin, served)
                 print(ready, flush=True)
-                await served.run()
+                try:
+                    await served.run()
+                finally:  # The loop would wait at its end for what activities left in the threads of the other one.
+                    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
             group.cancel_scope.cancel()
 
 

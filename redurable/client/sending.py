@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 from msgspec.structs import replace
 
 from redurable.client.link import Link
 from redurable.core.events import EventRaised
 from redurable.core.messages import RaiseEvent
 from redurable.core.traces import Tracing
+from redurable.core.values import Trace
 from redurable.errors import InstanceAlreadyExists
 from redurable.store.port import SendOutcome, StartOutcome, StartRequest
+
+handed: ContextVar[Trace | None] = ContextVar("redurable_handed_trace", default=None)
+"""The context of whoever asked this program to start or to raise; carried where the program has no span of its own."""
 
 
 async def start(link: Link, request: StartRequest, tracing: Tracing | None) -> bool:
     """Whether an execution was started; else the instance exists, and may. Raises `InstanceAlreadyExists`."""
-    if tracing is None:
-        return await _start(link, request)
     message = request.message
+    if tracing is None:
+        return await _start(link, replace(request, message=replace(message, trace=handed.get())))
     with tracing.starting(message.name, request.instance, message.execution) as trace:
-        return await _start(link, replace(request, message=replace(message, trace=trace)))
+        return await _start(link, replace(request, message=replace(message, trace=trace or handed.get())))
 
 
 async def send_event(link: Link, instance: str, event: RaiseEvent, tracing: Tracing | None) -> SendOutcome:
     """What became of the event. Raises `InstanceNotFound`, `InstanceFinished`."""
     if tracing is None:
-        return await _send(link, instance, event)
+        return await _send(link, instance, replace(event, trace=handed.get()))
     with tracing.raising(event.name, instance) as trace:
-        return await _send(link, instance, replace(event, trace=trace))
+        return await _send(link, instance, replace(event, trace=trace or handed.get()))
 
 
 async def _start(link: Link, request: StartRequest) -> bool:

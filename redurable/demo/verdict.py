@@ -33,12 +33,12 @@ class Check(Struct, frozen=True):
 def judge(evidence: Evidence) -> list[Check]:
     """All promises of the demo."""
     killed = [effect for effect in evidence.effects if effect.activity == evidence.killed]
-    earlier = _earlier(evidence)
+    earlier, before = _earlier(evidence), _scheduled(evidence) - 1
     return [
         Check(_died_inside(evidence, killed), f"worker {evidence.first_pid} died by SIGKILL inside {evidence.killed}"),
         Check(
-            bool(earlier) and all(len(lines) == 1 for lines in earlier.values()),
-            f"each of the {len(earlier)} activities before has exactly one line in the effects file",
+            0 < before == len(earlier) and all(len(lines) == 1 for lines in earlier.values()),
+            f"each of the {before} activities before has exactly one line in the effects file",
         ),
         Check(
             [effect.attempt for effect in killed] == [1, 2] and len({effect.key for effect in killed}) == 1,
@@ -53,9 +53,13 @@ def judge(evidence: Evidence) -> list[Check]:
 def _died_inside(evidence: Evidence, killed: Sequence[Effect]) -> bool:
     """It had begun there, and the store has heard of no end."""
     begun_there = bool(killed) and killed[0].pid == evidence.first_pid
-    scheduled = sum(isinstance(event, ActivityScheduled) for event in evidence.at_death)
     ended = sum(isinstance(event, ActivityCompleted | ActivityFailed) for event in evidence.at_death)
-    return evidence.exit_code == -signal.SIGKILL and begun_there and ended == scheduled - 1
+    return evidence.exit_code == -signal.SIGKILL and begun_there and ended == _scheduled(evidence) - 1
+
+
+def _scheduled(evidence: Evidence) -> int:
+    """How many activities the store knew of when the worker died; the killed one is one of them."""
+    return sum(isinstance(event, ActivityScheduled) for event in evidence.at_death)
 
 
 def _earlier(evidence: Evidence) -> dict[str, list[Effect]]:

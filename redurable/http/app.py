@@ -19,6 +19,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from redurable.client import Client
+from redurable.client.sending import handed
+from redurable.core.traces import read_trace
 from redurable.errors import CallerError
 from redurable.http.answers import Answer, Refused
 from redurable.http.call import Call
@@ -40,6 +42,8 @@ from redurable.settings import HttpSettings
 
 _SAFETY = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 """On every answer: bodies and URLs of this API hold payloads and keys."""
+_ASKED = ("content-type", "authorization", "x-functions-key", "idempotency-key", "traceparent", "tracestate")
+"""Headers that a page of another origin may send, beside our own."""
 
 
 class ManagementApi:
@@ -117,6 +121,7 @@ class ManagementApi:
 
     async def _run(self, match: Match, request: Request, caller: Caller) -> Answer:
         query = Query(request.query_params.multi_items())
+        handed.set(read_trace(request.headers.get("traceparent", ""), request.headers.get("tracestate", "")))
         return await match.route.run(
             Call(request, match.params, query, caller, self._clients, self.settings, match.route.rpc)
         )
@@ -128,7 +133,7 @@ def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["content-type", "authorization", "x-functions-key", CONTINUATION, REQUEST_ID, "idempotency-key"],
+        allow_headers=[*_ASKED, CONTINUATION, REQUEST_ID],
         expose_headers=shown,
         max_age=600,
     )

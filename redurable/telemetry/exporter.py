@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import logging
+import socket
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -74,7 +76,14 @@ class _Server(ThreadingHTTPServer):
         self.probes: dict[str, Callable[[], Verdict]] = {}
         if health is not None:
             self.probes = {"/livez": health.live, "/readyz": health.ready}
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Without the look-up of this machine's full name, which stops the event loop where name servers are away."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up amid an answer is no news."""

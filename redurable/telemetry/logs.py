@@ -25,6 +25,7 @@ FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _BOUND = ("instance_id", "execution", "orchestrator", "activity", "attempt", "trace_id", "span_id")
+_LAST = ("exception", "stack")
 # `taskName` is of Python 3.12.
 _OF_LOGGING = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "bound", "traceparent"}
 
@@ -67,7 +68,7 @@ class JsonFormatter(logging.Formatter):
         fields |= {name: found[name] for name in _BOUND if name in found}
         for name, value in vars(record).items():
             if name not in _OF_LOGGING and name not in _BOUND:
-                fields[f"extra_{name}" if name in fields else name] = value
+                fields[f"extra_{name}" if name in fields or name in _LAST else name] = value
         if record.exc_info and record.exc_info[0] is not None:
             fields["exception"] = self.formatException(record.exc_info)
         elif record.exc_text:
@@ -150,6 +151,8 @@ def _line_of(fields: Mapping[str, Any]) -> str:
 
 
 def _plain(value: object) -> str | int | None:
+    if isinstance(value, int) and value.bit_length() > 64:
+        return _shown(value)  # Python refuses to write thousands of digits.
     return value if isinstance(value, str | int | None) else _shown(value)
 
 

@@ -217,7 +217,8 @@ class Activities:
         task.add_done_callback(partial(self._end, running))
         if self._common.facts.listening and lease.task.attempt == 1:
             waited = max(0.0, clock.now() - lease.task.scheduled_at) / 1000
-            self._common.facts.announce(TaskStarted(lease.queue, waited))
+            trace_id = lease.task.trace.trace_id if lease.task.trace else ""
+            self._common.facts.announce(TaskStarted(lease.queue, waited, lease.task.instance, trace_id))
 
     def _span(self, lease: TaskLease, now: float) -> OpenSpan | None:
         tracing = self._common.tracing

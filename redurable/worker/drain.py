@@ -50,6 +50,10 @@ async def drain(parts: Parts) -> None:
     running: list[TaskLease] = []
     if parts.activities is not None:
         running = await parts.activities.finish(limit - anyio.current_time())
+    if running:
+        log.warning(
+            "%d activities still run in threads: others begin them anew when their leases run out", len(running)
+        )
     with anyio.move_on_after(FLUSH_SECONDS) as scope:
         await parts.ends.flushed()
         await parts.outbox.flushed()

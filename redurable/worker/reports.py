@@ -159,7 +159,7 @@ def _rejections(taken: Taken) -> Iterator[str]:
             yield REJECTED[event.failure.type]
 
 
-def _ends(taken: Taken) -> Iterable[tuple[str, str, float, str]]:
+def _ends(taken: Taken) -> Iterable[tuple[str, str, float, str, str]]:
     """How the execution ended in this turn, if it did, and how many seconds after its start."""
     commit = taken.turn.commit
     if not commit.events:
@@ -168,4 +168,5 @@ def _ends(taken: Taken) -> Iterable[tuple[str, str, float, str]]:
     if status is None or not (commit.next is not None or status.finished):
         return
     started = taken.started or (taken.delivery.events or commit.events)[0].at
-    yield taken.turn.name, status.value, max(0, commit.events[-1].at - started) / 1000, taken.delivery.entry.instance
+    seconds = max(0, commit.events[-1].at - started) / 1000
+    yield taken.turn.name, status.value, seconds, taken.delivery.entry.instance, _trace_id(taken)

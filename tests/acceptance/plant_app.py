@@ -41,6 +41,20 @@ async def hold(name: str) -> str:
 
 
 @app.activity
+def grind(name: str) -> None:
+    """A plain function that nothing can cancel, for as long as the gate of that name is closed."""
+    record_effect("grind")
+    while not gate(name).exists():
+        time.sleep(0.01)
+
+
+@app.activity
+async def grind_elsewhere(name: str) -> None:
+    """The same, in a thread of the event loop's own."""
+    await asyncio.to_thread(grind, name)
+
+
+@app.activity
 async def mull(seconds: float) -> float:
     """Has its effect at once, and takes its time."""
     record_effect("mull")
@@ -86,6 +100,12 @@ async def held(ctx: OrchestrationContext, name: str) -> list[str]:
     word = await ctx.call_activity(hold, name)
     await ctx.call_activity(step, 2)
     return [word]
+
+
+@app.orchestrator
+async def ground(ctx: OrchestrationContext, name: str, how: str) -> None:
+    """One activity that cannot be cancelled."""
+    await ctx.call_activity(how, name)
 
 
 @app.orchestrator

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.kit import LONG_LEASES, SHORT_LEASES, Plant, free_port
-from tests.acceptance.plant_app import held, ponder
+from tests.acceptance.plant_app import ground, held, ponder
 from tests.support.processes import WorkerProcess, probe, until
 
 DRAIN_MS = 8_000
@@ -80,6 +80,15 @@ async def test_what_does_not_end_in_time_is_handed_over_at_once(plant: Plant) ->
     assert len({effect.key for effect in begun}) == 1
     plant.assert_no_effect_twice("hold", "step")
     await plant.check(["one"])
+
+
+async def test_threads_without_end_do_not_keep_a_worker_that_stops(plant: Plant) -> None:
+    leaving = await plant.worker(drain_timeout_ms=300)
+    for how in ("grind", "grind_elsewhere"):
+        await plant.client.start(ground, "never", how, instance_id=how)
+    await until(lambda: len(plant.effects("grind")) == 2, "the activities begin")
+    await _terminate(plant, leaving)
+    assert "1 activities still run in threads" in leaving.said
 
 
 async def test_a_worker_that_is_told_to_stop_is_first_of_all_not_ready(plant: Plant) -> None:

@@ -16,6 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from redurable import Client, Worker
+from redurable.core.events import EventRaised, ExecutionStarted
+from redurable.core.values import Trace
 from redurable.http import ManagementApi
 from redurable.http.metrics import HttpMetrics
 from redurable.http.openapi import document
@@ -97,6 +99,20 @@ async def test_requests_are_counted_by_their_routes(api: Api) -> None:
     assert found[total, "_unknown", "_unknown", "404"] == 1
     assert found["redurable_http_request_duration_seconds_count", instance, "GET", ""] == 3
     assert not any("nobody" in part for key in found for part in key)
+
+
+async def test_the_trace_of_a_request_goes_on_in_what_it_starts_and_raises(api: Api) -> None:
+    context = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01", "tracestate": "shop=1"}
+    await api.http.post("/orchestrators/Approval/one", headers=context)
+    await api.http.post("/instances/one/raiseEvent/Approval", json=1, headers=context)
+    await api.http.post("/orchestrators/Approval/two", headers={"traceparent": "nonsense"})
+    await api.http.post("/instances/two/raiseEvent/Approval", json=1)
+    for instance, said in (("one", Trace(**context)), ("two", None)):
+        await api.end_of(instance)
+        begun, raised, _ = await api.client.get_history(instance)
+        assert isinstance(begun, ExecutionStarted)
+        assert isinstance(raised, EventRaised)
+        assert (begun.trace, raised.trace) == (said, said)
 
 
 async def test_the_number_for_autoscalers(client: Client, client_only: Api) -> None:

@@ -26,6 +26,8 @@ from redurable import (
     WorkerSettings,
 )
 from redurable.cli import main
+from redurable.core.events import EventRaised, ExecutionStarted
+from redurable.core.values import Trace
 from redurable.testing import replay_history
 from tests.support.servers import Server
 
@@ -51,6 +53,12 @@ async def wait(ctx: OrchestrationContext, event: str) -> object:
 @app.orchestrator
 async def buy(ctx: OrchestrationContext, amount: int) -> int:
     return await ctx.call_activity(pay, amount)
+
+
+@app.orchestrator
+async def replace(ctx: OrchestrationContext, items: list[object]) -> list[object]:
+    ctx.set_custom_status(["done", 1])
+    return [[2], []]
 
 
 class Line:
@@ -124,6 +132,27 @@ async def ended(line: Line, *instances: str) -> None:
         with anyio.fail_after(PATIENCE):
             with suppress(OrchestrationEnded):
                 await line.client.get_handle(instance).result()
+
+
+async def test_the_status_shows_payloads_that_are_lists(line: Line) -> None:
+    await line.client.start(replace, [1, {"sku": "a"}], instance_id="one")
+    await ended(line, "one")
+    shown = await line.json("status", "one")
+    assert (shown["input"], shown["output"], shown["custom_status"]) == ([1, {"sku": "a"}], [[2], []], ["done", 1])
+    assert '["done",1]' in await line.run("status", "one")
+
+
+async def test_the_trace_of_a_shell_goes_on(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01", "tracestate": "shop=1"}
+    for name, text in context.items():
+        monkeypatch.setenv(name.upper(), text)
+    await line.run("start", "wait", "--input", '"Go"', "--id", "one")
+    await line.run("raise-event", "one", "Go")
+    await ended(line, "one")
+    begun, raised, _ = await line.client.get_history("one")
+    assert isinstance(begun, ExecutionStarted)
+    assert isinstance(raised, EventRaised)
+    assert begun.trace == raised.trace == Trace(**context)
 
 
 async def test_instances_are_listed_by_what_they_are_and_counted(line: Line) -> None:

@@ -148,6 +148,16 @@ async def test_a_replica_and_wrong_credentials_are_refused(own_server: Server) -
     await lane.close()
 
 
+async def test_who_waits_while_the_server_becomes_a_replica_asks_again(own_server: Server) -> None:
+    lane = Lane(channel_factory(own_server.url))
+    waiting = asyncio.create_task(lane.block(60_000, "XREAD", "BLOCK", 60_000, "STREAMS", "s", "0"))
+    await _blocked(lane, 1)
+    await lane.call("REPLICAOF", "127.0.0.1", 1)
+    with pytest.raises(StoreUnavailable, match="state changed"):
+        await waiting
+    await lane.close()
+
+
 async def test_nobody_listens() -> None:
     with pytest.raises(StoreUnavailable):
         await Lane(channel_factory("unix:///nowhere/at/all")).open()

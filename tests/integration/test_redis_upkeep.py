@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -13,8 +14,10 @@ from redis import Redis
 from redurable.core.delivery import Outgoing
 from redurable.core.messages import RaiseEvent, Rewind, StartExecution
 from redurable.core.values import Parent, RuntimeStatus
+from redurable.errors import StoreRefused
 from redurable.store.membership import Skills
 from redurable.store.port import StartOutcome, StartRequest, TaskDemand
+from redurable.store.redis.channel import channel_factory
 from redurable.store.redis.listing import base_of
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.store.redis.sweep import OVERDUE_MS
@@ -398,3 +401,34 @@ async def test_workers_purge_an_instance_once(store: RedisStore, other: RedisSto
         group.start_soon(purge, other)
     assert sorted(answers) == ["missing", "purged"]
     assert await keys_of(store, "i-1") == []
+
+
+async def test_a_server_that_lost_its_data_gets_the_same_hub_again(server: Server, hub: str, foreign: Redis) -> None:
+    skills = Skills(("orchestrations",))
+    async with _of_four(server, hub) as store:
+        await store.heartbeat(60_000, skills)
+        foreign.delete(store.layout.hub.meta, store.layout.hub.workers, store.layout.hub.skills)
+        await store.heartbeat(60_000, skills)
+        client = redis_store(server.url, hub)
+        assert await client.open()
+        assert client.partitions == 4
+        await client.close()
+
+
+async def test_a_worker_of_another_hub_than_there_is_says_so_and_is_no_member(
+    server: Server, hub: str, foreign: Redis
+) -> None:
+    async with _of_four(server, hub) as store:
+        foreign.hset(store.layout.hub.meta, "partitions", "16")
+        with pytest.raises(StoreRefused, match="16 partitions now, and had format 2 and 4; start this process again"):
+            await store.heartbeat(60_000, Skills(("orchestrations",)))
+        assert foreign.zcard(store.layout.hub.workers) == 0
+
+
+@asynccontextmanager
+async def _of_four(server: Server, hub: str) -> AsyncGenerator[RedisStore]:
+    """A hub with another number of partitions than one has that is not told any."""
+    store = RedisStore(channel_factory(server.url), hub, consumer="w1", partitions=4)
+    await store.open()
+    yield store
+    await store.close()

@@ -22,6 +22,7 @@ AT_DEATH: list[Event] = [
     ActivityCompleted(at=2, seq=1),
     ActivityScheduled(at=2, seq=2, name="reserve_line"),
 ]
+ONE_MORE: list[Event] = [ActivityScheduled(at=1, seq=7, name="reserve_line"), ActivityCompleted(at=2, seq=7)]
 FIRST = (Effect("k:1", "validate_order", 1, A), Effect("k:2", SLOW, 1, A))
 AFTER = (Effect("k:2", SLOW, 2, B), Effect("k:3", "charge_payment", 1, B), Effect("k:3", "charge_payment", 2, B))
 GOOD = Evidence(
@@ -52,6 +53,7 @@ def test_what_should_happen_is_accepted() -> None:
         ),
         pytest.param(replace(GOOD, first_pid=7), [0, 1], id="it ran elsewhere"),
         pytest.param(replace(GOOD, effects=(*FIRST, FIRST[0], *AFTER)), [1], id="an earlier one ran twice"),
+        pytest.param(replace(GOOD, at_death=[*ONE_MORE, *AT_DEATH]), [1], id="an earlier one left no line"),
         pytest.param(replace(GOOD, effects=(*FIRST, Effect("k:1", "validate_order", 1, B), *AFTER)), [1], id="… on B"),
         pytest.param(replace(GOOD, effects=FIRST), [2], id="the killed one never ran again"),
         pytest.param(replace(GOOD, effects=(*FIRST, *AFTER, AFTER[0])), [2], id="the killed one ran three times"),

@@ -120,6 +120,20 @@ def test_a_port_that_is_taken_is_logged_and_nothing_else_happens(
     assert f"{LOCAL}:{port}" in caplog.text
 
 
+def test_no_name_server_is_asked(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(socket, "getfqdn", asked.append)
+    with Exporter(metrics.registry, 0, "0.0.0.0") as exporter:
+        assert get(f"http://{LOCAL}:{exporter.port}/metrics")[0] == 200
+    assert asked == []
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+def test_an_address_may_be_one_of_ipv6(metrics: Metrics) -> None:
+    with Exporter(metrics.registry, 0, "::1") as exporter:
+        assert get(f"http://[::1]:{exporter.port}/metrics")[0] == 200
+
+
 def test_a_client_that_hangs_up_disturbs_nobody(served: str) -> None:
     host, port = served.removeprefix("http://").split(":")
     for _ in range(20):

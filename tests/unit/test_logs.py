@@ -131,6 +131,16 @@ def test_errors_and_stacks_are_in_the_line(lines: Lines) -> None:
     assert "test_errors_and_stacks" in found["stack"]
 
 
+def test_extras_named_like_a_traceback_lose_neither(lines: Lines) -> None:
+    try:
+        raise ValueError("no such order")
+    except ValueError:
+        log.exception("failed", extra={"exception": "mine", "stack": "mine, too"}, stack_info=True)
+    (found,) = lines.objects
+    assert (found["extra_exception"], found["extra_stack"]) == ("mine", "mine, too")
+    assert found["exception"].endswith("ValueError: no such order")
+
+
 class Odd:
     def __str__(self) -> str:
         raise RuntimeError("no text")
@@ -138,7 +148,19 @@ class Odd:
 
 @pytest.mark.parametrize(
     "value",
-    [float("nan"), float("inf"), Odd(), {1: 2, (1, 2): 3}, b"\xff", {"self": [object()]}, "\ud800", 2**70, None, True],
+    [
+        float("nan"),
+        float("inf"),
+        Odd(),
+        {1: 2, (1, 2): 3},
+        b"\xff",
+        {"self": [object()]},
+        "\ud800",
+        2**70,
+        pytest.param(10**5000, id="digits"),
+        None,
+        True,
+    ],
 )
 def test_whatever_is_logged_is_one_line_of_json(lines: Lines, value: object) -> None:
     log.info("odd", extra={"value": value, "number": 3})

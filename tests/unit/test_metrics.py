@@ -46,7 +46,7 @@ STORE = facts.StoreSampled(
 
 ONE_OF_EACH: Sequence[Fact] = (
     facts.InstancesStarted((("process_order", "client"), ("process_order", "child"))),
-    facts.InstancesFinished((("process_order", "Completed", 1.5, "order-42"),)),
+    facts.InstancesFinished((("process_order", "Completed", 1.5, "order-42", ""),)),
     facts.InstancesPurged((("Completed", 3), ("Failed", 1))),
     facts.TurnsTaken(
         (
@@ -217,7 +217,7 @@ def test_every_metric_is_set_by_some_fact_and_every_fact_but_few_sets_one(metric
     "fact",
     [
         facts.InstancesStarted((("someone-elses", "odd"),)),
-        facts.InstancesFinished((("someone-elses", "Vanished", 1.0, "x"),)),
+        facts.InstancesFinished((("someone-elses", "Vanished", 1.0, "x", ""),)),
         facts.TurnsTaken((TurnTaken("someone-elses", "x", "odd", 1.0, "replayed", 5, 1.0),)),
         facts.ActivityAttempted("someone-elses", "odd", 1.0, True, "x", "my secret text"),
         facts.Polled((("someone-elses", 3),)),
@@ -253,6 +253,12 @@ def test_no_created_series_and_one_hub_on_every_series(metrics: Metrics) -> None
     assert all(name.startswith("redurable_") for name, _ in series)
 
 
+def test_every_verb_that_a_worker_repeats_has_a_series(metrics: Metrics) -> None:
+    for verb in ("commit", "counts", "depths", "history"):
+        metrics(facts.StoreFaulted(verb, "StoreUnavailable: no answer"))
+        assert value(metrics, "store_errors_total", verb=verb) == 1
+
+
 def test_what_a_server_sends_grows_only_to_a_limit(metrics: Metrics) -> None:
     metrics(facts.StoreSampled(calls=tuple((f"op-{number}", 0.001) for number in range(500))))
     ops = {dict(labels).get("op") for name, labels in samples(metrics.registry) if "command_duration" in name}
@@ -285,6 +291,16 @@ def test_exemplars_say_whose_an_observation_is(metrics: Metrics) -> None:
     assert f'{{instance_id="order-43",trace_id="{"ab" * 16}"}}' in text
     assert 'instance_id="order-42"' in text
     assert long not in text
+
+
+def test_waits_of_activities_and_ends_have_exemplars_too(metrics: Metrics) -> None:
+    trace = "ab" * 16
+    metrics(facts.TaskStarted("payments", 0.02, "order-42", trace))
+    metrics(facts.InstancesFinished((("process_order", "Completed", 1.5, "order-43", trace),)))
+    encode, _ = choose_encoder("application/openmetrics-text")
+    text = encode(metrics.registry).decode()
+    for instance in ("order-42", "order-43"):
+        assert f'{{instance_id="{instance}",trace_id="{trace}"}}' in text
 
 
 def test_two_workers_in_one_process_do_not_meet() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from redis.exceptions import ResponseError
@@ -47,6 +48,17 @@ async def open_hub(lane: Lane, layout: Layout, create: bool) -> Layout | None:
     if create:
         await lane.script("groups", ready, [])
     return joined
+
+
+def check_same(layout: Layout, stored: Sequence[bytes | None]) -> None:
+    """Raise `StoreRefused` when the hub has become another one since it was opened: what is written by one number of
+    partitions is not found by another."""
+    found = [(value or b"?").decode(errors="replace") for value in stored]
+    if found != [str(FORMAT), str(layout.partitions)]:
+        raise StoreRefused(
+            f"hub {layout.name!r} was made anew while this process served it: it has format {found[0]} and {found[1]} "
+            f"partitions now, and had format {FORMAT} and {layout.partitions}; start this process again"
+        )
 
 
 async def server_facts(lane: Lane) -> ServerFacts:

@@ -60,7 +60,9 @@ _FULL_WORDS = {
     "MISCONF": "the server cannot write to its disk and takes no writes: look at its log",
 }
 _PASSING = (TryAgainError, ClusterDownError)
-_PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED", "UNKILLABLE"})
+_PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNKILLABLE"})
+_FAILOVER = "instance state changed"
+"""What who waits is told when the server becomes a replica; other reasons to wake them begin with UNBLOCKED, too."""
 _UNKNOWN_YET = "Protocol error: unauthenticated"
 """So begins what a server says of a long command to somebody who has not logged in; the command has no fault."""
 
@@ -209,4 +211,4 @@ def store_error(error: RedisError) -> StoreError | None:
     word = text.partition(" ")[0]
     if word in _FULL_WORDS:
         return StoreFull(f"{_FULL_WORDS[word]} ({text})")
-    return StoreUnavailable(text) if word in _PASSING_WORDS else None
+    return StoreUnavailable(text) if word in _PASSING_WORDS or _FAILOVER in text else None

@@ -10,6 +10,7 @@ import msgspec
 
 from redurable.store.membership import Membership, Skills
 from redurable.store.purging import Purged
+from redurable.store.redis.hubs import FORMAT, check_same
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.listing import MOST_PAST, belongings, zsets_of
@@ -27,9 +28,12 @@ _PURGED: Final[dict[bytes, Purged]] = {
 
 
 async def heartbeat(lane: Lane, layout: Layout, consumer: str, ttl_ms: int, skills: Skills) -> Membership:
-    """Say that `consumer` lives, and what it can do; return who does. The skills of others are read once."""
-    keys = [layout.hub.workers, layout.hub.skills]
-    now, fresh = await lane.script("heartbeat", keys, [consumer, ttl_ms, _json.encode(skills)])
+    """Say that `consumer` lives, and what it can do; return who does. The skills of others are read once. Raises
+    `StoreRefused` when the hub is not the one that was opened."""
+    keys = [layout.hub.workers, layout.hub.skills, layout.hub.meta]
+    told = [consumer, ttl_ms, _json.encode(skills), FORMAT, layout.partitions]
+    now, fresh, stored = await lane.script("heartbeat", keys, told)
+    check_same(layout, stored)
     alive = sorted(_texts(fresh))
     known = layout.skills | {consumer: skills}
     unknown = [name for name in alive if name not in known]

@@ -74,7 +74,7 @@ class Activities:
             self._failures.add(1, fact.name, fact.error)
 
     def _on_task(self, fact: facts.TaskStarted) -> None:
-        self._waited.observe(fact.waited, fact.queue, "activity")
+        self._waited.observe(fact.waited, fact.queue, "activity", of=fact.instance, trace=fact.trace_id)
 
     def _on_turns(self, fact: facts.TurnsTaken) -> None:
         for taken in fact.turns:

@@ -94,9 +94,9 @@ class Instances:
             self._started.add(1, name, trigger)
 
     def _on_finished(self, fact: facts.InstancesFinished) -> None:
-        for name, status, seconds, instance in fact.ends:
+        for name, status, seconds, instance, trace_id in fact.ends:
             self._finished.add(1, name, status)
-            self._lived.observe(seconds, name, of=instance)
+            self._lived.observe(seconds, name, of=instance, trace=trace_id)
 
     def _on_purged(self, fact: facts.InstancesPurged) -> None:
         for status, count in fact.purged:

@@ -19,7 +19,9 @@ TABLE: Final[tuple[Metric, ...]] = (
     counter("messages_deduplicated", "Messages ended here that somebody had ended before.", STREAM),
     counter("polls", "Times that a stream was asked for messages.", STREAM, Label("result", ("hit", "empty", "error"))),
     histogram("poll_batch_messages", "How many messages came at once, where any came.", BATCH_BUCKETS, STREAM),
-    counter("messages_deadlettered", "Messages that nobody could take.", Label("reason", REASONS)),
+    counter(
+        "messages_deadlettered", "Messages that nobody could take, where their kind is known.", Label("reason", REASONS)
+    ),
     counter("messages_relayed", "Messages handed on.", Label("via", ("outbox", "intake", "answers"))),
     counter(
         "unclaimed_events",

@@ -5,15 +5,17 @@ from __future__ import annotations
 import platform
 import time
 from importlib.metadata import version
+from inspect import iscoroutinefunction
 from typing import Final
 
 from redurable import facts
-from redurable.store.port import Store
 from redurable.telemetry.metrics.board import Board, Handlers, Label, Metric, counter, gauge, histogram
+from redurable.worker.patience import PatientStore
 
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 COMMAND_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1)
-VERBS = tuple(name for name in vars(Store) if not name.startswith("_"))
+VERBS = tuple(name for name, verb in vars(PatientStore).items() if iscoroutinefunction(verb) and name[0] != "_")
+"""What a worker repeats until the store answers."""
 KIND = Label("kind", ("activity", "activity_thread", "orchestrator"))
 OP = Label("op", open=100)
 """Scripts and commands of the store: what it sends is written in its code, so there are only so many."""
@@ -36,6 +38,7 @@ TABLE: Final[tuple[Metric, ...]] = (
     gauge("cache_max_entries", "The most replays that are kept in memory."),
     gauge("cache_bytes", "About how many bytes the replays in memory keep alive."),
     gauge("cache_max_bytes", "The most bytes of replays that are kept in memory."),
+    gauge("store_last_answer_timestamp_seconds", "When the store last answered a heartbeat; 0: not yet."),
     counter("store_errors", "Store calls that failed and were repeated.", Label("verb", VERBS)),
     histogram(
         "redis_command_duration_seconds",
@@ -57,7 +60,8 @@ class Worker:
         build, start, self._polled, self._draining = next(made), next(made), next(made), next(made)
         self._slots, self._used, self._lag, self._held = next(made), next(made), next(made), next(made)
         self._cached = next(made), next(made), next(made), next(made)
-        self._faults, self._commands, self._errors, self._reconnects, self._connections = made
+        self._answered, self._faults = next(made), next(made)
+        self._commands, self._errors, self._reconnects, self._connections = made
         build.set(1, version("redurable"), platform.python_version(), version("redis"))
         start.set(time.time())
 
@@ -71,6 +75,7 @@ class Worker:
 
     def _on_worker(self, fact: facts.WorkerSampled) -> None:
         self._polled.set(time.time() - fact.silent)
+        self._answered.set(time.time() - fact.store_silent)
         self._draining.set(fact.draining)
         for kind, most, used in fact.slots:
             self._slots.set(most, kind)

@@ -92,7 +92,7 @@ async def test_a_sequence() -> None:
         assert await stage.result() == ["Hello Tokyo!", "Hello Seattle!"]
     assert stage.held() == 0
     assert stage.told(InstancesStarted) == [InstancesStarted((("sequence", "client"),))]
-    ((name, status, seconds, instance),) = stage.told(InstancesFinished)[0].ends
+    ((name, status, seconds, instance, _),) = stage.told(InstancesFinished)[0].ends
     assert (name, status, instance) == ("sequence", "Completed", "one")
     assert 0 <= seconds < 10
     assert [fact.outcome for fact in stage.told(ActivityAttempted)] == ["ok", "ok"]

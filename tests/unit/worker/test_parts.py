@@ -13,7 +13,9 @@ from redurable.core.known import Known
 from redurable.errors import CallerError, RegistrationError
 from redurable.facts import CacheEvicted, Fact, Facts
 from redurable.store.membership import Skills
+from redurable.store.memory import MemoryHub, MemoryStore
 from redurable.store.port import TaskDemand
+from redurable.worker import worker as worker_module
 from redurable.worker.cache import ReplayCache
 from redurable.worker.code import Code
 from redurable.worker.crew import TASKS, TURNS, Crew, takers_of_turns
@@ -254,7 +256,24 @@ async def test_a_worker_that_is_not_open_does_not_run() -> None:
         await Worker(App("orders"), "memory://").run()
 
 
-async def test_a_worker_opens_and_closes_its_own_store() -> None:
-    async with Worker(App("opened"), "memory://parts") as worker:
-        worker.stop()
-        await worker.run()
+async def test_a_worker_opens_and_closes_its_own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class Told(MemoryStore):
+        async def open(self, create: bool = True) -> bool:
+            done.append("open")
+            return await super().open(create)
+
+        async def close(self) -> None:
+            done.append("close")
+
+    def open_told(*_: object, **__: object) -> Told:
+        return Told(MemoryHub("opened", 4), "w1")
+
+    monkeypatch.setattr(worker_module, "open_hub", open_told)
+    for entered in (1, 2):
+        async with Worker(App("opened"), "memory://parts") as worker:
+            worker.stop()
+            await worker.run()
+            assert done == ["open", "close"] * (entered - 1) + ["open"]
+    assert done == ["open", "close"] * 2

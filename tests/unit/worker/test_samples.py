@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import anyio
 import pytest
 
+from prometheus.model import Alert
+from prometheus.redis import REDIS
 from redurable import App, OrchestrationContext, Worker
 from redurable.errors import StoreRefused
 from redurable.facts import (
     Fact,
+    Facts,
     HubLeft,
     HubSampled,
     InstancesPurged,
@@ -22,12 +28,14 @@ from redurable.facts import (
     PayloadsMoved,
     PayloadsRejected,
     Polled,
+    StoreSampled,
     StreamSampled,
     TurnsTaken,
     WorkerSampled,
 )
 from redurable.settings import MetricsSettings
 from redurable.telemetry.health import Health
+from redurable.telemetry.metrics import Metrics, Names
 from redurable.worker import vitals
 from redurable.worker.polls import Polls
 from tests.unit.worker.stage import FaultyStore, Stage, running, settings
@@ -135,6 +143,34 @@ async def test_who_has_nobody_to_tell_does_not_look() -> None:
     async with running(quiet.worker), running(teller.worker):
         await until(lambda: len(teller.surveys()) > 3)
     assert quiet.surveys() == []
+
+
+def _gather_into(told: list[Fact]) -> Callable[[Facts, Fact], None]:
+    return lambda _, fact: told.append(fact)
+
+
+async def test_nothing_is_told_nor_measured_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Fact] = []
+    monkeypatch.setattr(Facts, "announce", _gather_into(told))
+    stage, measured = Stage(), Counter[str]()
+
+    class Measured(FaultyStore):
+        def sample(self) -> StoreSampled:
+            measured["store"] += 1
+            return super().sample()
+
+    store = Measured(stage.hub, "w1")
+    quiet = Worker.from_store(app, store, settings=settings(**SOON, max_payload_bytes=2_000))
+    async with quiet, running(quiet):
+        store.lose_next = "receive"
+        await stage.start("talk", "hello")
+        await stage.start("ask_for_much", 5_000, instance="two")
+        await stage.start("wait", instance="three")
+        await stage.start("nobody-knows-it", instance="four")
+        await stage.raise_event("three", "Go", "ahead")
+        assert [await stage.result(), await stage.result("three")] == ["HELLO", "ahead"]
+        await stage.until_finished("two")
+    assert (told, measured) == ([], {})
 
 
 async def test_the_hub_as_it_is() -> None:
@@ -254,7 +290,9 @@ async def test_a_worker_whose_store_is_gone_is_alive_and_not_ready() -> None:
     health = Health(MetricsSettings(live_within_ms=300, ready_within_ms=50))
     store = FaultyStore(stage.hub, "w1")
     worker = stage.worker(app, store=store)
+    metrics = Metrics("stage", Names())
     worker.facts.subscribe(health)
+    worker.facts.subscribe(metrics)
     async with running(worker):
         await until(lambda: health.ready().ok)
         store.down = True
@@ -262,8 +300,16 @@ async def test_a_worker_whose_store_is_gone_is_alive_and_not_ready() -> None:
         assert "the store was last heard of" in health.ready().why[0]
         await until(lambda: health.ready().seconds["store"] > 0.4)
         assert health.live().ok
+        await until(lambda: seconds_that_the_alert_sees(metrics) > 0.3)
         store.down = False
         await until(lambda: health.ready().ok)
+
+
+def seconds_that_the_alert_sees(metrics: Metrics) -> float:
+    """How long the alert about a Redis that is down believes the silence to be."""
+    (alert,) = (rule for rule in REDIS.rules if isinstance(rule, Alert) and rule.name == "RedurableRedisDown")
+    (name,) = re.findall(r"redurable_\w+_timestamp_seconds", alert.expr)
+    return time.time() - (metrics.registry.get_sample_value(name, {"hub": "stage"}) or 0)
 
 
 def test_a_loop_that_waits_is_not_silent() -> None:

@@ -19,7 +19,7 @@ from redurable.core.events import ExecutionStarted
 from redurable.core.messages import RaiseEvent
 from redurable.core.values import Trace
 from redurable.errors import InstanceAlreadyExists
-from redurable.facts import ActivityAttempted, SpansEnded, TurnsTaken
+from redurable.facts import ActivityAttempted, InstancesFinished, SpansEnded, TaskStarted, TurnsTaken
 from redurable.store.memory.state import MemoryHub
 from redurable.store.port import Committed, TaskDemand
 from redurable.telemetry.tracing import instrument
@@ -281,6 +281,8 @@ async def test_facts_know_the_trace(scene: Scene) -> None:
     number = scene.exported.one("orchestration:hello").trace
     assert {fact.trace_id for fact in scene.told(ActivityAttempted)} == {number}
     assert {number} == {turn.trace_id for fact in scene.told(TurnsTaken) for turn in fact.turns}
+    assert {fact.trace_id for fact in scene.told(TaskStarted)} == {number}
+    assert {end[-1] for fact in scene.told(InstancesFinished) for end in fact.ends} == {number}
 
 
 async def test_a_worker_that_makes_no_spans_hands_the_context_on(scene: Scene) -> None:
