@@ -72,6 +72,18 @@ async def test_what_the_intake_cannot_deliver_is_told_with_its_position(store: R
     assert {letter[b"position"] for letter in found.values()} == set(positions)
 
 
+async def test_fields_that_stand_there_twice_are_all_kept_and_never_routed(store: RedisStore, foreign: Redis) -> None:
+    """Delivering one of two events would lose the other without a word; also when the dead letter is sent anew."""
+    sent = ["instance", "o-1", "event", "A", "data", "1", "event", "B", "data", "2"]
+    foreign.execute_command("XADD", store.layout.hub.intake, "*", *sent)
+    for _ in ("as it was sent", "sent anew"):
+        assert await store.route(100, 0) == Routed(0, ("malformed",))
+        (letter,) = await store.letters("", 10)
+        assert letter.reason.startswith("field 'event' stands there more than once")
+        assert letter.fields == ((b"event", b"A"), (b"data", b"1"), (b"event", b"B"), (b"data", b"2"))
+        assert await store.redrive_letters([letter.id]) == [letter.id]
+
+
 async def test_routers_that_die_between_steps_deliver_each_entry_once(store: RedisStore, foreign: Redis) -> None:
     await start(store, "o-1")
     for number in range(3):
