@@ -20,12 +20,26 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{/* Takes (list root settings env login): the environment of a container; login: username and passwordKey of its own. */}}
+{{/* Takes (list root settings env login): the environment of a container; login: username and passwordKey of its own. Each
+variable once, the last one, as containers read it: applying on the server's side refuses a name twice. */}}
 {{- define "redurable.env" -}}
+{{- $seen := dict -}}
+{{- $kept := list -}}
+{{- range include "redurable.variables" . | fromYamlArray | reverse -}}
+{{- if not (hasKey $seen .name) -}}{{- $kept = prepend $kept . -}}{{- end -}}
+{{- $_ := set $seen .name true -}}
+{{- end -}}
+{{- toYaml $kept -}}
+{{- end -}}
+
+{{- define "redurable.variables" -}}
 {{- $root := index . 0 -}}
 {{- $redis := $root.Values.redis -}}
 {{- $secret := $redis.existingSecret -}}
 {{- $login := index . 3 -}}
+{{- if and $secret.name (not (coalesce $secret.urlKey $secret.passwordKey $login.passwordKey)) -}}
+{{- fail "redis.existingSecret.name alone takes nothing from the secret: set passwordKey, urlKey or both to its keys" -}}
+{{- end -}}
 - name: REDURABLE_HUB
   value: {{ $root.Values.hub.name | quote }}
 {{- if $root.Values.valkey.enabled }}
