@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.timeout(300)
 def url(request: pytest.FixtureRequest, requires_tool: Callable[..., str]) -> Iterator[str]:
     if request.param == "redis70":
         requires_tool("redis-server", package="redis-server")
-    with shop(request.param, FOLDER, "--roles", "orchestrations") as address, Redis.from_url(address) as server:
+    with shop(request.param, FOLDER, "--roles", "orchestrations") as address, _connected(address) as server:
         server.execute_command(*rule("shop", Role.WORKER).split())
         server.execute_command("ACL", "SETUSER", user("shop", Role.WORKER), ">secret")
         yield address.replace("//", f"//{user('shop', Role.WORKER)}:secret@")
@@ -63,6 +64,11 @@ redis.destroy();
 """
 
 
+def _connected(url: str) -> Any:
+    redis: Any = Redis
+    return redis.from_url(url)
+
+
 def _run(command: Sequence[str], folder: Path, url: str = "") -> str:
     done = _ended(command, folder, url)
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
@@ -70,7 +76,7 @@ def _run(command: Sequence[str], folder: Path, url: str = "") -> str:
 
 
 def _stops_at_another_format(command: Sequence[str], folder: Path, url: str) -> None:
-    with Redis.from_url(url) as server:
+    with _connected(url) as server:
         server.hset("rd:{shop}:meta", "format", "3")
     done = _ended(command, folder, url)
     assert done.returncode != 0
