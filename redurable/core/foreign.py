@@ -186,7 +186,7 @@ def _completion(fields: Mapping[bytes, bytes], limit: int) -> Completion:
 def _answer(fields: Mapping[bytes, bytes], limit: int) -> Answer:
     verb = _verb(fields, _ANSWER_KINDS)
     kind = AnswerKind(verb.decode())
-    task = check_name(_text(fields[verb], kind), "task")
+    task = check_name(_text(fields[verb], kind.value), "task")
     queue = check_name(_text(fields.get(b"queue", b""), "queue"), "task queue")
     worker = check_name(_text(fields.get(b"worker", b""), "worker"), "worker")
     details = _json(fields[b"details"], "details", limit) if b"details" in fields else ABSENT

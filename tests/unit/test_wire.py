@@ -139,3 +139,9 @@ def test_what_stands_there_twice_is_read_by_nobody(name: bytes) -> None:
         assert read == Malformed(
             f"field {name.decode()!r} stands there more than once: send an entry for each, or say it once", entry
         )
+
+
+def test_an_answer_about_a_task_that_is_no_text_names_its_field() -> None:
+    read = read_answer({b"complete": b"\xff", b"queue": b"q", b"worker": b"w"})
+    assert isinstance(read, Malformed)
+    assert read.reason == "field 'complete' is not UTF-8: b'\\xff'"
