@@ -74,6 +74,16 @@ def test_a_variable_stands_once_and_the_closest_value_counts() -> None:
         assert {"name": "REDURABLE_HUB", "value": "own"} in env
 
 
+def test_names_of_other_objects_stay_text() -> None:
+    """A secret may be named 123, and its key `on`."""
+    named = {"redis.existingSecret.name": "123", "redis.existingSecret.passwordKey": "on", "redis.tls.ca.name": "1e3"}
+    (pod,) = [pod_of(find(_with_texts(named), "Deployment", "shop-redurable-orders"))]
+    assert pod is not None
+    password = next(e for e in pod["containers"][0]["env"] if e["name"] == "REDURABLE_REDIS_PASSWORD")
+    assert password["valueFrom"]["secretKeyRef"] == {"name": "123", "key": "on"}
+    assert {"name": "redis-ca", "configMap": {"name": "1e3"}} in pod["volumes"]
+
+
 def test_a_tag_of_a_pools_own_is_not_lost_to_the_digest_of_another_image() -> None:
     sets = [f"image.digest={DIGEST}", "workers.orders.image.tag=next", "workers.vip.app=orders:app"]
     manifests = render("minimal", sets=[*sets, "workers.vip.image.repository=mirror/shop"])
@@ -105,6 +115,11 @@ def test_what_a_pod_may_get_to_wait_for_is_divided_by_the_streams_it_waits_in() 
         manifests = render("minimal", sets=[*sets, f"hub.partitions={partitions}"])
         triggers = find(manifests, "ScaledObject", "shop-redurable-orders")["spec"]["triggers"]
         assert {trigger["metadata"]["lagCount"] for trigger in triggers} == {share}
+
+
+def _with_texts(values: dict[str, str]) -> list[Manifest]:
+    """What --set would read as a number is given as JSON."""
+    return render("minimal", sets=[f'{name}="{value}"' for name, value in values.items()], how="--set-json")
 
 
 def _pool(labels: dict[str, Any]) -> Any:

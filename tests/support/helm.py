@@ -49,18 +49,19 @@ def render(
     chart: Path = CHART,
     release: str = "shop",
     namespace: str = "shops",
+    how: str = "--set",
 ) -> list[Manifest]:
-    """The objects of a release, with the values of a file of ci/ and more of `sets`."""
-    return deepcopy(_rendered(case, version, tuple(sets), chart, release, namespace))
+    """The objects of a release, with the values of a file of ci/ and more of `sets`, given by the flag `how`."""
+    return deepcopy(_rendered(case, version, tuple(sets), chart, release, namespace, how))
 
 
 @cache
 def _rendered(
-    case: str, version: str, sets: tuple[str, ...], chart: Path, release: str, namespace: str
+    case: str, version: str, sets: tuple[str, ...], chart: Path, release: str, namespace: str, how: str
 ) -> list[Manifest]:
     """Once a session: the chart does not change under the tests, and most look at the same cases."""
     values = ["--values", str(CHART / "ci" / f"{case}-values.yaml")] if case else []
-    more = [word for value in sets for word in ("--set", value)]
+    more = [word for value in sets for word in (how, value)]
     text = helm(version, "template", release, str(chart), "--namespace", namespace, *values, *more)
     return [document for document in yaml.load_all(text, _Strict) if document]
 

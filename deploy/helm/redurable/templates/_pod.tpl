@@ -49,8 +49,8 @@ variable once, the last one, as containers read it: applying on the server's sid
 - name: REDURABLE_REDIS_URL
   valueFrom:
     secretKeyRef:
-      name: {{ $secret.name }}
-      key: {{ $secret.urlKey }}
+      name: {{ $secret.name | quote }}
+      key: {{ $secret.urlKey | quote }}
 {{- else }}
 - name: REDURABLE_REDIS_URL
   value: {{ required "say where Redis is: redis.url, or redis.existingSecret with urlKey, or for a trial valkey.enabled=true" $redis.url | quote }}
@@ -63,8 +63,8 @@ variable once, the last one, as containers read it: applying on the server's sid
 - name: REDURABLE_REDIS_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ required "redis.existingSecret.passwordKey is a key of redis.existingSecret.name: name the secret, too" $secret.name }}
-      key: {{ . }}
+      name: {{ required "redis.existingSecret.passwordKey is a key of redis.existingSecret.name: name the secret, too" $secret.name | quote }}
+      key: {{ . | quote }}
 {{- end }}
 {{- if $redis.tls.ca.name }}
 - name: REDURABLE_REDIS_CA_FILE
@@ -115,10 +115,10 @@ envFrom:
 - name: redis-ca
   {{- if eq $ca.kind "secret" }}
   secret:
-    secretName: {{ $ca.name }}
+    secretName: {{ $ca.name | quote }}
   {{- else }}
   configMap:
-    name: {{ $ca.name }}
+    name: {{ $ca.name | quote }}
   {{- end }}
 {{- end }}
 {{- with index . 1 }}
@@ -149,6 +149,6 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
