@@ -10,12 +10,13 @@ PYTEST := $(VENV)/bin/python -m pytest
 EXPLICIT_PYTHON := $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-cluster check docs golden pictures bench autoscale clean
+.PHONY: help demo test test-slow test-properties test-cluster check docs golden pictures bench autoscale clean
 
 help:
 	@echo "make demo    install what is needed into $(VENV) and show orchestrations surviving crashes"
 	@echo "make test    run the tests (not those marked slow; ARGS=... goes to pytest)"
 	@echo "make test-slow   the tests marked slow, but those of the cluster: 200 restarts of workers (minutes)"
+	@echo "make test-properties   the properties on twenty times as many examples (half an hour)"
 	@echo "make test-cluster    the chart on a real API server (needs Go and etcd; builds the server once)"
 	@echo "make check   formatting, lint, types, import rules and the other rules of the architecture"
 	@echo "make docs    write the pages that are made from the code: docs/settings.md, docs/metrics.md,"
@@ -34,6 +35,9 @@ test: $(VENV)/.test.stamp $(VENV)/.helm.stamp
 
 test-slow: $(VENV)/.test.stamp
 	$(PYTEST) -m slow --ignore tests/cluster $(ARGS)
+
+test-properties: $(VENV)/.test.stamp
+	HYPOTHESIS_PROFILE=thorough $(PYTEST) -n auto --dist loadgroup tests/properties tests/integration/test_foreign_fuzz.py $(ARGS)
 
 test-cluster: $(VENV)/.helm.stamp
 	sh scripts/build_apiserver $(VENV)

@@ -206,8 +206,8 @@ class Client(Explaining, Watching, Letters, Insight, Operations):
 
         If the instance does not exist, the hub's rule says what becomes of the event: kept until the instance starts,
         as it is by default, dropped, or a dead letter; a warning is logged. An `event_id` that the instance has seen,
-        or that is kept for it, is dropped, so the caller may repeat the call. Raises `InstanceFinished`; not when an
-        answer of the store was lost, for then the event may have come, and be what ended the instance.
+        or that is kept for it, is dropped, so the caller may repeat the call. Raises `InstanceFinished`, also when an
+        answer of the store was lost, unless the instance has read the event: it may be what ended it.
         """
         payload = self._payload(data, f"event {name!r}", "data")
         chosen_id = check_id(event_id, "event") if event_id else uuid4().hex

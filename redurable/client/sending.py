@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from redurable.client.link import Link
+from redurable.core.events import EventRaised
 from redurable.core.messages import RaiseEvent
 from redurable.core.traces import Tracing
 from redurable.errors import InstanceAlreadyExists
@@ -43,7 +44,16 @@ async def _start(link: Link, request: StartRequest) -> bool:
 
 async def _send(link: Link, instance: str, event: RaiseEvent) -> SendOutcome:
     outcome, repeated = await link.send(instance, event)
-    if repeated and outcome is SendOutcome.FINISHED:
-        return SendOutcome.SENT  # It may have come with an earlier attempt, and be what ended the instance.
+    if repeated and outcome is SendOutcome.FINISHED and await _was_read(link, instance, event.id):
+        return SendOutcome.SENT  # It had come with an earlier attempt, and may be what ended the instance.
     link.check_sent(instance, outcome)
     return outcome
+
+
+async def _was_read(link: Link, instance: str, event_id: str) -> bool:
+    """Whether an execution of the instance has read the event. The last ones are looked at first."""
+    for execution in reversed(await link.call(lambda: link.store.executions(instance))):
+        history = await link.history(instance, execution)
+        if any(isinstance(event, EventRaised) and event.id == event_id for event in reversed(history)):
+            return True
+    return False

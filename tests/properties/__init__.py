@@ -1,6 +1,6 @@
 """What must hold for every program, every order of events, every payload and every sequence of verbs.
 
-`HYPOTHESIS_PROFILE=thorough` tries twenty times as much. A failure prints what to run to see it again.
+`make test-properties` tries twenty times as much. A failure prints what to run to see it again.
 """
 
 import pytest

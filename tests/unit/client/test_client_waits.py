@@ -20,6 +20,7 @@ from redurable import (
 from redurable.client import changes, link
 from redurable.core.delivery import Outgoing
 from redurable.core.events import EventRaised, ExecutionStarted
+from redurable.core.messages import RaiseEvent
 from redurable.store.inspect import Snapshot
 from redurable.store.memory import MemoryStore
 from redurable.store.port import SendOutcome, StartOutcome, StartRequest
@@ -185,9 +186,11 @@ async def test_writes_are_repeated_under_the_same_ids(
         assert calls == [calls[0]] * 4
 
 
-async def test_an_event_that_ended_its_instance_before_its_answer_was_lost_is_no_error(
-    bench: Bench, client: Client, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("arrives", [True, False], ids=["answer lost", "request lost"])
+async def test_an_event_that_is_sent_again_to_an_instance_that_has_finished_meanwhile(
+    bench: Bench, client: Client, monkeypatch: pytest.MonkeyPatch, arrives: bool
 ) -> None:
+    """It is no error if the instance has read it, and one if another event has ended it."""
     monkeypatch.setattr(link, "_FIRST_WAIT", 0.001)
     await client.start(rounds, 1, instance_id="r")
     await bench.turns()
@@ -196,17 +199,19 @@ async def test_an_event_that_ended_its_instance_before_its_answer_was_lost_is_no
     send, lost = bench.store.send, [StoreUnavailable("connection lost")]
 
     async def losing(messages: Sequence[Outgoing]) -> list[SendOutcome]:
-        outcomes = await send(messages)
+        if not lost:
+            return await send(messages)
+        await send(messages if arrives else [Outgoing("r", RaiseEvent(name="Next", id="another"))])
         await bench.turns()
-        if lost:
-            raise lost.pop()
-        return outcomes
+        raise lost.pop()
 
     monkeypatch.setattr(bench.store, "send", losing)
-    await client.raise_event("r", "Next", event_id="last")
+    if arrives:
+        await client.raise_event("r", "Next", event_id="last")
+    else:
+        with pytest.raises(InstanceFinished):
+            await client.raise_event("r", "Next", event_id="last")
     assert await client.get_handle("r").result() == "done"
-    with pytest.raises(InstanceFinished):
-        await client.raise_event("r", "Next", event_id="late")
 
 
 async def test_a_store_that_stays_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
