@@ -123,12 +123,12 @@ def _by_name(entry: Entry) -> Mapping[bytes, bytes]:
     raise Unreadable(f"field {twice!r} stands there more than once: send an entry for each, or say it once")
 
 
-def _verb(fields: Mapping[bytes, bytes], known: Sequence[bytes]) -> bytes:
+def _verb(fields: Mapping[bytes, bytes], known: Sequence[bytes], what: str = "an entry") -> bytes:
     """The one of the verbs that the entry has."""
     found = [verb for verb in known if verb in fields]
     if len(found) != 1:
         names, verbs = (", ".join(name.decode(errors="replace") for name in some) for some in (fields, known))
-        raise Unreadable(f"fields [{names}]: an entry has exactly one of {verbs}")
+        raise Unreadable(f"fields [{names}]: {what} has exactly one of {verbs}")
     return found[0]
 
 
@@ -184,7 +184,7 @@ def _completion(fields: Mapping[bytes, bytes], limit: int) -> Completion:
 
 
 def _answer(fields: Mapping[bytes, bytes], limit: int) -> Answer:
-    verb = _verb(fields, _ANSWER_KINDS)
+    verb = _verb(fields, _ANSWER_KINDS, "an answer")
     kind = AnswerKind(verb.decode())
     task = check_name(_text(fields[verb], kind.value), "task")
     queue = check_name(_text(fields.get(b"queue", b""), "queue"), "task queue")
