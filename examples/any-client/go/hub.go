@@ -179,11 +179,12 @@ func (worker *Worker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		// Count is per stream: up to one task of every partition.
 		taken, err := client.XReadGroup(context.Background(), args).Result()
-		if err != nil && (strings.HasPrefix(err.Error(), "NOGROUP") || strings.HasPrefix(err.Error(), "UNBLOCKED")) {
-			err = worker.serve(context.Background(), streams) // a stream is gone
-		}
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return err
+			log.Println("reads on in a second:", err) // a stream is gone, or the connection was
+			time.Sleep(time.Second)
+			if err := worker.serve(ctx, streams); err != nil {
+				log.Println(err)
+			}
 		}
 		for _, stream := range taken {
 			for _, message := range stream.Messages {

@@ -38,6 +38,11 @@ export class Hub {
     return this.base(crc32(instance) % this.partitions);
   }
 
+  /** A connection of its own, for what blocks. It comes back by itself; whoever hears no errors is ended by one. */
+  connection() {
+    return this.redis.duplicate().on('error', console.error).connect();
+  }
+
   /** Write to the intake. An `id` makes it harmless to do it again. */
   tell(instance, fields) {
     return this.redis.xAdd(`rd:{${this.name}}:intake`, '*', { instance, ...fields });
@@ -58,8 +63,7 @@ export class Hub {
   /** Wait for the end of an instance: its status, and the last event of its history. */
   async finished(instance) {
     const base = this.baseOf(instance);
-    const feed = this.redis.duplicate(); // a connection of its own, because it blocks
-    await feed.connect();
+    const feed = await this.connection();
     try {
       // First where the feed is, then the status: so no end is missed between the two.
       const [newest] = await feed.xRevRange(`${base}feed`, '+', '-', { COUNT: 1 });
@@ -101,8 +105,9 @@ export class Worker {
       const streams = keys.map((key) => ({ key, id: '>' }));
       return (await this.reader.xReadGroup('w', this.name, streams, { COUNT: 1, BLOCK: 1_000 })) ?? [];
     } catch (error) {
-      if (!/^(NOGROUP|UNBLOCKED)/.test(error.message)) throw error;
-      await this.serve(keys); // a stream is gone
+      console.error('reads on in a second:', error.message); // a stream is gone, or the connection was
+      await new Promise((done) => setTimeout(done, 1_000));
+      await this.serve(keys).catch(console.error);
       return [];
     }
   }
@@ -111,8 +116,7 @@ export class Worker {
     const { hub, queue } = this;
     const keys = Array.from({ length: hub.partitions }, (_, number) => `${hub.base(number)}tasks:${queue}`);
     await this.serve(keys);
-    this.reader = hub.redis.duplicate();
-    await this.reader.connect();
+    this.reader = await hub.connection();
     const renewal = setInterval(() => this.renew().catch(console.error), RENEW_MS);
     while (!this.stopping) {
       for (const { name, messages } of await this.take(keys)) {
