@@ -112,11 +112,11 @@ def malformed(reason: str, entry: Entry, limit: int = UNLIMITED) -> Malformed:
 
 def pairs_of(entry: Entry) -> Iterable[tuple[bytes, bytes]]:
     """The fields as they were written."""
-    return entry.items() if isinstance(entry, Mapping) else entry
+    return entry if isinstance(entry, tuple) else entry.items()
 
 
 def _by_name(entry: Entry) -> Mapping[bytes, bytes]:
-    if isinstance(entry, Mapping):
+    if not isinstance(entry, tuple):
         return entry
     names = [name.decode(errors="replace") for name, _ in entry]
     twice = next(name for at, name in enumerate(names) if name in names[:at])
