@@ -19,6 +19,7 @@ redurable's own entries were measured by who sent them. TRACE is `traceparent TE
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
@@ -51,6 +52,7 @@ TOKEN_KINDS = (b"complete", b"fail", b"heartbeat")
 """What it takes for an attempt by token."""
 _ANSWER_KINDS = tuple(kind.value.encode() for kind in AnswerKind)
 _MOST_REASON = 500
+_SHOWN = 40
 _args = msgspec.json.Decoder(tuple[Raw, ...])
 _kwargs = msgspec.json.Decoder(dict[str, Raw])
 _tags = msgspec.json.Decoder(dict[str, str])
@@ -118,9 +120,9 @@ def pairs_of(entry: Entry) -> Iterable[tuple[bytes, bytes]]:
 def _by_name(entry: Entry) -> Mapping[bytes, bytes]:
     if not isinstance(entry, tuple):
         return entry
-    names = [name.decode(errors="replace") for name, _ in entry]
-    twice = next(name for at, name in enumerate(names) if name in names[:at])
-    raise Unreadable(f"field {twice!r} stands there more than once: send an entry for each, or say it once")
+    [(twice, _)] = Counter(name for name, _ in entry).most_common(1)
+    name = twice[:_SHOWN].decode(errors="replace")
+    raise Unreadable(f"field {name!r} stands there more than once: send an entry for each, or say it once")
 
 
 def _verb(fields: Mapping[bytes, bytes], known: Sequence[bytes], what: str = "an entry") -> bytes:

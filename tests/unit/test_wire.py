@@ -141,6 +141,14 @@ def test_what_stands_there_twice_is_read_by_nobody(name: bytes) -> None:
         )
 
 
+def test_a_field_that_stands_twice_among_very_many_is_found_soon() -> None:
+    """Whoever may write to the intake could hold up its reader for minutes otherwise."""
+    many = tuple((b"%d" % number, b"") for number in range(200_000))
+    read = read_intake("1-0", ((b"instance", b"o"), *many, (b"instance", b"o")), 1_000)
+    assert isinstance(read, Malformed)
+    assert read.reason.startswith("field 'instance' stands there more than once")
+
+
 def test_an_answer_about_a_task_that_is_no_text_names_its_field() -> None:
     read = read_answer({b"complete": b"\xff", b"queue": b"q", b"worker": b"w"})
     assert isinstance(read, Malformed)

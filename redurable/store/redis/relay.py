@@ -245,10 +245,12 @@ def _dead_fields(letter: DeadLetter) -> list[Argument]:
     if len(letter.fields) > _MOST_FIELDS:
         return [*fields, "o", pack_fields(letter.fields)]
     covered: list[tuple[bytes, bytes]] = []
-    names = [name for name, _ in letter.fields]
-    for at, (name, value) in enumerate(letter.fields):
-        if name not in OURS and name not in names[:at]:
+    once = sum(name == b"instance" for name, _ in letter.fields) == 1
+    names: set[bytes] = {*OURS}
+    for name, value in letter.fields:
+        if name not in names:
             fields += (name, value)
-        elif (name, value) != (b"instance", letter.instance.encode()) or names.count(name) > 1:
+            names.add(name)
+        elif not (once and (name, value) == (b"instance", letter.instance.encode())):
             covered.append((name, value))
     return [*fields, "o", pack_fields(covered)] if covered else fields
