@@ -112,6 +112,12 @@ def malformed(reason: str, entry: Entry, limit: int = UNLIMITED) -> Malformed:
     return Malformed((reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}…") + cut, kept)
 
 
+def too_large(size: int, beginning: Entry, limit: int = UNLIMITED) -> Malformed:
+    """An entry of which nobody has read more than the beginning."""
+    reason = f"an entry of {size:,} bytes is too large to be read: keep the data elsewhere and pass a reference to it"
+    return malformed(f"{reason} (only the beginning is kept here)", beginning, limit)
+
+
 def pairs_of(entry: Entry) -> Iterable[tuple[bytes, bytes]]:
     """The fields as they were written."""
     return entry if isinstance(entry, tuple) else entry.items()

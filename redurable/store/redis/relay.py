@@ -16,7 +16,7 @@ from msgspec import Struct
 from redurable.core.codec import encode
 from redurable.core.completion import Completion
 from redurable.core.delivery import DeadLetter
-from redurable.core.foreign import Entry, malformed, pairs_of, read_intake
+from redurable.core.foreign import Entry, malformed, pairs_of, read_intake, too_large
 from redurable.core.messages import Control, Malformed
 from redurable.core.sizes import UNLIMITED, brief
 from redurable.store.letters import OURS
@@ -171,7 +171,7 @@ def split_intake(
     entries: Iterable[Any], max_payload: int = UNLIMITED
 ) -> tuple[list[Parcel], list[Burial], list[Saying]]:
     """The same of the intake, and what it says of attempts by token."""
-    items = [read_intake_entry(entry_id.decode(), entry_of(flat), max_payload) for entry_id, flat in entries]
+    items = [read_intake_entry(entry[0].decode(), entry_of(entry[1]), max_payload, *entry[2:]) for entry in entries]
     parcels = [item for item in items if isinstance(item, Parcel)]
     burials = [item for item in items if isinstance(item, Burial)]
     return parcels, burials, [item for item in items if isinstance(item, Saying)]
@@ -200,9 +200,9 @@ def _read_letter(fields: Fields) -> DeadLetter:
     return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), original, fields.get(b"p", b"").decode())
 
 
-def read_intake_entry(entry_id: str, entry: Entry, max_payload: int) -> Parcel | Burial | Saying:
-    """An intake entry."""
-    item = read_intake(entry_id, entry, max_payload)
+def read_intake_entry(entry_id: str, entry: Entry, max_payload: int, size: int = 0) -> Parcel | Burial | Saying:
+    """An intake entry; with a `size` only the beginning of one."""
+    item = read_intake(entry_id, entry, max_payload) if not size else too_large(size, entry, max_payload)
     original, _ = brief(pairs_of(entry), max_payload)
     if isinstance(item, Completion):
         return Saying(entry_id, item, pack_fields(original))
