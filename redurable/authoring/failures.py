@@ -82,7 +82,7 @@ def _bounded(failure: Failure, depth: int) -> Failure:
 def _message(error: BaseException) -> str:
     try:
         text = str(error)
-    except Exception as problem:
+    except BaseException as problem:
         text = f"<its message could not be read: {type(problem).__name__}>"
     if len(text) > _MAX_MESSAGE:
         text = f"{text[:_MAX_MESSAGE]}… ({len(text) - _MAX_MESSAGE} more characters)"

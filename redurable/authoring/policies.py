@@ -38,7 +38,8 @@ _CONFLICTS: tuple[OnConflict, ...] = get_args(OnConflict)
 
 def milliseconds(span: timedelta) -> int:
     """A span in whole milliseconds, rounded up: nothing durable happens too early."""
-    return -(-span // _MILLISECOND)
+    whole, rest = divmod(span, _MILLISECOND)
+    return whole + bool(rest)  # Not by negation: the longest span has no opposite.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import typer
 from redurable.cli.command import Target, command
 from redurable.cli.output import print_records
 from redurable.cli.wellbeing import look_at
+from redurable.core.ids import check_hub_name
 from redurable.errors import StoreError
 from redurable.settings import RedisSettings
 from redurable.store.address import EmbeddedAddress, RedisAddress, read_address
@@ -31,8 +32,9 @@ async def doctor(target: Target) -> None:
 
     Exit code 1 when something fails; warnings do not count.
     """
+    hub = check_hub_name(target.named_hub())
     async with _lane(target.address) as lane:
-        findings = [finding async for finding in examine(lane, target.named_hub())]
+        findings = [finding async for finding in examine(lane, hub)]
     if findings[-1].check == "hub" and findings[-1].verdict is Verdict.OK:
         findings += await _hub(target)
     print_records([_row(finding) for finding in findings], target.output)

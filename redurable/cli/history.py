@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -11,12 +12,15 @@ import msgspec
 from msgspec import Raw
 
 from redurable.cli.output import Record
+from redurable.client.moments import moment
 from redurable.core.events import AttemptRow, HistoryRow
 
 _COLUMNS = {"type", "at", "seq"}
 _INTERNAL = {"commit", "v", "python", "first_seq", "event_ids", "kept_events", "execution", "number", "stack"}
 _IN_ROWS = {"log", "started", "worker"}
 """Of an activity's outcome: what the rows of its attempts say."""
+_EXACT = 300
+"""Digits of an integer that every Python reads."""
 
 
 def full_records(events: Iterable[HistoryRow]) -> list[Record]:
@@ -32,7 +36,7 @@ def rows(events: Sequence[HistoryRow]) -> list[Record]:
 
 
 def _row(number: str, event: HistoryRow) -> Record:
-    fields: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
+    fields: dict[str, Any] = _read(msgspec.json.encode(event).decode())
     if not isinstance(event, AttemptRow):
         fields = {name: value for name, value in fields.items() if name not in _IN_ROWS}
     return {
@@ -44,8 +48,21 @@ def _row(number: str, event: HistoryRow) -> Record:
     }
 
 
+def _integer(text: str) -> int | Raw:
+    return int(text) if len(text) <= _EXACT else Raw(text.encode())
+
+
+def _number(text: str) -> float | Raw:
+    found = float(text)
+    return found if math.isfinite(found) else Raw(text.encode())
+
+
+_read = json.JSONDecoder(parse_int=_integer, parse_float=_number).decode
+"""Payloads may hold numbers that Python has no value for: those stay as they were written."""
+
+
 def _moment(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    return moment(milliseconds).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def _details(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -53,7 +70,8 @@ def _details(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if name == "failure":
             yield "error", value["type"]
         if name in ("call", "failure", "parent", "timeouts"):
-            yield from _details({inner: each for inner, each in value.items() if each})
+            # What a call was given is told even where it is nothing.
+            yield from _details({inner: each for inner, each in value.items() if each or name == "call"})
         elif name == "due":
             yield name, _moment(value)
         elif name not in _COLUMNS | _INTERNAL:

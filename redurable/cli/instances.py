@@ -18,6 +18,7 @@ from redurable.cli.messages import IdArgument
 from redurable.cli.output import Output, Record, Value, print_record, print_records, print_value
 from redurable.cli.payloads import parse_arguments
 from redurable.client import Client, PendingActivity, Quarantine, Status
+from redurable.client.explaining import advised
 from redurable.core.ids import check_instance_id, check_name
 from redurable.core.messages import StartExecution
 from redurable.core.sizes import call_size, check_size
@@ -25,6 +26,9 @@ from redurable.errors import InstanceAlreadyExists
 from redurable.settings import PayloadSettings
 from redurable.store.port import StartOutcome, StartRequest
 from redurable.store.redis.layout import Layout
+
+_LONGEST = 1000 * 365 * 86_400
+"""Seconds; more than the calendar holds would be no moment."""
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +48,8 @@ async def start(
     kwargs: Annotated[str | None, typer.Option("--kwargs", metavar="JSON", help="Its keywords: an object.")] = None,
     instance_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="The instance; else a new id.")] = None,
     execution_timeout: Annotated[
-        float, typer.Option("--execution-timeout", metavar="SECONDS", min=0, help="It fails then; 0: whenever.")
+        float,
+        typer.Option("--execution-timeout", metavar="SECONDS", min=0, max=_LONGEST, help="It fails then; 0: whenever."),
     ] = 0.0,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end and print the result.")] = False,
 ) -> None:
@@ -149,7 +154,7 @@ async def key(
 
 def _quarantine_lines(instance_id: str, found: Quarantine) -> Record:
     """A quarantine as lines of the table, in place of the nested value."""
-    retry = f"after `redurable redrive {instance_id}`" if found.next_try is None else _plain(found.next_try)
+    retry = f"after {advised('redrive', instance_id)}" if found.next_try is None else _plain(found.next_try)
     return {
         "quarantined": str(found),
         "quarantined_since": _plain(found.since),

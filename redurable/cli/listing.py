@@ -14,7 +14,7 @@ from redurable.cli.options import FilterOptions, spread
 from redurable.cli.output import Output, Record, print_record, print_records, to_json
 from redurable.cli.progress import progress
 from redurable.client import Client, InstanceFilters, Status
-from redurable.client.queries import MOST
+from redurable.client.queries import MOST, query_of
 
 _COUNTABLE = {"status", "name"}
 
@@ -64,12 +64,12 @@ async def _counts(client: Client, filters: InstanceFilters) -> list[Record]:
         raise typer.BadParameter(
             f"counts are kept by name and status only, not by {', '.join(sorted(others))}", param_hint="--count"
         )
+    wanted = query_of(filters)
     counts = await client.count_instances()
-    names, statuses = filters.get("name", ()), filters.get("status", ())
     return [
         {"name": name, "runtime_status": status, "count": number}
         for (name, status), number in counts.items()
-        if (not names or name in names) and (not statuses or status in statuses)
+        if (not wanted.names or name in wanted.names) and (not wanted.statuses or status in wanted.statuses)
     ]
 
 

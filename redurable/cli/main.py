@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,6 +39,16 @@ def options(
     """Durable Functions on Redis."""
 
 
+def _open_streams() -> None:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # Whoever called has closed it, as some schedulers do.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open to the very end
+    stdout: object = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper):
+        stdout.reconfigure(errors="backslashreplace")  # Ids and payloads hold what not every terminal has.
+
+
 def run() -> None:
     """Run the command line and end the process with its exit code."""
+    _open_streams()
     app(prog_name="redurable")

@@ -152,7 +152,7 @@ def moment(text: str, option: str) -> datetime:
 
 def _status(text: str) -> str:
     """As it is written, whatever its case."""
-    return next((status for status in RuntimeStatus if status.lower() == text.lower()), text)
+    return next((status.value for status in RuntimeStatus if status.lower() == text.lower()), text)
 
 
 def _tag(text: str) -> tuple[str, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 from msgspec import Raw
@@ -23,14 +26,32 @@ class Output(StrEnum):
     JSONL = "jsonl"
 
 
+_CONTROLS: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What JSON lets stand in a text, though a terminal obeys it, or a reader of lines ends its line there."""
+
+
 def to_json(value: Value) -> str:
     """One line of JSON."""
-    return msgspec.json.encode(value).decode()
+    return _harmless(msgspec.json.encode(value))
 
 
 def to_pretty_json(value: Value) -> str:
     """Indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return _harmless(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+_FOREIGN: Final = re.compile("[^\\x00-\\x7f]")
+
+
+def _harmless(encoded: bytes) -> str:
+    """Outside of its texts JSON has none of these; inside, an escape says the same."""
+    text = _CONTROLS.sub(_escape, encoded.decode())
+    return text if codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8" else _FOREIGN.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    units = found.group().encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def print_record(record: Record, output: Output) -> None:
@@ -41,7 +62,7 @@ def print_record(record: Record, output: Output) -> None:
         case Output.JSONL:
             print(to_json(record))
         case Output.TABLE:
-            _print_fields({name: text for name, value in record.items() if (text := _cell(value))})
+            _print_fields({_shown(name): text for name, value in record.items() if (text := _cell(value))})
 
 
 def print_records(records: Sequence[Record], output: Output) -> None:
@@ -113,7 +134,11 @@ def _cell(value: Value) -> str:
 
 def one_line(text: str) -> str:
     """It on one line; what would move the cursor, or colour the terminal, is shown instead."""
-    return "".join(char if char.isprintable() else _escaped(char) for char in " ".join(text.split()))
+    return _shown(" ".join(text.split()))
+
+
+def _shown(text: str) -> str:
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
 def _escaped(char: str) -> str:

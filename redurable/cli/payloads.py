@@ -8,7 +8,9 @@ import msgspec
 import typer
 from msgspec import Raw
 
+from redurable.core.sizes import check_nesting
 from redurable.core.values import Arguments
+from redurable.errors import InvalidPayload
 
 T = TypeVar("T")
 
@@ -34,7 +36,9 @@ def parse_arguments(whole: str | None, args: str | None, kwargs: str | None) -> 
 
 def _decode(text: str, option: str, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, UnicodeError) as error:
+        encoded = text.encode()
+        check_nesting("it", encoded)
+        return msgspec.json.decode(encoded, type=kind)
+    except (msgspec.DecodeError, UnicodeError, InvalidPayload) as error:
         shown = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
         raise typer.BadParameter(f"{error}: {shown}", param_hint=option) from None

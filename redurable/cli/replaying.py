@@ -22,6 +22,8 @@ from redurable.core.ids import check_instance_id
 from redurable.core.recorded import Recorded, replay
 from redurable.errors import InstanceNotFound, InvalidHistory, NondeterminismError
 
+_MOST_NAMED = 3
+
 
 class _Source(NamedTuple):
     """Where histories come from: `file`; or `instance`; or, when both are empty, all instances that are chosen."""
@@ -60,6 +62,8 @@ async def replay_(
         raise typer.BadParameter("name an instance or a file, or say --all: one of these", param_hint="ID|FILE")
     if what is not None and chosen.filters():
         raise typer.BadParameter("filters are for many instances: say --all", param_hint="ID|FILE")
+    if all_ and execution:
+        raise typer.BadParameter("of many instances the current executions are meant", param_hint="--execution")
     loaded = load_app(app)
     hub = msgspec.structs.replace(target, hub=target.hub or loaded.name)
     source = _Source(_file(what), what or "", execution, chosen)
@@ -75,9 +79,15 @@ async def replay_(
 
 async def _histories(target: Target, source: _Source) -> AsyncGenerator[Recorded]:
     if source.file is not None:
-        for recorded in read_file(source.file):
-            if source.execution in ("", recorded.execution):
-                yield recorded
+        histories = read_file(source.file)
+        meant = [recorded for recorded in histories if source.execution in ("", recorded.execution)]
+        if not meant:
+            held = ", ".join(recorded.execution for recorded in histories[:_MOST_NAMED])
+            raise InvalidHistory(
+                f"{str(source.file)!r} holds no execution {source.execution!r}, but {len(histories)}: {held}"
+            )
+        for recorded in meant:
+            yield recorded
         return
     async with target.link() as link:
         if source.instance:

@@ -14,6 +14,7 @@ from redurable.cli.history import full_records, rows
 from redurable.cli.messages import IdArgument
 from redurable.cli.output import Output, Record, one_line, print_record, print_records, to_json
 from redurable.client import Reason, Status
+from redurable.client.explaining import advised
 from redurable.core.events import HistoryRow
 from redurable.store.depths import Depth, Depths
 
@@ -46,7 +47,7 @@ async def watch(
         async for status in client.watch(instance_id):
             last = status
             if status.quarantined not in (None, held):
-                said = f"it is quarantined: {status.quarantined}; `redurable explain {instance_id}` says more"
+                said = f"it is quarantined: {status.quarantined}; {advised('explain', instance_id)} says more"
                 print(f"redurable: {one_line(said)}", file=sys.stderr, flush=True)
             held = status.quarantined
             history = status.history or []

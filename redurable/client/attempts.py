@@ -5,11 +5,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from redurable.authoring.failures import failure_of, retry_after_of
 from redurable.client.link import Link
+from redurable.client.moments import moment
 from redurable.core.completion import LATE, Completion
 from redurable.core.events import ActivityScheduled, Event
 from redurable.core.retry import names_of
@@ -18,8 +19,6 @@ from redurable.core.tokens import Token, read_token
 from redurable.core.values import Failure
 from redurable.errors import AttemptNotFound, InvalidToken
 from redurable.store.inspect import Underway
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 PendingState = Literal["queued", "running", "retrying", "handed-over", "unknown"]
 
@@ -63,7 +62,7 @@ async def pending_activities(
 
 
 def _pending(call: ActivityScheduled, there: Underway | None) -> PendingActivity:
-    scheduled = _moment(call.at)
+    scheduled = moment(call.at)
     if there is None:
         return PendingActivity(number=call.seq, name=call.name, task_queue=call.task_queue, scheduled_at=scheduled)
     task, state = there.task, _state(there)
@@ -75,7 +74,7 @@ def _pending(call: ActivityScheduled, there: Underway | None) -> PendingActivity
         state=state,
         attempt=task.attempt,
         last_failure=task.log[-1].failure if task.log else None,
-        next_attempt_at=_moment(there.due) if state == "retrying" else None,
+        next_attempt_at=moment(there.due) if state == "retrying" else None,
         worker=(task.held.worker if task.held else there.holder) or None,
     )
 
@@ -116,7 +115,3 @@ async def settle(link: Link, said: Completion) -> None:
     if not settled and not repeated:
         token = said.token
         raise AttemptNotFound(f"activity call {token.instance}:{token.execution}:{token.seq}: {LATE}")
-
-
-def _moment(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)

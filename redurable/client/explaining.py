@@ -5,11 +5,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from shlex import quote
 
 from redurable.client.attempts import PendingActivity, pending_activities
 from redurable.client.insight import FRESH_MS
 from redurable.client.link import Link
+from redurable.client.moments import moment
 from redurable.client.status import Status, status_of
 from redurable.core.events import Event, ExecutionSuspended, SubOrchestrationScheduled, TimerCreated
 from redurable.core.ids import check_instance_id
@@ -18,7 +20,6 @@ from redurable.core.values import RuntimeStatus
 from redurable.store.inspect import Announcement, Snapshot
 from redurable.store.membership import Membership
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TURNS, _TASKS = "orchestrations", "activities"
 
 
@@ -81,6 +82,11 @@ class Explaining:
         return list(_reasons(scene))
 
 
+def advised(command: str, instance: str) -> str:
+    """A command on an instance, as a shell takes it, whatever is in its id."""
+    return f"`redurable {command} {'-- ' if instance.startswith('-') else ''}{quote(instance)}`"
+
+
 def _reasons(scene: _Scene) -> Iterator[Reason]:
     status = scene.status
     if status.runtime_status.finished:
@@ -112,7 +118,7 @@ def _quarantine(scene: _Scene) -> Iterator[Reason]:
     parted = f"; at event {mark.position} the history has {mark.expected}, the code {mark.asked or 'asks for nothing'}"
     parted += f" ({mark.place})" if mark.place else ""
     tries = f"tried {mark.tries} times"
-    held = f"held until `redurable redrive {instance}`"
+    held = f"held until {advised('redrive', instance)}"
     after = f"{tries}, {held}" if mark.next_try is None else f"{tries}, and again by itself"
     yield Reason(
         kind="quarantine",
@@ -130,8 +136,8 @@ def _suspension(scene: _Scene) -> Iterator[Reason]:
     why = f" ({last.reason})" if last is not None and last.reason else ""
     yield Reason(
         kind="suspended",
-        text=f"suspended{why}: `redurable resume {scene.snapshot.instance}` lets it go on",
-        since=None if last is None else _moment(last.at),
+        text=f"suspended{why}: {advised('resume', scene.snapshot.instance)} lets it go on",
+        since=None if last is None else moment(last.at),
         blocked=True,
     )
 
@@ -165,7 +171,7 @@ def _mail(scene: _Scene) -> Iterator[Reason]:
 def _delay(scene: _Scene) -> Iterator[Reason]:
     until = scene.snapshot.parked_until
     if until and scene.status.quarantined is None:
-        yield Reason(kind="delay", text="its start is delayed", until=_moment(until))
+        yield Reason(kind="delay", text="its start is delayed", until=moment(until))
 
 
 def _activities(scene: _Scene) -> Iterator[Reason]:
@@ -209,19 +215,19 @@ def _timers(scene: _Scene) -> Iterator[Reason]:
     timers = [made for made in scene.state.open.values() if isinstance(made, TimerCreated)]
     for made in sorted(timers, key=lambda made: made.due):
         if made.seq != DEADLINE:
-            yield Reason(kind="timer", text="a timer", since=_moment(made.at), until=_moment(made.due))
+            yield Reason(kind="timer", text="a timer", since=moment(made.at), until=moment(made.due))
     started = scene.state.started
     if started is not None and started.deadline:
-        until = _moment(started.deadline)
-        yield Reason(kind="timer", text="the execution timeout", since=_moment(started.at), until=until)
+        until = moment(started.deadline)
+        yield Reason(kind="timer", text="the execution timeout", since=moment(started.at), until=until)
 
 
 def _children(scene: _Scene) -> Iterator[Reason]:
     for made in scene.state.open.values():
         if isinstance(made, SubOrchestrationScheduled):
-            text = f"sub-orchestration {made.name}, instance {made.instance}: `redurable explain {made.instance}`"
-            until = _moment(made.not_before) if made.not_before else None
-            yield Reason(kind="child", text=text, since=_moment(made.at), until=until)
+            text = f"sub-orchestration {made.name}, instance {made.instance}: {advised('explain', made.instance)}"
+            until = moment(made.not_before) if made.not_before else None
+            yield Reason(kind="child", text=text, since=moment(made.at), until=until)
 
 
 def _events(scene: _Scene) -> Iterator[Reason]:
@@ -231,7 +237,3 @@ def _events(scene: _Scene) -> Iterator[Reason]:
 
 def _workers(members: Membership, role: str) -> list[str]:
     return sorted(name for name, skills in members.workers.items() if role in skills.roles)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -5,13 +5,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from redurable.client.link import Link
+from redurable.client.moments import moment
 from redurable.errors import InvalidToken
 from redurable.store.letters import Letter, is_letter_id
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE = 100
 
 
@@ -75,7 +75,7 @@ def _shown(letter: Letter) -> DeadLetter:
         id=letter.id,
         reason=letter.reason,
         instance_id=letter.instance,
-        at=_EPOCH + timedelta(milliseconds=letter.at),
+        at=moment(letter.at),
         position=letter.position,
         fields={_text(name): _text(value) for name, value in letter.fields},
     )

@@ -198,8 +198,10 @@ def query_of(filters: InstanceFilters) -> Query:
         if times.get(f"{ends}_from", 0) > times.get(f"{ends}_to", LAST):
             raise InvalidFilter(f"{ends}_from is later than {ends}_to: exchange them")
     tags: Mapping[Any, Any] = given.get("tags", {})
-    if not all(isinstance(part, str) for pair in tags.items() for part in pair):
+    if not all(_is_text(part) for pair in tags.items() for part in pair):
         raise InvalidFilter(f"tags are {tags!r}: keys and values are texts")
+    if not _is_text(filters.get("prefix", "")):
+        raise InvalidFilter(f"prefix is {filters.get('prefix')!r}: give a text")
     return Query(
         statuses=tuple(_status(text) for text in _several(filters.get("status", ()), "status")),
         names=tuple(check_name(name, "orchestrator") for name in _several(filters.get("name", ()), "name")),
@@ -208,6 +210,11 @@ def query_of(filters: InstanceFilters) -> Query:
         quarantined=filters.get("quarantined", False),
         **times,
     )
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is one that can be written."""
+    return isinstance(value, str) and value == value.encode(errors="replace").decode()
 
 
 def _several(value: Any, name: str) -> list[str]:

@@ -4,13 +4,14 @@
 # resolves annotations later would not find the types.
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from msgspec import Raw
 
 from redurable.authoring.payloads import decode_any
 from redurable.client.attempts import PendingActivity
+from redurable.client.moments import moment
 from redurable.core.events import (
     Event,
     ExecutionCanceled,
@@ -22,8 +23,6 @@ from redurable.core.events import (
 from redurable.core.settle import CANCELED, TERMINATED
 from redurable.core.values import ABSENT, Arguments, Failure, RuntimeStatus
 from redurable.store.inspect import Snapshot
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +97,8 @@ def status_of(
         instance_id=snapshot.instance,
         name=snapshot.name,
         runtime_status=snapshot.status,
-        created_at=_moment(snapshot.created_at),
-        last_updated_at=_moment(snapshot.updated_at),
+        created_at=moment(snapshot.created_at),
+        last_updated_at=moment(snapshot.updated_at),
         execution=snapshot.execution,
         input=None if call is None else _inputs(call),
         output=_shown(last.result) if isinstance(last, ExecutionCompleted) else None,
@@ -109,7 +108,7 @@ def status_of(
         tags=snapshot.tags,
         memo=None if snapshot.memo is ABSENT else _shown(snapshot.memo),
         unread_events={name: depth for name, depth in snapshot.unread_events.items() if depth > 0},
-        awaited_events={name: _moment(-depth) for name, depth in snapshot.unread_events.items() if depth < 0},
+        awaited_events={name: moment(-depth) for name, depth in snapshot.unread_events.items() if depth < 0},
         unread_mail=snapshot.unread,
         quarantined=_quarantine_of(snapshot),
         history=history,
@@ -125,9 +124,9 @@ def _quarantine_of(snapshot: Snapshot) -> Quarantine | None:
     return Quarantine(
         reason=mark.reason,
         detail=mark.detail,
-        since=_moment(mark.since),
+        since=moment(mark.since),
         tries=snapshot.parks,
-        next_try=None if snapshot.held else _moment(snapshot.parked_until or snapshot.updated_at),
+        next_try=None if snapshot.held else moment(snapshot.parked_until or snapshot.updated_at),
         position=parted.position if parted else None,
         expected=parted.expected if parted else "",
         asked=parted.asked if parted else "",
@@ -165,7 +164,3 @@ def _shown(payload: Raw) -> Any:
         return decode_any(payload)
     except ValueError:
         return bytes(payload).decode(errors="replace")
-
-
-def _moment(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)

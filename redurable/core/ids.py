@@ -9,7 +9,7 @@ from redurable.errors import InvalidName
 
 MAX_INSTANCE_ID_BYTES = 256
 _HUB = re.compile(r"[a-z0-9-]{1,63}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHOWN = 40
 
 

@@ -43,8 +43,8 @@ class Awaited:
         settled_at(self.future, position)
         try:
             result = self.decode(payload)
-        except Exception as error:
-            self.future.set_exception(error)
+        except BaseException as error:
+            _fail(self.future, error)
         else:
             self.future.set_result(result)
 
@@ -53,6 +53,17 @@ class Awaited:
         if not self.future.done():
             settled_at(self.future, position)
             self.future.set_exception(error)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    """A payload could not be read. Its reader may be a validator of the user's, which may raise anything."""
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        raise error  # As from user code: the end of the execution.
+    if isinstance(error, StopIteration):
+        # No future takes it. As where a coroutine raises it, it is told as another error.
+        stopped, error = error, RuntimeError("what reads this value raised StopIteration")
+        error.__cause__ = stopped
+    future.set_exception(error)
 
 
 def settled_at(future: asyncio.Future[Any], position: int) -> None:
@@ -109,8 +120,8 @@ class EventWait(DurableFuture[T]):
         settled_at(self, letter[0])
         try:
             result = self._decode(letter[1].data)
-        except Exception as error:
-            self.set_exception(error)
+        except BaseException as error:
+            _fail(self, error)
         else:
             self.set_result(result)
 

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from redurable.core import refusals, scopes
 from redurable.core.eviction import abandon
+from redurable.core.steps import Step, check
 from redurable.errors import NotDeterministic, TurnLimitExceeded
 
 T = TypeVar("T")
@@ -27,6 +28,9 @@ MAX_CALLBACKS = 1_000_000
 
 _NEVER = 253_402_300_800.0
 """The year 10000: timers beyond it do not fire, as with an infinite timeout."""
+
+_MOST_SHOWN = 1_000
+"""Characters of an error in a note."""
 
 _SLACK = 0.000_5
 """Durable timers have millisecond resolution; what is due within half of one is due now."""
@@ -134,6 +138,15 @@ def _ordered_as_completed(fs: Iterable[Any], *, timeout: float | None = None) ->
 asyncio.as_completed = tasks.as_completed = _ordered_as_completed
 
 
+def _shown(error: BaseException | None) -> str:
+    """An error in a note. Its `repr` is user code, and may fail or be of any size."""
+    try:
+        text = repr(error)
+    except BaseException as problem:
+        text = f"{type(error).__name__}, whose repr() raises {type(problem).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
 def _inside() -> bool:
     return isinstance(events._get_running_loop(), DeterministicLoop)
 
@@ -143,7 +156,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, identity: str, sink: TimerSink) -> None:
         refusals.install(DeterministicLoop)
-        scopes.put_in_order(_inside)
+        scopes.adapt(_inside)
         # Hashes of live tasks meet in asyncio's global weak set: without this salt they would all collide there.
         self._salt = crc32(identity.encode(errors="replace")) << 24
         self._numbers = 0
@@ -221,6 +234,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
         self.settle_errors()
         abandon([*(task.get_coro() for task in pending), *self._generators])
+        scopes.forget(self._tasks)
         self._tasks.clear()
         self._generators.clear()
 
@@ -229,7 +243,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         for task in self._tasks:
             # Beside exceptions there is only `continue_as_new`, which is no failure.
             if task.done() and getattr(task, "_log_traceback", False) and isinstance(task.exception(), Exception):
-                self.errors.append(f"task {task.get_name()} failed, and nobody awaits it so far: {task.exception()!r}")
+                self.errors.append(
+                    f"task {task.get_name()} failed, and nobody awaits it so far: {_shown(task.exception())}"
+                )
         errors, self.errors = self.errors, []
         return errors
 
@@ -241,6 +257,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
+        if type(callback) is Step:
+            check(callback, DurableTask)
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
@@ -295,7 +313,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if not self.dead:
-            self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
+            self.errors.append(f"{context.get('message')}: {_shown(context.get('exception'))}")
 
     def get_exception_handler(self) -> None:
         return None

@@ -2,11 +2,19 @@
 
 Commands of one step are matched as a multiset, first in first out: their order within a step may differ between
 Python versions (`gather` of `wait_for`), and what they are called by, seq, is taken from the history.
+
+A set has another order in every process, and JSON has arrays only. So where no command says exactly what the history
+says, one will do that says it in another order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import msgspec
+from msgspec import Raw
 
 from redurable.core.commands import (
     CancelActivity,
@@ -69,13 +77,17 @@ def match(expected: Sequence[DecisionEvent], issued: Sequence[Issued], position:
 
 
 def _find(event: DecisionEvent, left: list[Issued], start: int) -> int | None:
-    return next((at for at in range(start, len(left)) if _same(event, left[at].command)), None)
+    exactly = (at for at in range(start, len(left)) if _same(event, left[at].command, operator.eq))
+    loosely = (at for at in range(start, len(left)) if _same(event, left[at].command, _alike))
+    at = next(exactly, None)
+    return next(loosely, None) if at is None else at
 
 
-def _same(event: DecisionEvent, command: Command) -> bool:
+def _same(event: DecisionEvent, command: Command, says: Callable[[Any, Any], bool]) -> bool:
+    """`says(made, asked)` compares what was passed."""
     match event, command:
         case (ActivityScheduled() as made, ScheduleActivity() as asked):
-            return made.name == asked.name and made.call == asked.call
+            return made.name == asked.name and says(made.call, asked.call)
         case (TimerCreated() as made, CreateTimer() as asked):
             return made.due == asked.due
         case (TimerCanceled() as made, CancelTimer() as asked):
@@ -86,27 +98,55 @@ def _same(event: DecisionEvent, command: Command) -> bool:
             return made.seq == asked.seq
         case (SubOrchestrationScheduled() as made, ScheduleSubOrchestration() as asked):
             given = not asked.child.instance or made.instance == asked.child.instance
-            return given and made.name == asked.name and made.call == asked.call
+            return given and made.name == asked.name and says(made.call, asked.call)
         case (OrchestrationScheduled() as made, ScheduleOrchestration() as asked):
-            return (made.name, made.instance) == (asked.name, asked.child.instance) and made.call == asked.call
+            return (made.name, made.instance) == (asked.name, asked.child.instance) and says(made.call, asked.call)
         case (EventSent() as made, SendEvent() as asked):
-            return (made.instance, made.name) == (asked.instance, asked.name) and made.data == asked.data
+            return (made.instance, made.name) == (asked.instance, asked.name) and says(made.data, asked.data)
         case _:
-            return _same_end(event, command)
+            return _same_end(event, command, says)
 
 
-def _same_end(event: DecisionEvent, command: Command) -> bool:
+def _same_end(event: DecisionEvent, command: Command, says: Callable[[Any, Any], bool]) -> bool:
     match event, command:
         case (ExecutionCompleted() as made, Complete() as asked):
-            return made.result == asked.result
+            return says(made.result, asked.result)
         case (ExecutionFailed() as made, Fail() as asked):
             return made.failure.type == asked.failure.type
         case (ExecutionCanceled() as made, CancelExecution() as asked):
             return made.reason == asked.reason
         case (ExecutionContinuedAsNew() as made, ContinueAsNew() as asked):
-            return made.call == asked.call
+            return says(made.call, asked.call)
         case _:
             return False
+
+
+def _alike(made: Arguments | Raw, asked: Arguments | Raw) -> bool:
+    """Whether two payloads, or the inputs of two calls, are the same but for the order within arrays."""
+    if isinstance(made, Raw) or isinstance(asked, Raw):
+        return isinstance(made, Raw) and isinstance(asked, Raw) and _unordered(made) == _unordered(asked)
+    if made.input is not ABSENT and asked.input is not ABSENT:
+        return _alike(made.input, asked.input)
+    if len(made.args) != len(asked.args) or made.kwargs.keys() != asked.kwargs.keys():
+        return False
+    pairs = [
+        *zip(made.args, asked.args, strict=True),
+        *((made.kwargs[name], asked.kwargs[name]) for name in made.kwargs),
+    ]
+    return (made.input is ABSENT) == (asked.input is ABSENT) and all(_alike(*pair) for pair in pairs)
+
+
+def _unordered(payload: Raw) -> str:
+    return _text(msgspec.json.decode(payload))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value).items()
+        return "{" + ",".join(sorted(f"{name!r}:{_text(item)}" for name, item in members)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(sorted(map(_text, cast("list[Any]", value)))) + "]"
+    return repr(value)
 
 
 def _difference(position: int, event: DecisionEvent | None, issued: Issued | None) -> NondeterminismError:

@@ -13,6 +13,7 @@ import threading
 import time
 from asyncio import events
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import Any
 
@@ -36,6 +37,7 @@ _REFUSED = {
 _REPLACED: tuple[tuple[Any, str, str, str], ...] = (
     (signal, "signal", "signal.signal()", "set handlers where the worker is started, and let them raise an event"),
     (threading.Thread, "start", "starting a thread", "do this in an activity"),
+    (ThreadPoolExecutor, "submit", "handing work to an executor", "do this in an activity"),
     (time, "sleep", "time.sleep()", "await asyncio.sleep(…), which is a durable timer here and holds nobody up"),
 )
 """(owner, function, what it is called, what to do instead): Python 3.11 has no audit events for them."""

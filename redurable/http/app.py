@@ -35,7 +35,7 @@ from redurable.http.router import Match, Router, path_of
 from redurable.http.routes import all_routes
 from redurable.http.starts import begun
 from redurable.http.telling import Visit, tell
-from redurable.http.urls import origin_of
+from redurable.http.urls import escaped, origin_of
 from redurable.settings import HttpSettings
 
 _SAFETY = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
@@ -80,7 +80,7 @@ class ManagementApi:
         """The 202 of an endpoint of your own that has started an instance: how to manage it, where its status is, and
         when to ask. `hub`: the first one without it. `mounted_at`: where this API is, as in `Mount("/manage", api)`."""
         base = self.settings.http_public_url.rstrip("/") or str(request.base_url).rstrip("/")
-        base += mounted_at.rstrip("/")
+        base += escaped(mounted_at)
         return begun(management_urls(base, instance_id, hub or next(iter(self._clients)), CONNECTION)).response()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

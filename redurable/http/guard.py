@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from redurable.http.answers import refused
 from redurable.http.keys import ApiKey, Role, find_key
+from redurable.http.query import Query
 
 HEADER = "x-functions-key"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -106,7 +107,7 @@ def _presented(request: Request) -> tuple[str, str]:
         return rest.strip(), ""
     if scheme.lower() == "basic":  # SDKs have a base URL and nothing else: http://any:KEY@host/durabletask/
         return _password(rest), ""
-    code = request.query_params.get("code", "")
+    code = Query(request.query_params.multi_items()).text("code")
     return code, code
 
 

@@ -61,8 +61,12 @@ class Router:
 
 
 def path_of(request: Request) -> list[str]:
-    """The parts of the path below the place where the API is mounted."""
-    return [unquote(part) for part in below_root(request.scope).split("/") if part]
+    """The parts of the path below the place where the API is mounted; none of one that is no UTF-8: read otherwise, it
+    would name something else than was meant."""
+    try:
+        return [unquote(part, errors="strict") for part in below_root(request.scope).split("/") if part]
+    except UnicodeDecodeError:
+        return []
 
 
 def _params(template: tuple[str, ...], path: list[str]) -> dict[str, str] | None:

@@ -34,7 +34,12 @@ def raw_path(scope: Scope) -> str:
 
 def root_of(scope: Scope) -> str:
     """Where the API is mounted, with escapes, without a slash at its end."""
-    return quote(scope.get("root_path", ""), safe="/%:@!$&'()*+,;=~").rstrip("/")
+    return escaped(scope.get("root_path", ""))
+
+
+def escaped(root: str) -> str:
+    """The place of a mount as it stands in URLs."""
+    return quote(root, safe="/%:@!$&'()*+,;=~").rstrip("/")
 
 
 def below_root(scope: Scope) -> str:

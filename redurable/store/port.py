@@ -353,8 +353,8 @@ class Store(Protocol):
         ...
 
     async def purge(self, instance: str, execution: str = "") -> Purged:
-        """Delete all that is stored of a finished instance, in one step; with an `execution` only if that is its
-        current one, else it is missing. AWAITED: `start` does not replace it, either."""
+        """Delete all that is stored of a finished instance, in one step but for many past histories; with
+        an `execution` only if that is its current one, else missing. AWAITED: `start` does not replace it, either."""
         ...
 
     async def expired(

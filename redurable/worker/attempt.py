@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -78,7 +78,9 @@ def _asked(definition: ActivityDefinition, error: BaseException) -> tuple[BaseEx
         return error, True
     try:
         return error, bool(definition.retry_if(error))
-    except Exception as problem:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
         problem.__cause__ = error
         return problem, False
 
@@ -92,8 +94,12 @@ async def _outcome(definition: ActivityDefinition, begun: Begun, threads: Capaci
         if current is None or current.cancelling():
             raise
         return error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt as error:
+        if definition.is_async:
+            raise  # Ctrl-C, which the thread of the loop gets; no other thread does.
         return error
+    except BaseException as error:
+        return error  # Libraries have such errors, too: panics of extensions, outcomes of test runners.
 
 
 async def _run(definition: ActivityDefinition, begun: Begun, threads: CapacityLimiter) -> Raw:
@@ -106,8 +112,10 @@ async def _run(definition: ActivityDefinition, begun: Begun, threads: CapacityLi
         if definition.is_async:
             result = await definition.function(*args, **kwargs)
         else:
-            call = partial(definition.function, *args, **kwargs)
-            result = await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
+            call = partial(_try, partial(definition.function, *args, **kwargs))
+            result, raised_there = await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
+            if raised_there is not None:
+                raise raised_there
     if begun.pulse.later:
         return NULL
     try:
@@ -116,6 +124,14 @@ async def _run(definition: ActivityDefinition, begun: Begun, threads: CapacityLi
     except InvalidPayload as error:
         raise _Unfit from error
     return said
+
+
+def _try(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """In a thread. An error comes back as a value: thrown into who awaits it, `GeneratorExit` would pass them by."""
+    try:
+        return call(), None
+    except BaseException as error:
+        return None, error
 
 
 class _Unfit(Exception):

@@ -67,16 +67,19 @@ class Expiry:
         mine = self._common.ownership.mine
         # Whose turn it is first changes, so that no partition lives on the rests of another.
         self._turn += 1
+        done = Deleted()
         for at in range(len(mine)):
-            if room <= 0:
+            done = await self._expire(mine[(self._turn + at) % len(mine)], room)
+            room -= done.count
+            # Other partitions have the same disk: they would read their histories for nothing, and say so each.
+            if room <= 0 or done.unwritten:
                 break
-            room -= await self._expire(mine[(self._turn + at) % len(mine)], room)
-        if room > 0:
+        if room > 0 or done.unwritten:
             return settings.retention_every_ms
         return max(int((anyio.current_time() - begun) * 1000), 10)
 
-    async def _expire(self, partition: int, room: int) -> int:
-        """Delete up to `room` instances, a few more or less where a family ends; return how many."""
+    async def _expire(self, partition: int, room: int) -> Deleted:
+        """Delete up to `room` instances, a few more or less where a family ends."""
         passed, seen, size = self._passed.get(partition, 0), 0, 0
         found = await self._common.store.expired(partition, self._ages, room, passed)
         done, batch = Deleted(), list[Family]()
@@ -88,13 +91,14 @@ class Expiry:
             if size >= ARCHIVED_AT_ONCE:
                 await self._purge(batch, done)
                 batch, size = [], 0
-            if done.count + size >= room:
+            if done.unwritten or done.count + size >= room:
                 break
-        await self._purge(batch, done)
+        if not done.unwritten:
+            await self._purge(batch, done)
         if not done.unwritten:
             stay = sum(eldest.instance not in done.eldest for eldest in found[:seen])
             self._passed[partition] = 0 if seen == len(found) < room else passed + stay
-        return done.count
+        return done
 
     async def _goes(self, eldest: Standing) -> Family | None:
         """An instance with all that go with it; none if they have to stay."""

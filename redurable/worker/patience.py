@@ -66,13 +66,13 @@ class PatientStore:
         self._facts = facts
         self._least = settings.retry_min_ms
         self._most = settings.retry_max_ms
-        self._down = False
+        self._failing = 0
         self._damages: set[str] = set()
 
     @property
     def is_down(self) -> bool:
-        """True while it does not answer."""
-        return self._down
+        """True while there is a verb that it does not answer."""
+        return self._failing > 0
 
     @property
     def hub(self) -> str:
@@ -265,24 +265,32 @@ class PatientStore:
         return nothing
 
     async def _repeat(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            self._failing += 1
+            if self._failing == 1:
+                log.warning("the store does not answer (%s: %s); repeating until it does", verb, error)
+            self._note_fault(verb, error)
+        try:
+            answer = await self._repeat_failed(verb, call)
+        finally:
+            self._failing -= 1
+        if not self._failing:
+            log.warning("the store answers again (%s)", verb)
+        return answer
+
+    async def _repeat_failed(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
         longest = self._least
         while True:
+            longest = await _rest(longest, self._most)
             try:
-                answer = await call()
+                return await call()
             except StoreUnavailable as error:
                 self._note_fault(verb, error)
-            else:
-                if self._down:
-                    self._down = False
-                    log.warning("the store answers again (%s)", verb)
-                return answer
-            longest = await _rest(longest, self._most)
 
     def _note_fault(self, verb: str, error: StoreUnavailable) -> None:
         self.faults += 1
-        if not self._down:
-            self._down = True
-            log.warning("the store does not answer (%s: %s); repeating until it does", verb, error)
         if self._facts.listening:
             self._facts.announce(StoreFaulted(verb, str(error)))
 

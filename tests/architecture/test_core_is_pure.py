@@ -40,7 +40,7 @@ PURE = {
 }
 # The deterministic loop is an asyncio loop, the eviction looks into the interpreter's frames, threads are refused by a
 # patch: which files these are stands in the import rules in pyproject.toml.
-FOR_SOME = {"asyncio", "ctypes", "signal", "threading", "time"}
+FOR_SOME = {"asyncio", "concurrent.futures", "ctypes", "signal", "threading", "time"}
 OURS = ("redurable.core", "redurable.errors")
 IMPURE_BUILTINS = {"__import__", "compile", "eval", "exec", "input", "open", "print"}
 

@@ -210,6 +210,11 @@ async def test_ids_that_azure_does_not_take(shared: Api, instance: str) -> None:
     assert said.json()["ExceptionMessage"]
 
 
+async def test_an_id_that_is_no_text_starts_none_with_another(shared: Api) -> None:
+    assert (await shared.http.post("/orchestrators/Echo/odd%ff")).status_code == 404
+    assert (await shared.http.get("/instances?instanceIdPrefix=odd")).json() == []
+
+
 async def test_an_id_from_elsewhere_may_hold_a_slash(shared: Api) -> None:
     await shared.client.start("Approval", instance_id="tenant/a b+c%")
     said = await shared.http.get("/instances/tenant%2Fa%20b+c%25?x=%C3%BC")

@@ -6,9 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 
 from redurable import App, Client, OrchestrationContext, Worker
 from redurable.http import ManagementApi
@@ -59,6 +64,23 @@ async def samples(url: str) -> dict[tuple[str, ...], float]:
         for family in text_string_to_metric_families(said.text)
         for sample in family.samples
     }
+
+
+@pytest.mark.parametrize("place", ["/manage", "/tenants/ünï 漢", "/manage/"])
+async def test_an_endpoint_of_ones_own_says_where_the_api_is_mounted(client: Client, place: str) -> None:
+    api = ManagementApi(client, keys=())
+
+    async def begin(request: Request) -> Response:
+        return api.check_status_response(request, "one", mounted_at=place)
+
+    web = Starlette(routes=[Route("/begin", begin), Mount(place, app=api)])
+    await client.start("wait", instance_id="one")
+    transport = httpx2.ASGITransport(web, client=("127.0.0.1", 1))
+    async with speaking(transport=transport, base_url="http://localhost") as http:
+        said = await http.get("/begin")
+        assert said.status_code == 202
+        assert (await http.get(said.headers["location"])).json()["instanceId"] == "one"
+        assert (await http.get(said.json()["statusQueryGetUri"])).status_code == 202
 
 
 async def test_requests_are_counted_by_their_routes(api: Api) -> None:

@@ -92,6 +92,7 @@ async def test_the_ways_to_present_a_key(client: Client) -> None:
     ):
         assert (await asked(client, "GET", path, keys=KEYS, headers=headers)).status_code == 200
     assert (await asked(client, "GET", f"{path}?code={READ}", keys=KEYS)).status_code == 200
+    assert (await asked(client, "GET", f"{path}?Code={READ}", keys=KEYS)).status_code == 200
     for headers in (
         {"x-functions-key": f"{READ}x"},
         {"x-functions-key": READ[:-1]},

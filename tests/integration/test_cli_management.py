@@ -148,7 +148,9 @@ async def test_instances_are_listed_by_what_they_are_and_counted(line: Line) -> 
         {"name": "wait", "runtime_status": "Running", "count": 5},
     ]
     assert "not by prefix" in await line.run("list", "--count", "--prefix", "b", code=2)
-    assert "there are Pending" in await line.run("list", "--status", "Lost", code=1)
+    for words in (("Lost",), ("Lost", "--count"), ("ContinuedAsNew",)):
+        said = await line.run("list", "--status", *words, code=1)
+        assert f"status is '{words[0]}': there are Pending" in said
 
 
 async def test_a_list_goes_on_where_it_ended(line: Line) -> None:
@@ -325,6 +327,7 @@ async def test_a_history_is_exported_and_replayed(line: Line, tmp_path: Path, mo
         assert (said.exit_code, differs["verdict"], differs["position"]) == (1, "differs", 1)
         assert "the code asked for ScheduleActivity" in differs["difference"]
         assert "changed_buy.py:14" in differs["difference"]
+    assert "holds no execution 'x'" in await line.run("replay", here, str(golden), "--execution", "x", code=1)
     both = await line.json("replay", here, "--all")
     assert {(row["instance_id"], row["verdict"]) for row in both} == {("b-1", "same"), ("w-1", "same")}
     assert "registers no orchestrator 'wait'" in await line.run("replay", "changed_buy:app", "w-1", code=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
@@ -18,6 +20,7 @@ from redurable.testing.conformance.retention import child
 
 FIELDS = "snxkhqtcuozpybg"
 """All fields of the hash of an instance."""
+LONG_AGO, LATER = 1_700_000_000_000, 1_790_000_000_000
 CHANGED = Query(updated_from=1)
 COMPLETED = Query(statuses=(RuntimeStatus.COMPLETED,))
 
@@ -60,6 +63,52 @@ async def test_however_many_changed_a_walk_meets_each_once(
         await scenes.running(store, name, f"{name}-x")
     assert sorted(await pages(store, 1, updated_from=1)) == sorted(names)
     assert await pages(store, 1, updated_from=1, statuses=(RuntimeStatus.FAILED,)) == []
+
+
+async def _listed(store: RedisStore, count: int, changed: int, failed: int = 0) -> None:
+    """Instances as the indexes know them, one a second; every so many has changed later, the newest have failed."""
+    for number in range(count):
+        name = f"i-{number}"
+        keys, created = store.layout.of(name), LONG_AGO + 1000 * number
+        status = RuntimeStatus.FAILED if number >= count - failed else RuntimeStatus.COMPLETED
+        updated = LATER if number % changed == 0 else created
+        fields = "s", status, "n", "Demo", "x", "x1", "k", 1, "c", created, "u", updated
+        await store.lane.call("HSET", keys.instance(name), *fields)
+        await store.lane.call("ZADD", keys.ix, base_of(status) + created, name)
+        await store.lane.call("ZADD", keys.updated, updated, name)
+
+
+@pytest.mark.parametrize("many", [True, False])
+async def test_pages_by_last_change_are_full_though_few_have_changed(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch, many: bool
+) -> None:
+    monkeypatch.setattr("redurable.store.redis.queries._MOST_CHANGED", 0)
+    await _listed(store, 1_800, changed=1 if many else 90)
+    since = LONG_AGO if many else LATER
+    first = await store.query(Query(updated_from=since), 20)
+    assert [one.updated_at for one in first.snapshots] == [LATER] * 20
+    every = await pages(store, 20, updated_from=since)
+    assert every == sorted(set(every), key=lambda name: -int(name[2:]))
+    assert len(every) == (1_800 if many else 20)
+
+
+async def test_a_page_looks_at_few_though_all_of_a_status_came_at_once(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day on which everything fails lies before years in which nothing did."""
+    await _listed(store, 1_500, changed=1, failed=600)
+    looked: list[int] = []
+    script = store.lane.script
+
+    async def run(name: str, *parts: Any) -> Any:
+        answer = await script(name, *parts)
+        if name == "find":
+            looked.append(answer[1])
+        return answer
+
+    monkeypatch.setattr(store.lane, "script", run)
+    assert len((await store.query(Query(), 20)).snapshots) == 20
+    assert sum(looked) < 200
 
 
 async def test_an_index_of_another_type_holds_nothing_and_stops_nobody(store: RedisStore) -> None:

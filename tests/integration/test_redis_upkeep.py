@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import count
 from typing import Any
 
 import anyio
@@ -10,10 +11,10 @@ import pytest
 from redis import Redis
 
 from redurable.core.delivery import Outgoing
-from redurable.core.messages import RaiseEvent
-from redurable.core.values import RuntimeStatus
+from redurable.core.messages import RaiseEvent, Rewind, StartExecution
+from redurable.core.values import Parent, RuntimeStatus
 from redurable.store.membership import Skills
-from redurable.store.port import TaskDemand
+from redurable.store.port import StartOutcome, StartRequest, TaskDemand
 from redurable.store.redis.listing import base_of
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.store.redis.sweep import OVERDUE_MS
@@ -284,6 +285,61 @@ async def test_what_is_rewound_while_it_is_purged_keeps_its_past(
     assert await store.lane.call("EXISTS", *past) == 4
 
 
+MANY = 1_200
+"So many past histories are purged in three steps."
+
+
+async def test_a_purge_that_died_between_its_steps_is_finished_by_the_next(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await finished(store, "i-1", past=MANY)
+
+    async def die() -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        before(store, patch, "purge", die, step=3)
+        with pytest.raises(ConnectionError):
+            await store.purge("i-1")
+    left = await store.executions("i-1")
+    assert left == ["e-0", *(f"e-{number}" for number in range(MANY - len(left) + 2, MANY)), "e1"]
+    assert 250 < len(left) <= 502
+    assert len(await keys_of(store, "i-1")) == 7 + len(left) - 1
+    assert await store.purge("i-1") == "purged"
+    assert await keys_of(store, "i-1") == []
+
+
+@pytest.mark.parametrize("what", ["running", "awaited"])
+async def test_a_purge_stops_at_what_goes_on_between_its_steps(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    await finished(store, "i-1", past=MANY)
+    await store.lane.call("DEL", store.layout.of("i-1").quarantine("i-1"))
+
+    async def go_on() -> None:
+        if what == "running":
+            await set_field(store, "i-1", "s", "Running")
+        else:
+            await store.send([Outgoing("i-1", Rewind(parent=Parent("mother", "m1", 1), heir="m2"))])
+
+    before(store, monkeypatch, "purge", go_on, step=2)
+    assert await store.purge("i-1") == what
+    left = await store.executions("i-1")
+    assert len(left) > 501
+    assert len(await keys_of(store, "i-1")) == 6 + len(left) - 1
+
+
+async def test_an_instance_with_a_long_past_is_replaced(store: RedisStore) -> None:
+    await finished(store, "i-1", past=MANY)
+    again = StartRequest("i-1", StartExecution(name="Demo", execution="e-0"), on_conflict="replace-finished")
+    assert await store.start(again) is StartOutcome.STARTED
+    assert len(await store.executions("i-1")) == MANY + 1, "a repeated start is no reason to forget anything"
+    anew = StartRequest("i-1", StartExecution(name="Demo", execution="new"), on_conflict="replace-finished")
+    assert await store.start(anew) is StartOutcome.STARTED
+    assert await store.executions("i-1") == ["new"]
+    assert len(await keys_of(store, "i-1")) == 2
+
+
 async def test_what_ends_anew_while_the_list_is_read_is_not_old(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,13 +359,15 @@ async def test_what_ends_anew_while_the_list_is_read_is_not_old(
     assert await store.lane.call("ZSCORE", keys.ended, "new") is not None
 
 
-def before(store: RedisStore, patch: pytest.MonkeyPatch, verb: str, act: Callable[[], Awaitable[None]]) -> None:
-    """Something happens right before this script runs for the first time."""
-    script, waiting = store.lane.script, [act]
+def before(
+    store: RedisStore, patch: pytest.MonkeyPatch, verb: str, act: Callable[[], Awaitable[None]], step: int = 1
+) -> None:
+    """Something happens right before this script runs for the first time, or for the `step`th."""
+    script, runs = store.lane.script, count(1)
 
     async def run(name: str, *parts: Any) -> Any:
-        if name == verb and waiting:
-            await waiting.pop()()
+        if name == verb and next(runs) == step:
+            await act()
         return await script(name, *parts)
 
     patch.setattr(store.lane, "script", run)
@@ -321,10 +379,10 @@ async def test_an_instance_that_was_replaced_meanwhile_is_not_purged(store: Redi
     keys = store.layout.of("i-1")
     own = [keys.instance("i-1"), keys.executions("i-1"), keys.mailbox("i-1"), keys.start("i-1")]
     names = [keys.open, keys.ix, keys.ended, keys.parked, *own]
-    assert await store.lane.script("purge", names, ["i-1", "e1", len(own), 0, 0]) == b"again"
+    assert await store.lane.script("purge", names, ["i-1", "e1", len(own), 0, 0, 0]) == b"again"
     await set_field(store, "i-1", "x", "e2")
     names.append(keys.past("i-1", "e-0"))
-    assert await store.lane.script("purge", names, ["i-1", "e1", len(own), 0, 0]) == b"again"
+    assert await store.lane.script("purge", names, ["i-1", "e1", len(own), 0, 0, 1]) == b"again"
     assert len(await keys_of(store, "i-1")) == 8
 
 

@@ -13,11 +13,13 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
+from redis.exceptions import ResponseError
 from typer.testing import CliRunner, Result
 
 from redurable import App, Client, OrchestrationContext, StoreFull, StoreRefused, StoreUnavailable, Worker
 from redurable.cli import main
 from redurable.settings import WorkerSettings
+from redurable.store.redis.lane import store_error
 from tests.support.pretender import pretending
 from tests.support.servers import Server
 
@@ -103,6 +105,24 @@ async def test_a_server_that_wants_a_password(own: Callable[..., Server]) -> Non
     assert "guess" not in result.stderr
     async with Client(f"unix://:secret@{closed.socket}", hub="orders") as client:
         await client.start(hello, "Ada", instance_id="one")
+
+
+async def test_a_server_that_wants_a_password_from_now_on(own: Callable[..., Server]) -> None:
+    closing = own()
+    async with Client(closing.url, hub="orders") as client:
+        await client.start(hello, "Ada", instance_id="one")
+        with closing.client() as known:
+            foreign: Any = known
+            foreign.execute_command("CONFIG", "SET", "requirepass", "secret")
+            foreign.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        with pytest.raises(StoreRefused, match="wants other credentials") as refused:
+            await client.start(hello, "Grace")
+        assert type(refused.value) is StoreRefused
+
+
+def test_a_read_that_a_failover_ended_is_one_without_answer() -> None:
+    said = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+    assert type(store_error(ResponseError(said))) is StoreUnavailable
 
 
 async def test_a_server_without_room_tells_clients_at_once(own: Callable[..., Server]) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 
 import pytest
+from msgspec import Raw
 
 from redurable.authoring.waiting import select
 from redurable.core.events import ExecutionCompleted
 from redurable.core.messages import ActivityResult, Malformed, RaiseEvent, Resume, Suspend, Terminate
-from redurable.core.values import Arguments, RuntimeStatus
+from redurable.core.values import ActivityOptions, Arguments, RuntimeStatus
 from tests.support.story import Ctx, Story, raw, text
 
 
@@ -319,3 +320,28 @@ def test_a_suspension_behind_the_mail_lets_it_be_recorded() -> None:
     story.definition = definition
     story.turn(Resume())
     assert result(story) == "1"
+
+
+class Panic(BaseException):
+    """As extension modules raise it."""
+
+
+@pytest.mark.parametrize(("error", "told"), [(StopIteration, "RuntimeError"), (Panic, "Panic"), (KeyError, "KeyError")])
+def test_whatever_a_validator_raises_fails_the_wait_or_the_call(error: type[BaseException], told: str) -> None:
+    def validator(_: Raw) -> str:
+        raise error("not this")
+
+    async def reading(ctx: Ctx) -> str:
+        call = ctx.scope.call_activity("A", Arguments(), ActivityOptions(), validator)
+        said: list[str] = []
+        for future in (call, ctx.scope.wait_for_event("e", validator)):
+            try:
+                await future
+            except BaseException as caught:
+                said.append(type(caught).__name__)
+        return " ".join(said)
+
+    story = Story(reading)
+    story.turn()
+    story.turn(ActivityResult(execution="x1", seq=1), event("e", "1"))
+    assert result(story) == f"{told} {told}"

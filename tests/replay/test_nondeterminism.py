@@ -97,3 +97,33 @@ def test_unknown_code_can_be_suspended_and_then_only_records() -> None:
     assert blocked.park is not None
     story.definition = known
     assert [task.name for task in story.turn(Resume()).tasks] == ["B"]
+
+
+def test_a_set_may_come_in_another_order_in_another_process() -> None:
+    def passing(*given: str) -> Body:
+        async def passes_sets(ctx: Ctx) -> str:
+            call = Arguments(args=(raw(given[0]), raw("1")), kwargs={"k": raw(given[1])})
+            calls = [ctx.scope.call_activity("A", call, ActivityOptions(), text)]
+            calls += [ctx.activity("A", one) for one in given[2:]]
+            ctx.scope.send_event("other", "e", raw(given[0]))
+            return str([await call for call in calls])
+
+        return passes_sets
+
+    story = Story(passing('["a","b"]', '{"x":[1,{"y":[2,3]}]}', "[1,2]", "[2,1]"))
+    story.ends_with_replay = False
+    story.turn()
+    story.forget()
+    story.definition = TextDefinition(passing('["b","a"]', '{"x":[{"y":[3,2]},1]}', "[2,1]", "[1,2]"))
+    commit = story.turn(*(ActivityResult(execution="x1", seq=seq, result=raw(str(seq))) for seq in (1, 2, 3)))
+    assert commit.park is None
+    assert story.result() == "['1', '3', '2']", "what is said exactly comes first"
+
+
+@pytest.mark.parametrize("given", ['["a","c"]', '["a"]', '["a","b","b"]', '{"a":"b"}', '"ab"'])
+def test_other_members_are_another_call(given: str) -> None:
+    story = Story(lambda ctx: ctx.activity("A", '["a","b"]'))  # pyright: ignore[reportArgumentType]
+    story.turn()
+    story.forget()
+    story.definition = TextDefinition(lambda ctx: ctx.activity("A", given))  # pyright: ignore[reportArgumentType]
+    assert story.turn(RaiseEvent(name="e")).park is not None

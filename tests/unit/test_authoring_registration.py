@@ -164,6 +164,7 @@ def test_timeouts_are_defaults_of_the_activity_and_options_of_a_call(timeout: st
     assert limited.options(**{option: timedelta(minutes=1)}).chosen.timeouts == Timeouts(**{timeout: 60_000})
     assert limited.options(task_queue="vip").chosen.timeouts == Timeouts(**{timeout: 2})
     assert limited.options(**{option: None}).chosen.timeouts == Timeouts()
+    assert limited.options(**{option: timedelta.max}).chosen.timeouts == Timeouts(**{timeout: 86_400_000 * 10**9})
     assert app.activity(triple).chosen.timeouts == Timeouts()
 
 

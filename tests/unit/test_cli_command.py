@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -197,6 +198,10 @@ def test_an_address_that_cannot_be_right_is_one_line_without_its_password(addres
         (("list", "--updated-to", "99999999999999d", "--hub", "orders"), "is no time"),
         (("replay", "a:b"), "name an instance or a file, or say --all"),
         (("replay", "a:b", "order-42", "--name", "x"), "filters are for many instances"),
+        (("replay", "a:b", "--all", "--execution", "x"), "of many instances the current executions are meant"),
+        (("start", "process_order", "--execution-timeout", "inf", "--hub", "orders"), "--execution-timeout"),
+        (("start", "process_order", "--input", "[" * 201 + "]" * 201, "--hub", "orders"), "nested deeper than 200"),
+        (("raise-event", "order-42", "Go", "--data", "[" * 5_000, "--hub", "orders"), "nested deeper than 200"),
         (("list", "--colour"), "No such option: --colour"),
         (("fly", "order-42"), "No such command 'fly'"),
     ],
@@ -208,11 +213,37 @@ def test_wrong_usage_is_exit_code_2_and_says_what_is_wrong(words: tuple[str, ...
     assert "Traceback" not in result.stderr
 
 
+def test_a_doctor_looks_for_no_hub_that_cannot_be() -> None:
+    result = call("doctor", "--hub", "No Hub", "--redis", "unix:///nowhere.sock")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "hub name 'No Hub' is not valid" in result.stderr
+
+
 def test_a_hub_that_is_needed_may_come_from_the_environment() -> None:
     heard = Heard()
     assert call("3", "--named", app=heard.app).exit_code == 2
     assert call("3", "--named", app=heard.app, env={"REDURABLE_HUB": "orders"}).exit_code == 0
     assert heard.hubs == ["orders"]
+
+
+def test_closed_streams_are_no_error() -> None:
+    command = f"{sys.executable} -m redurable acl --hub shop >&- 2>&-"
+    assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"), [("table", "gr\\xf6\\xdfe"), ("jsonl", "gr\\u00f6\\u00dfe \\ud83c\\udf89")]
+)
+def test_a_terminal_of_few_characters_is_shown_the_rest_as_escapes(output: str, shown: str) -> None:
+    program = (
+        "import sys; from redurable.cli import main, output; "
+        "main.app = lambda **_: output.print_record({'id': 'größe 🎉'}, output.Output(sys.argv[1])); main.run()"
+    )
+    command = [sys.executable, "-c", program, output]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=True)
+    assert shown in done.stdout.decode("ascii")
+    if output == "jsonl":
+        assert json.loads(done.stdout) == {"id": "größe 🎉"}
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from redurable.cli.history import full_records, rows
 from redurable.cli.output import Output, Record, print_record, print_records, print_value, table
@@ -91,6 +93,23 @@ def test_a_history_reads_as_numbered_rows_without_what_only_the_runtime_needs() 
     assert "commit" not in "".join(map(str, shown))
 
 
+@pytest.mark.parametrize("given", ["0", "false", '""', "null", "[]", "{}"])
+def test_a_history_tells_an_input_that_is_nothing_from_none(given: str) -> None:
+    event = ExecutionStarted(at=1, name="count", execution="x1", call=Arguments(input=Raw(given.encode())))
+    (told,) = rows([event])
+    assert told["details"] == "name=count input=" + given.strip('"')
+    (told,) = rows([replace(event, call=Arguments())])
+    assert told["details"] == "name=count"
+
+
+@pytest.mark.parametrize("number", ["1e400", "9" * 5_000, "-" + "9" * 400, "0.5", "1e300", "12345678901234567890123"])
+def test_a_history_shows_numbers_that_python_cannot_hold_as_they_were_written(number: str) -> None:
+    given = Arguments(input=Raw(f'{{"n":[{number}]}}'.encode()))
+    (shown,) = rows([ExecutionStarted(at=1, name="count", execution="x1", call=given)])
+    told = str(shown["details"]).removeprefix("name=count input=")
+    assert told.replace("1e+300", "1e300") == f'{{"n":[{number}]}}'
+
+
 def test_attempts_have_rows_of_their_own_and_no_numbers() -> None:
     log = (Attempt(1, Ending.FAILED, "host-7", 1_700_000_000_100, 1_700_000_000_200, Failure("CardDeclined", "no")),)
     timeouts = Timeouts(heartbeat=250)
@@ -120,6 +139,20 @@ def test_a_bare_value(output: Output, text: str, capsys: pytest.CaptureFixture[s
 def test_nothing_of_what_is_printed_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     print_record({"error": "bad\x1b[2J\nnews\x07"}, Output.TABLE)
     assert capsys.readouterr().out == "error  bad\\x1b[2J news\\x07\n"
+    print_record({"  \x1b[31mname": "of a field"}, Output.TABLE)
+    assert capsys.readouterr().out == "  \\x1b[31mname  of a field\n"
+
+
+@pytest.mark.parametrize("output", Output)
+def test_json_says_what_it_is_given_and_steers_no_terminal(output: Output, capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"é🎉": "one\u2028line \x9b31m \u202eback\x7f", "raw": "\x9b"}
+    print_value(value, output)
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == value
+    assert "é🎉" in printed
+    assert all(char.isprintable() or char == "\n" for char in printed)
+    print_record({"custom_status": value}, output)
+    assert all(char.isprintable() or char == "\n" for char in capsys.readouterr().out)
 
 
 def test_tables_at_a_terminal_fit_it_and_hold_text_as_it_is(
@@ -138,3 +171,27 @@ def test_tables_at_a_terminal_fit_it_and_hold_text_as_it_is(
         ["name", "[red]".ljust(20)],
         ["created_at", "2026-03-01 10:20:30Z"],
     ]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100])
+def test_a_narrow_terminal_hides_nothing(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    moment = "2026-03-01T10:20:30.123+00:00"
+    names = ["instance_id", "name", "runtime_status", "created_at", "last_updated_at", "notes"]
+    instance = "0123456789abcdef0123456789abcdef"
+    show_table(names, [[instance, "process_order", "Terminated", moment, moment, "tenant=acme"]])
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= width
+    for text in (*names, instance, "process_order", "Terminated", "tenant=acme"):
+        assert not Counter(text) - Counter(printed), text
+    assert printed.count("10:20:30Z") == 2
+    if width < 80:
+        assert "".join(line.split()[-1] for line in printed.splitlines() if line).count(instance) == 1
+    else:
+        assert "".join(line.split()[0] for line in printed.splitlines()).count(instance) == 1
+    show_fields({"the name of a field " * 4: "value", "x": "long " * 20})
+    printed = capsys.readouterr().out
+    assert "value" in printed
+    assert printed.count("long") == 20

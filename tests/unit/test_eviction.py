@@ -6,8 +6,13 @@ import asyncio
 import contextlib
 import functools
 import gc
-from collections.abc import AsyncGenerator, Generator
+import weakref
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import TaskStatus
 
 from redurable.core import eviction
 from tests.support.story import Ctx, Story
@@ -154,3 +159,60 @@ def test_what_somebody_else_refers_to_lives_on() -> None:
     gc.collect()
     assert next(shared.begun) == 2
     assert ran == []
+
+
+async def in_asyncio(ctx: Ctx) -> None:
+    queue: asyncio.Queue[str] = asyncio.Queue()
+    async with asyncio.timeout(60), asyncio.Lock(), asyncio.TaskGroup() as group:
+        group.create_task(queue.get())
+        group.create_task(_calls(ctx))
+        await asyncio.gather(asyncio.shield(ctx.activity("B")), asyncio.Event().wait(), asyncio.sleep(5))
+
+
+async def in_anyio(ctx: Ctx) -> None:
+    send, receive = anyio.create_memory_object_stream[str]()
+    with send, receive, anyio.fail_after(60), anyio.CancelScope(shield=True):
+        async with anyio.create_task_group() as group, anyio.Lock(), anyio.Semaphore(1):
+            group.start_soon(receive.receive)
+            group.start_soon(_calls, ctx)
+            group.start_soon(anyio.Event().wait)
+            await group.start(_started, ctx)
+
+
+async def _started(ctx: Ctx, *, task_status: TaskStatus[None]) -> None:
+    task_status.started()
+    with anyio.move_on_after(5):
+        await ctx.activity("B")
+
+
+async def _calls(ctx: Ctx) -> None:
+    await ctx.activity("A")
+
+
+@pytest.mark.parametrize("primitives", [in_asyncio, in_anyio])
+def test_what_is_evicted_leaves_the_memory(primitives: Callable[[Ctx], Coroutine[Any, Any, None]]) -> None:
+    kept: list[weakref.ref[Any]] = []
+
+    async def body(ctx: Ctx) -> str:
+        kept.append(weakref.ref(asyncio.current_task()))
+        await primitives(ctx)
+        return ""
+
+    story = Story(body)
+    story.turn()
+    assert story.known
+    story.forget()
+    del story
+    gc.collect()
+    assert [ref() for ref in kept] == [None] * len(kept) != []
+
+
+def test_streams_of_others_still_tell_that_nobody_closed_them() -> None:
+    Story(in_anyio).turn()
+
+    async def careless() -> None:
+        anyio.create_memory_object_stream[str]()
+        gc.collect()
+
+    with pytest.warns(ResourceWarning, match="Unclosed <MemoryObject"):
+        asyncio.run(careless())

@@ -127,6 +127,35 @@ def test_errors_of_tasks_that_nobody_awaited_are_noted_once() -> None:
     assert story.notes == ()
 
 
+class Untellable(Exception):
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(Untellable(), "Untellable, whose repr() raises RuntimeError"), (ValueError("x" * 9_999), "…")],
+)
+def test_a_note_of_an_error_is_bounded_and_stops_nobody(error: Exception, told: str) -> None:
+    def call() -> None:
+        raise error
+
+    async def boom() -> None:
+        call()
+
+    async def body(ctx: Ctx) -> str:
+        asyncio.get_running_loop().call_soon(call)
+        task = asyncio.create_task(boom())
+        await ctx.activity("A")
+        return task.get_name()
+
+    story = Story(body)
+    story.turn()
+    assert [note[-len(told) :] for note in story.notes] == [told, told]
+    assert max(map(len, story.notes)) < 1_200
+    assert story.turn(ActivityResult(execution="x1", seq=1, result=raw("1"))).status is RuntimeStatus.COMPLETED
+
+
 def test_every_instance_has_its_own_fresh_context() -> None:
     leak: contextvars.ContextVar[str] = contextvars.ContextVar("leak", default="clean")
     seen: list[str] = []

@@ -33,6 +33,7 @@ def test_most_texts_are_names(name: str) -> None:
         ("a\nb", "'a\\nb' has control characters: remove them"),
         ("a\x00", "'a\\x00' has control characters"),
         ("a\x7f", "'a\\x7f' has control characters"),
+        ("a\x9b", "'a\\x9b' has control characters"),
         ("a\ud800", "'a\\ud800' is not valid Unicode text: remove its lone surrogates"),
         (42, "42 is of type int: use a string"),
         (None, "None is of type NoneType: use a string"),

@@ -52,7 +52,7 @@ def outcome(act: Callable[[], Any]) -> tuple[str, str]:
         (lambda: anyio.open_file(__file__), "starting a thread"),
         (lambda: anyio.create_tcp_listener(), "getaddrinfo"),
         (os.fork, "os.fork()"),
-        (lambda: ThreadPoolExecutor(1).submit(print), "starting a thread"),
+        (lambda: ThreadPoolExecutor(1).submit(print), "handing work to an executor"),
     ],
 )
 def test_refused_with_what_to_do_instead(act: Callable[[], Any], said: str) -> None:
@@ -77,6 +77,7 @@ def _loop() -> asyncio.AbstractEventLoop:
         (lambda: _loop().run_forever(), "loop.run_forever()", "await what you wait for"),
         (lambda: _loop().stop(), "loop.stop()", "leave it as it is"),
         (lambda: time.sleep(0.001), "time.sleep()", "await asyncio.sleep(…)"),
+        (lambda: asyncio.Task(asyncio.sleep(1)), "asyncio.Task(…)", "asyncio.create_task(…)"),
     ],
 )
 def test_where_an_activity_is_no_answer_the_error_names_another(

@@ -51,7 +51,9 @@ def drop_letters(db: Database, ids: Sequence[str]) -> int:
 
 def redrive_letters(db: Database, ids: Sequence[str]) -> list[str]:
     """Put these back into the intake, as far as they can come from there; return their ids."""
-    rows = [row for one in ids for row in db.execute("SELECT * FROM dead_letters WHERE id = ?", int(one))]
+    rows = [
+        row for one in dict.fromkeys(ids) for row in db.execute("SELECT * FROM dead_letters WHERE id = ?", int(one))
+    ]
     redriven = entries_of(map(_read, rows))
     for _, entry in redriven:
         db.execute("INSERT INTO intake (fields) VALUES (?)", write_fields(dict(entry)))

@@ -57,7 +57,7 @@ async def start(lane: Lane, layout: Layout, consumer: str, request: StartRequest
     args: list[Argument] = [instance, message.name, message.execution, message.number, encode(message)]
     args += [request.on_conflict, request.delay_ms, json_text(instance), owner, len(indexes)]
     more: list[str] = []
-    known: list[Argument] = ["", 0, 0]
+    known: list[Argument] = ["", 0, 0, 0]
     while True:
         if request.on_conflict == "replace-finished":
             more, known = await _replaced(lane, keys, instance)
@@ -73,11 +73,11 @@ async def _replaced(lane: Lane, keys: PartitionKeys, instance: str) -> tuple[lis
     """All that an instance has which may be replaced, as `start.lua` takes it."""
     has = await belongings(lane, keys, instance)
     if has is None:
-        return [], ["", 0, 0]
+        return [], ["", 0, 0, 0]
     zsets = zsets_of(keys, has)
     kids = [keys.kids(has.parent)] if has.parent else []
     past = [keys.past(instance, execution.decode()) for execution in has.past]
-    return [*zsets, *kids, *past], [has.execution, len(zsets), len(kids)]
+    return [*zsets, *kids, *past], [has.execution, len(zsets), len(kids), has.executions]
 
 
 async def send(lane: Lane, layout: Layout, consumer: str, messages: Sequence[Outgoing]) -> list[SendOutcome]:

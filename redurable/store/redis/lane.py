@@ -60,7 +60,9 @@ _FULL_WORDS = {
     "MISCONF": "the server cannot write to its disk and takes no writes: look at its log",
 }
 _PASSING = (TryAgainError, ClusterDownError)
-_PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNKILLABLE"})
+_PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED", "UNKILLABLE"})
+_UNKNOWN_YET = "Protocol error: unauthenticated"
+"""So begins what a server says of a long command to somebody who has not logged in; the command has no fault."""
 
 
 class Lane:
@@ -198,7 +200,7 @@ def store_error(error: RedisError) -> StoreError | None:
     if isinstance(error, OutOfMemoryError):
         return StoreFull(f"{_FULL_WORDS['OOM']} ({text})")
     for kind, advice in _REFUSALS:
-        if isinstance(error, kind):
+        if isinstance(error, kind) or (kind is AuthenticationError and text.startswith(_UNKNOWN_YET)):
             return StoreRefused(f"{advice} ({text})")
     if not isinstance(error, ResponseError) or isinstance(error, _PASSING):
         cause = error.__cause__  # while connecting, redis-py wraps what the server said

@@ -30,14 +30,19 @@ SPAN: Final = 2**43
 """So many milliseconds of a score belong to a status."""
 
 
+MOST_PAST: Final = 500
+"""Past histories that are deleted in one step: the server does nothing else meanwhile."""
+
+
 class Belongings(Struct, frozen=True):
-    """What must be known of an instance to delete it."""
+    """What must be known of an instance to delete it; of its `executions` before the current one the oldest."""
 
     status: bytes
     execution: bytes
     name: str
     parent: str
     past: tuple[bytes, ...]
+    executions: int
     tags: Mapping[str, str]
 
 
@@ -60,13 +65,13 @@ def zsets_of(keys: PartitionKeys, has: Belongings) -> list[str]:
 async def belongings(lane: Lane, keys: PartitionKeys, instance: str) -> Belongings | None:
     """What an instance has; None: there is none."""
     own = [keys.instance(instance), keys.executions(instance), keys.start(instance), keys.history(instance)]
-    reply: list[Any] | None = await lane.script("belongings", own, [])
+    reply: list[Any] | None = await lane.script("belongings", own, [MOST_PAST])
     if reply is None:
         return None
-    status, execution, name, parent, past, start, first = reply
+    status, execution, name, parent, past, executions, start, first = reply
     # What is no text, a foreign client has put there: then it is listed under a name that means nothing.
     texts = name.decode(errors="replace"), parent.decode(errors="replace")
-    return Belongings(status, execution, *texts, tuple(past), _tags(start, first))
+    return Belongings(status, execution, *texts, tuple(past), executions, _tags(start, first))
 
 
 def _tags(start: bytes, first: bytes) -> Mapping[str, str]:

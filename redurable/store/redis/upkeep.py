@@ -12,13 +12,12 @@ from redurable.store.membership import Membership, Skills
 from redurable.store.purging import Purged
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.layout import Layout
-from redurable.store.redis.listing import belongings, zsets_of
+from redurable.store.redis.listing import MOST_PAST, belongings, zsets_of
 from redurable.store.redriving import Redriven
 
 _json = msgspec.json.Encoder()
 _skills = msgspec.json.Decoder(Skills)
 _MOST_STREAMS = 100
-_MOST_KEYS = 1000
 _PURGED: Final[dict[bytes, Purged]] = {
     b"purged": "purged",
     b"missing": "missing",
@@ -84,7 +83,8 @@ async def _dismiss(lane: Lane, layout: Layout, args: Sequence[Any]) -> set[bytes
 
 
 async def purge(lane: Lane, layout: Layout, consumer: str, instance: str, execution: str = "") -> Purged:
-    """Delete all that is stored of a finished instance: what it has is read, and deleted if that is still so."""
+    """Delete all that is stored of a finished instance: what it has is read, and deleted if that is still so;
+    many past histories in steps."""
     keys = layout.of(instance)
     own = [keys.instance(instance), keys.executions(instance), keys.mailbox(instance), keys.start(instance)]
     own += [keys.history(instance), keys.custom_status(instance), keys.quarantine(instance)]
@@ -92,13 +92,13 @@ async def purge(lane: Lane, layout: Layout, consumer: str, instance: str, execut
     while True:
         has = await belongings(lane, keys, instance)
         if has is None:
-            more, args = list[str](), (instance, "", len(own), 0, 0)
+            more, args = list[str](), (instance, "", len(own), 0, 0, 0)
         elif execution not in ("", has.execution.decode(errors="replace")):
             return "missing"
         else:
             zsets, kids = zsets_of(keys, has), [keys.kids(has.parent)] if has.parent else []
             more = [*zsets, *kids, *(keys.past(instance, past.decode(errors="replace")) for past in has.past)]
-            args = (instance, has.execution, len(own), len(zsets), len(kids))
+            args = (instance, has.execution, len(own), len(zsets), len(kids), has.executions)
         answer = _PURGED.get(await lane.script("purge", names + more, args))
         if answer is not None:
             return answer
@@ -108,12 +108,12 @@ async def prune(lane: Lane, layout: Layout, consumer: str, instance: str, keep: 
     """Forget all past executions of an instance but the first and the last `keep`; return how many."""
     keys, pruned = layout.of(instance), 0
     while True:
-        listed = await lane.call("LRANGE", keys.executions(instance), 1, -keep - 1)
-        old = listed[:_MOST_KEYS]
-        if not old:
+        above: int = await lane.call("LLEN", keys.executions(instance)) - 1 - keep
+        if above <= 0:
             return pruned
+        old: list[bytes] = await lane.call("LRANGE", keys.executions(instance), 1, min(above, MOST_PAST))
         histories = [keys.past(instance, execution.decode()) for execution in old]
-        if not await lane.script("prune", [keys.executions(instance), *histories], [keep, *old]):
+        if not old or not await lane.script("prune", [keys.executions(instance), *histories], [keep, *old]):
             return pruned  # Somebody else is at it.
         pruned += len(old)
 

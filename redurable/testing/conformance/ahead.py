@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Raw
+from msgspec.structs import replace
 
-from redurable.core.delivery import Delivery, Entry, Outcome, TurnCommit
+from redurable.core.delivery import Delivery, Entry, Outcome, Park, TurnCommit
 from redurable.core.events import ActivityCompleted, ExecutionCompleted
 from redurable.core.values import RuntimeStatus
 from redurable.store.port import Completed, Hub, Reclaimed, TaskEnd, TaskLease
@@ -71,6 +72,26 @@ class TestAhead:
         done = await _complete(store, _end(store, lease))
         assert _outcomes(done) == [Outcome.FENCED]
         assert [mail.id < after.id for mail, after in _neighbours(done.deliveries[0])] == [True]
+
+    async def test_a_bell_comes_first_even_if_its_mail_is_gone(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        (lease,) = await scenes.with_tasks(store, scenes.task())
+        await scenes.send(store, "one", scenes.event())
+        entries = await scenes.receive(store)
+        await store_factory.empty_mailbox("one")
+        assert _outcomes(await _complete(store, _end(store, lease))) == [Outcome.FENCED]
+        assert scenes.said(await scenes.checkout(store, entries[0])) == [scenes.result(lease)]
+
+    async def test_a_parked_instance_takes_none(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        (lease,) = await scenes.with_tasks(store, scenes.task())
+        await scenes.send(store, "one", scenes.event())
+        delivery = await scenes.take(store)
+        park = Park("unknown orchestrator", "no worker knows Demo", 3_600_000)
+        await scenes.accept(store, replace(scenes.release(delivery, "h2"), park=park))
+        await store_factory.empty_mailbox("one")
+        done = await _complete(store, _end(store, lease, expected="h2", head="h3"))
+        assert (_outcomes(done), done.deliveries) == ([Outcome.FENCED], ())
 
     async def test_a_turn_under_way_comes_first(self, store_factory: StoreFactory) -> None:
         one, two = await store_factory.store("w1"), await store_factory.store("w2")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from redurable.core.delivery import Outgoing
+from msgspec.structs import replace
+
+from redurable.core.delivery import Outgoing, Park
+from redurable.core.messages import Terminate
 from redurable.store.port import Lost, Reclaimed
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import StoreFactory
@@ -91,6 +94,15 @@ class TestHandBack:
         assert (delivery.entry.instance, delivery.announced) == ("one", delivery.entry.id)
         await scenes.accept(two, scenes.turn(delivery, "h1"))
         assert await scenes.receive(one) == []
+
+    async def test_what_a_parked_instance_must_hear_rings_again(self, store_factory: StoreFactory) -> None:
+        one, two = await store_factory.store("w1"), await store_factory.store("w2")
+        delivery = await scenes.begin(one)
+        park = Park("unknown orchestrator", "no worker knows Demo", HOUR_MS)
+        await scenes.accept(one, replace(scenes.release(delivery, "h1"), park=park))
+        await scenes.send(one, "one", Terminate())
+        await one.hand_back(await scenes.receive(one), [])
+        assert scenes.said(await scenes.take(two)) == [Terminate()]
 
     async def test_a_task_is_back_in_its_queue(self, store_factory: StoreFactory) -> None:
         one, two = await store_factory.store("w1"), await store_factory.store("w2")

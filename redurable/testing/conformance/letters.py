@@ -39,7 +39,7 @@ class TestLetters:
         letter = await _unheard(store_factory, one)
         await scenes.running(one)
         answers = await scenes.together(
-            *[lambda store=store: store.redrive_letters([letter.id]) for store in (one, two)]
+            *[lambda store=store: store.redrive_letters(2 * [letter.id]) for store in (one, two)]
         )
         assert sorted(answers) == [[], [letter.id]]
         assert await one.letters("", 10) == []

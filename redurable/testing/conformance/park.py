@@ -138,6 +138,15 @@ class TestPark:
         await scenes.fire(store)
         assert await scenes.receive(store) == []
 
+    async def test_the_timer_of_an_earlier_wait_does_not_end_a_later_one(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        await _park(store, await scenes.begin(store), "h1", retry_ms=1)
+        await scenes.send(store, "one", Suspend())
+        await _park(store, await scenes.take(store), "h2")
+        await store_factory.advance(2)
+        await scenes.fire(store)
+        assert await scenes.receive(store) == []
+
     async def test_a_false_ring_does_not_end_the_wait(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")
         await _park(store, await scenes.begin(store), "h1")

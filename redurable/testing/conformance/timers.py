@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from redurable.core.delivery import Timer
+from redurable.core.events import ExecutionCompleted
 from redurable.core.messages import TimerDue
+from redurable.core.values import RuntimeStatus
 from redurable.store.port import DueTimer
 from redurable.testing.conformance import scenes
 from redurable.testing.conformance.factory import StoreFactory
@@ -75,6 +77,18 @@ class TestTimers:
         assert (await store.fire(timers)).fired == 1
         delivery = await scenes.take(store)
         assert (delivery.execution, scenes.said(delivery)) == ("x2", [])
+
+    async def test_a_timer_of_an_execution_that_has_ended_is_dropped(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        timers = (await scenes.running(store, timers=(Timer(1, 1),))).timers
+        await scenes.send(store, "one", scenes.event())
+        over = RuntimeStatus.COMPLETED
+        await scenes.accept(store, scenes.turn(await scenes.take(store), "h2", ExecutionCompleted(at=2), status=over))
+        assert (await store.fire(timers)).fired == 1
+        assert await scenes.receive(store) == []
+        snapshot = await store.get("one")
+        assert snapshot is not None
+        assert snapshot.unread == 0
 
     async def test_a_caller_cannot_hurry_a_timer(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")

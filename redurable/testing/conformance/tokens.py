@@ -74,6 +74,9 @@ class TestTokens:
         ):
             forged = msgspec.structs.replace(token, entry=entry)
             assert await store.settle(Completion(forged, result=DONE)) is False, entry
+        for other in ({"attempt": 2}, {"seq": 2}):
+            forged = msgspec.structs.replace(token, **other)
+            assert await store.settle(Completion(forged, result=DONE)) is False, other
         assert await store.settle(Completion(token, details=DONE)) is True
         assert await store.settle(Completion(_token(store, lease), result=DONE)) is True
         assert (await store.complete([_left_open(lease)], [None])).accepted == (False,)
@@ -104,6 +107,15 @@ class TestTokens:
         (message,) = scenes.said(await scenes.take(store))
         assert isinstance(message, ActivityFailure)
         assert (message.failure.type, message.failure.attempts, message.log) == ("Broken", 2, (attempt,))
+
+    async def test_the_next_attempt_finds_the_details_that_were_stored(self, store_factory: StoreFactory) -> None:
+        store = await store_factory.store("w1")
+        patient = ActivityOptions(retry=Retry(max_attempts=2))
+        (lease,) = await scenes.with_tasks(store, msgspec.structs.replace(scenes.task(), options=patient))
+        await store.renew([], [msgspec.structs.replace(lease, heartbeat=DONE)])
+        assert await store.settle(Completion(_token(store, lease), failure=BROKEN, wait_ms=0)) is True
+        (again,) = await store.receive_tasks(scenes.demand(), 0)
+        assert (again.task.attempt, again.task.heartbeat) == (2, DONE)
 
     async def test_a_retry_waits_as_long_as_the_policy_says(self, store_factory: StoreFactory) -> None:
         store = await store_factory.store("w1")

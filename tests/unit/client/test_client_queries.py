@@ -165,6 +165,8 @@ async def test_what_goes_on_while_it_is_purged_is_told(place: Place, monkeypatch
         ({"created_from": datetime(2026, 1, 1)}, "with a time zone"),
         ({"created_from": EPOCH + timedelta(days=2), "created_to": EPOCH}, "exchange them"),
         ({"tags": {"a": 1}}, "keys and values are texts"),
+        ({"tags": {"a": "\udcff"}}, "keys and values are texts"),
+        ({"prefix": "\udcff"}, "give a text"),
         ({"name": [1]}, "give a text, or several"),
     ],
 )

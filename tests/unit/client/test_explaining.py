@@ -116,6 +116,29 @@ async def test_a_start_that_nobody_reads(scene: Scene) -> None:
     assert held.text.startswith("1 message to be read: worker-1 has the turn, lease renewed 0.0 s ago")
 
 
+@pytest.mark.parametrize(
+    ("instance", "words"), [("a b", "'a b'"), ("-x", "-- -x"), ("it's $HOME", "'it'\"'\"'s $HOME'")]
+)
+async def test_a_command_that_is_advised_can_be_copied(scene: Scene, instance: str, words: str) -> None:
+    await scene.client.start(child.options(instance_id=instance))
+    await scene.skilled()
+    await scene.turns()
+    await scene.client.suspend(instance)
+    await scene.turns()
+    assert f"`redurable resume {words}`" in (await scene.reasons(instance))["suspended"].text
+
+
+async def test_moments_beyond_the_calendar(scene: Scene) -> None:
+    await scene.skilled()
+    for name, options in {"one": {"delay": timedelta.max}, "two": {"execution_timeout": timedelta.max}}.items():
+        chosen: Any = options
+        await scene.client.start(child.options(instance_id=name, **chosen))
+    await scene.turns()
+    last = datetime.max.replace(tzinfo=UTC)
+    assert (await scene.reasons("one"))["delay"].until == last
+    assert (await scene.reasons("two"))["timer"].until == last
+
+
 async def test_all_that_code_waits_for(scene: Scene) -> None:
     await start(scene)
     await scene.skilled()

@@ -46,6 +46,35 @@ def leave_thread() -> None:
     sys.exit(4)
 
 
+class Panic(BaseException):
+    """As extension modules raise it."""
+
+
+@app.activity
+async def panic() -> None:
+    raise Panic("out of bounds")
+
+
+@app.activity
+def interrupt_thread() -> None:
+    raise KeyboardInterrupt("of its own accord")
+
+
+@app.activity
+def close_thread() -> None:
+    raise GeneratorExit("closed")
+
+
+@app.activity
+def no_text() -> None:
+    raise NoText
+
+
+class NoText(Exception):
+    def __str__(self) -> str:
+        return sys.exit(5)
+
+
 @app.activity
 async def cancel_itself() -> None:
     raise asyncio.CancelledError("of its own accord")
@@ -166,6 +195,10 @@ async def test_a_result() -> None:
         ("leave", "SystemExit", "3"),
         ("leave_thread", "SystemExit", "4"),
         ("cancel_itself", "CancelledError", "of its own accord"),
+        ("panic", "Panic", "out of bounds"),
+        ("interrupt_thread", "KeyboardInterrupt", "of its own accord"),
+        ("close_thread", "GeneratorExit", "closed"),
+        ("no_text", "NoText", "<its message could not be read: SystemExit>"),
     ],
 )
 async def test_whatever_user_code_raises_is_an_outcome(name: str, kind: str, text: str) -> None:

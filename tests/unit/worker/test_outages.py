@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import anyio
+import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
@@ -12,10 +14,12 @@ from redurable.authoring.app import App
 from redurable.authoring.context import OrchestrationContext
 from redurable.core.delivery import Entry, Outcome, Receipt, TurnCommit
 from redurable.core.events import ActivityScheduled, EventRaised
-from redurable.errors import StoreRefused, WorkerStopped
-from redurable.facts import CacheEvicted, StoreFaulted, TurnsTaken
+from redurable.errors import StoreRefused, StoreUnavailable, WorkerStopped
+from redurable.facts import CacheEvicted, Facts, StoreFaulted, TurnsTaken
+from redurable.store.membership import Skills
 from redurable.store.memory import MemoryStore
 from redurable.store.port import Committed, Lost, TaskDemand, TaskLease
+from redurable.worker.patience import PatientStore
 from tests.unit.worker.stage import FaultyStore, Stage, settings
 
 app = App("stage")
@@ -51,12 +55,33 @@ async def test_every_unanswered_verb_is_repeated_and_nothing_happens_twice(
     with caplog.at_level(logging.WARNING, "redurable.worker"):
         async with stage.working(app, store=store):
             assert await stage.result() == ["Hello a!", "Hello b!", "Hello c!"]
+            await stage.until(lambda: "the store answers again" in caplog.text)
     assert calls == ["a", "b", "c"]
     assert len([event for event in await stage.history() if isinstance(event, ActivityScheduled)]) == 3
     assert [fact.verb for fact in stage.told(StoreFaulted)] == [verb]
     assert "the store does not answer" in caplog.text
-    assert "the store answers again" in caplog.text
     assert stage.held() == 0
+
+
+async def test_a_store_that_reads_but_takes_no_writes_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    store = FaultyStore(Stage().hub, "w1")
+    patient = PatientStore(store, settings(), Facts())
+    store.errors["heartbeat"] = StoreUnavailable("no room")
+    with caplog.at_level(logging.WARNING, "redurable.worker"):
+        async with anyio.create_task_group() as group:
+            group.start_soon(patient.heartbeat, 1_000, Skills())
+            for calls_so_far in range(3):
+                while store.calls["heartbeat"] <= calls_so_far:
+                    await anyio.lowlevel.checkpoint()
+                await patient.sweep(0, "", 1)
+                assert patient.is_down
+            del store.errors["heartbeat"]
+    assert not patient.is_down
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "the store does not answer (heartbeat: no room); repeating until it does",
+        "the store answers again (heartbeat)",
+    ]
 
 
 async def test_tasks_whose_delivery_was_lost_are_found_again_long_before_their_lease_runs_out() -> None:

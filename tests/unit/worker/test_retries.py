@@ -51,9 +51,10 @@ async def test_the_predicate_is_asked_about_timeouts() -> None:
     assert play.outcomes == [("timeout", False)]
 
 
-async def test_an_error_of_the_predicate_is_how_the_call_fails() -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
+async def test_an_error_of_the_predicate_is_how_the_call_fails(kind: type[BaseException]) -> None:
     def broken(error: Exception) -> bool:
-        raise RuntimeError("what?")
+        raise kind("what?")
 
     play = Play(retry_if=broken)
 
@@ -64,7 +65,7 @@ async def test_an_error_of_the_predicate_is_how_the_call_fails() -> None:
     assert await play.result() == "ActivityFailed"
     (failed,) = [event for event in await play.stage.history() if hasattr(event, "failure")]
     failure = getattr(failed, "failure")  # noqa: B009
-    assert (failure.type, failure.message, failure.cause.type) == ("RuntimeError", "what?", "ValueError")
+    assert (failure.type, failure.message, failure.cause.type) == (kind.__name__, "what?", "ValueError")
 
 
 async def test_a_predicate_is_a_plain_function_of_the_registration() -> None:

@@ -1,45 +1,82 @@
--- Purpose: read the next entries of ranges of indexes, each from the greatest score to the least.
--- Invariant: writes nothing. A key of a wrong type, which only a foreign client can make, holds nothing.
+-- Purpose: read the next entries of ranges of indexes, from the greatest time to the least. A score is the base of its
+--   range plus a time.
+-- Invariant: writes nothing. A key of a wrong type holds nothing. Nothing that fits is missing down to the time returned.
 -- KEYS: indexes (once).
--- ARGV: prefix, instance of the place ('' = none), entries wanted per range, entries looked at per range, then per range:
---   index of its key, least score, greatest score, score of the place ('' = not in this range), index of the key whose
---   scores to return, number of indexes that must have the instance too, and those.
--- Returns: per range its entries (instance, score...), and, when it may have more, the last one that was looked at.
+-- ARGV: prefix, least time, greatest time, time of the place ('' = none), its instance, entries wanted, lookups at most
+--   (both about); then per group of ranges: its conditions (see _fits), number of ranges, per range index of its key, base.
+-- Returns: entries (instance, time...), lookups, and, when there may be more, the time down to which they are.
 --@include _rank
+--@include _fits
 
-local prefix, instance, wanted, most = ARGV[1], ARGV[2], ARGV[3] + 0, ARGV[4] + 0
-local AT_FIRST, MOST_AT_ONCE = 50, 200 -- a range may end long before what is wanted
+local prefix, first, last, place, instance = ARGV[1], ARGV[2] + 0, ARGV[3] + 0, ARGV[4], ARGV[5]
+local wanted, most = ARGV[6] + 0, ARGV[7] + 0
+local ranges, total, found = {}, 0, {}
 
-local function fits(id, at)
-  if prefix ~= '' and string.sub(id, 1, #prefix) ~= prefix then return false end
-  for i = at + 1, at + ARGV[at] do
-    if not redis.call('ZSCORE', KEYS[ARGV[i] + 0], id) then return false end
-  end
-  return true
+local function text(number) return string.format('%.0f', number) end
+
+local function open(key, base, them)
+  local rank = behind(key, place == '' and '' or text(base + place), text(base + last), instance)
+  local size = redis.call('ZCOUNT', key, text(base + first), '+inf') - rank
+  if size <= 0 then return end
+  ranges[#ranges + 1] = { key = key, base = base, them = them, rank = rank, size = size }
+  total = total + size
 end
 
-local function read(at)
-  local key, least, told = KEYS[ARGV[at] + 0], tonumber(ARGV[at + 1]), ARGV[at + 4] ~= ARGV[at] and KEYS[ARGV[at + 4] + 0]
-  local rank, seen, found, chunk = behind(key, ARGV[at + 3], ARGV[at + 2], instance), 0, {}, math.min(wanted, AT_FIRST)
-  while true do
-    local size = math.min(chunk, most - seen)
-    local page = redis.call('ZREVRANGE', key, rank, rank + size - 1, 'WITHSCORES')
-    for i = 1, #page, 2 do
-      if tonumber(page[i + 1]) < least then return { found } end
-      seen = seen + 1
-      local score = fits(page[i], at + 5) and (not told and page[i + 1] or redis.call('ZSCORE', told, page[i]))
-      if score then found[#found + 1], found[#found + 2] = page[i], score end
-      if seen == most or #found == 2 * wanted then return { found, page[i], page[i + 1] } end
+local function look_at(range, ids)
+  for _, id in ipairs(ids) do
+    if prefix == '' or string.sub(id, 1, #prefix) == prefix then
+      if fits(id, range.them, range.key, range.base) then
+        found[#found + 1], found[#found + 2] = id, score_of(range.key, id) - range.base
+      end
     end
-    if #page < 2 * size then return { found } end
-    rank, chunk = rank + size, math.min(2 * chunk, MOST_AT_ONCE)
+  end
+  lookups, total, range.rank, range.size = lookups + #ids, total - #ids, range.rank + #ids, range.size - #ids
+end
+
+-- How many entries each range has down to a time, and in all.
+local function sizes_to(down)
+  local sizes, sum = {}, 0
+  for i, range in ipairs(ranges) do
+    sizes[i] = redis.call('ZCOUNT', range.key, text(range.base + down), '+inf') - range.rank
+    sum = sum + sizes[i]
+  end
+  return sizes, sum
+end
+
+-- Looks at the next entries, about so many in all; returns the time down to which they are. Instances are spread evenly
+-- over partitions, so when the fullest range has its share of them tells when the others have theirs.
+local function slice(count)
+  local down, sizes, sum = first, {}, total
+  for i, range in ipairs(ranges) do sizes[i] = range.size end
+  for _ = 1, 8 do
+    if sum <= 2 * count then break end
+    local fullest = 1
+    for i = 2, #sizes do if sizes[i] > sizes[fullest] then fullest = i end end
+    local range = ranges[fullest]
+    local rank = range.rank + math.ceil(count * sizes[fullest] / sum) - 1
+    down = math.floor(redis.call('ZREVRANGE', range.key, rank, rank, 'WITHSCORES')[2] - range.base)
+    sizes, sum = sizes_to(down)
+  end
+  for i, range in ipairs(ranges) do
+    if sizes[i] > 0 then look_at(range, redis.call('ZREVRANGE', range.key, range.rank, range.rank + sizes[i] - 1)) end
+  end
+  return down
+end
+
+at = 8
+while at <= #ARGV do
+  local them = conditions()
+  for _ = 1, argument() do
+    local key, base = usable(KEYS[argument()]), argument()
+    if key then open(key, base, them) end
   end
 end
 
-local out, usable, at = {}, {}, 5
-for i = 1, #KEYS do usable[i] = redis.call('TYPE', KEYS[i])['ok'] == 'zset' end
-while at <= #ARGV do
-  out[#out + 1] = usable[ARGV[at] + 0] and usable[ARGV[at + 4] + 0] and read(at) or { {} }
-  at = at + 6 + ARGV[at + 5]
+lookups = 0
+local all, count, down = total, wanted, nil
+while total > 0 and #found < 2 * wanted and lookups < most do
+  down = slice(math.ceil(1.2 * count) + 16)
+  local seen, lack = all - total, wanted - #found / 2
+  count = math.min(lack * seen / math.max(#found / 2, 1), 8 * count, (most - lookups) * seen / lookups)
 end
-return out
+return total > 0 and { found, lookups, down } or { found, lookups }
