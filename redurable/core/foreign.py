@@ -11,15 +11,17 @@ and into the answers of a partition, by whoever runs activities there (`core.ans
     heartbeat TASK [details JSON]          hand-back TASK [details JSON]         refuse TASK
                                                                    (all five with `queue NAME` and `worker NAME`)
 
-The intake's entries also carry `instance ID`; in a mailbox that field is allowed and ignored. Payloads (`data`,
+The intake's entries also carry `instance ID`; in a mailbox that field is allowed and ignored. No entry has two of these
+verbs, nor any field twice: nobody could tell which one was meant, and the other one would be lost. Payloads (`data`,
 `input`, `args` with `kwargs`, `tags`, `memo`, a REASON, `result`, `message`, `details`) have at most `limit` bytes;
 redurable's own entries were measured by who sent them. TRACE is `traceparent TEXT` and `tracestate TEXT`, as in HTTP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -30,7 +32,7 @@ from redurable.core.completion import Completion
 from redurable.core.ids import check_id, check_instance_id, check_name
 from redurable.core.messages import Cancel, Malformed, Message, RaiseEvent, Resume, StartExecution, Suspend, Terminate
 from redurable.core.retry import LONGEST_MS
-from redurable.core.sizes import UNLIMITED, brief, check_nesting, check_size
+from redurable.core.sizes import UNLIMITED, Pairs, brief, check_nesting, check_size
 from redurable.core.tokens import read_token
 from redurable.core.traces import read_trace
 from redurable.core.values import ABSENT, NULL, Arguments, Failure, Trace
@@ -40,6 +42,8 @@ INTERNAL = b"m"
 """The one field of entries that redurable writes itself: a message in its wire form."""
 
 T = TypeVar("T")
+Entry: TypeAlias = Mapping[bytes, bytes] | Pairs
+"""The fields of an entry by their names; as pairs when a name stands there twice, which no reader takes."""
 
 _MAILBOX_KINDS = (b"event", b"terminate", b"cancel", b"suspend", b"resume")
 INTAKE_KINDS = (b"start", *_MAILBOX_KINDS)
@@ -48,6 +52,7 @@ TOKEN_KINDS = (b"complete", b"fail", b"heartbeat")
 """What it takes for an attempt by token."""
 _ANSWER_KINDS = tuple(kind.value.encode() for kind in AnswerKind)
 _MOST_REASON = 500
+_SHOWN = 40
 _args = msgspec.json.Decoder(tuple[Raw, ...])
 _kwargs = msgspec.json.Decoder(dict[str, Raw])
 _tags = msgspec.json.Decoder(dict[str, str])
@@ -61,50 +66,78 @@ class Intake(Struct, frozen=True):
     message: Message | StartExecution
 
 
-def read_mail(fields: Mapping[bytes, bytes], limit: int = UNLIMITED) -> Message | Malformed:
+def read_mail(entry: Entry, limit: int = UNLIMITED) -> Message | Malformed:
     """Read a mailbox entry, ours or a foreign client's."""
     try:
+        fields = _by_name(entry)
         body = fields.get(INTERNAL)
         if body is not None:
             return decode_message(body)
         return _message(fields, limit)
     except (Unreadable, InvalidName, InvalidPayload) as error:
-        return malformed(str(error), fields, limit)
+        return malformed(str(error), entry, limit)
 
 
-def read_intake(
-    entry_id: str, fields: Mapping[bytes, bytes], limit: int = UNLIMITED
-) -> Intake | Completion | Malformed:
+def read_intake(entry_id: str, entry: Entry, limit: int = UNLIMITED) -> Intake | Completion | Malformed:
     """Read an intake entry. A start without an `id` gets the entry's id, so that reading it twice starts it once."""
     try:
+        fields = _by_name(entry)
         if any(kind in fields for kind in TOKEN_KINDS):
             return _completion(fields, limit)
         instance = fields.get(b"instance")
         if instance is None:
             raise Unreadable("no field 'instance': say which instance is meant")
         target = check_instance_id(_text(instance, "instance"))
-        if b"start" in fields:
+        if _verb(fields, INTAKE_KINDS) == b"start":
             return Intake(target, _start(entry_id, fields, limit))
         message = _message(fields, limit)
         if isinstance(message, RaiseEvent | Cancel) and not message.id:
             message = msgspec.structs.replace(message, id=f"intake:{entry_id}")
         return Intake(target, message)
     except (Unreadable, InvalidName, InvalidPayload, InvalidToken) as error:
-        return malformed(str(error), fields, limit)
+        return malformed(str(error), entry, limit)
 
 
-def read_answer(fields: Mapping[bytes, bytes], limit: int = UNLIMITED) -> Answer | Malformed:
+def read_answer(entry: Entry, limit: int = UNLIMITED) -> Answer | Malformed:
     """Read what a foreign worker says of a task."""
     try:
-        return _answer(fields, limit)
+        return _answer(_by_name(entry), limit)
     except (Unreadable, InvalidName, InvalidPayload) as error:
-        return malformed(str(error), fields, limit)
+        return malformed(str(error), entry, limit)
 
 
-def malformed(reason: str, fields: Mapping[bytes, bytes], limit: int = UNLIMITED) -> Malformed:
+def malformed(reason: str, entry: Entry, limit: int = UNLIMITED) -> Malformed:
     """An entry that could not be read, with what it said; of what it said too much of, only the beginning."""
-    kept, cut = brief(fields.items(), limit)
+    kept, cut = brief(pairs_of(entry), limit)
     return Malformed((reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}…") + cut, kept)
+
+
+def too_large(size: int, beginning: Entry, limit: int = UNLIMITED) -> Malformed:
+    """An entry of which nobody has read more than the beginning."""
+    reason = f"an entry of {size:,} bytes is too large to be read: keep the data elsewhere and pass a reference to it"
+    return malformed(f"{reason} (only the beginning is kept here)", beginning, limit)
+
+
+def pairs_of(entry: Entry) -> Iterable[tuple[bytes, bytes]]:
+    """The fields as they were written."""
+    return entry if isinstance(entry, tuple) else entry.items()
+
+
+def _by_name(entry: Entry) -> Mapping[bytes, bytes]:
+    if not isinstance(entry, tuple):
+        return entry
+    [(twice, _)] = Counter(name for name, _ in entry).most_common(1)
+    name = twice[:_SHOWN].decode(errors="replace")
+    raise Unreadable(f"field {name!r} stands there more than once: send an entry for each, or say it once")
+
+
+def _verb(fields: Mapping[bytes, bytes], known: Sequence[bytes], what: str = "an entry") -> bytes:
+    """The one of the verbs that the entry has."""
+    found = [verb for verb in known if verb in fields]
+    if len(found) != 1:
+        names, verbs = (", ".join(name.decode(errors="replace") for name in some) for some in (fields, known))
+        raise Unreadable(f"fields [{names}]: {what} has exactly one of {verbs}")
+    return found[0]
 
 
 def _start(entry_id: str, fields: Mapping[bytes, bytes], limit: int) -> StartExecution:
@@ -140,11 +173,10 @@ def _start_tags(fields: Mapping[bytes, bytes], limit: int) -> dict[str, str]:
 
 
 def _completion(fields: Mapping[bytes, bytes], limit: int) -> Completion:
-    kinds = [kind.decode() for kind in (*TOKEN_KINDS, *_MAILBOX_KINDS, b"start") if kind in fields]
-    if len(kinds) != 1:
-        raise Unreadable(f"fields {kinds}: an entry has exactly one of them")
-    token = read_token(_text(fields[kinds[0].encode()], kinds[0]))
-    match kinds[0]:
+    verb = _verb(fields, (*INTAKE_KINDS, *TOKEN_KINDS))
+    kind = verb.decode()
+    token = read_token(_text(fields[verb], kind))
+    match kind:
         case "complete":
             return Completion(token, result=_json(fields.get(b"result", b"null"), "result", limit))
         case "fail":
@@ -160,12 +192,9 @@ def _completion(fields: Mapping[bytes, bytes], limit: int) -> Completion:
 
 
 def _answer(fields: Mapping[bytes, bytes], limit: int) -> Answer:
-    kinds = [kind for kind in _ANSWER_KINDS if kind in fields]
-    if len(kinds) != 1:
-        found = ", ".join(name.decode(errors="replace") for name in fields)
-        raise Unreadable(f"fields [{found}]: an answer has exactly one of {', '.join(AnswerKind)}")
-    kind = AnswerKind(kinds[0].decode())
-    task = check_name(_text(fields[kinds[0]], kind), "task")
+    verb = _verb(fields, _ANSWER_KINDS, "an answer")
+    kind = AnswerKind(verb.decode())
+    task = check_name(_text(fields[verb], kind.value), "task")
     queue = check_name(_text(fields.get(b"queue", b""), "queue"), "task queue")
     worker = check_name(_text(fields.get(b"worker", b""), "worker"), "worker")
     details = _json(fields[b"details"], "details", limit) if b"details" in fields else ABSENT
@@ -195,13 +224,10 @@ def _wait(fields: Mapping[bytes, bytes]) -> int | None:
 
 
 def _message(fields: Mapping[bytes, bytes], limit: int) -> Message:
-    kinds = [kind for kind in _MAILBOX_KINDS if kind in fields]
-    if len(kinds) != 1:
-        found = ", ".join(name.decode(errors="replace") for name in fields)
-        raise Unreadable(f"fields [{found}]: an entry has exactly one of event, terminate, cancel, suspend, resume")
-    kind = kinds[0].decode()
-    check_size(f"field {kind!r}", "text", len(fields[kinds[0]]), limit)
-    value = _text(fields[kinds[0]], kind)
+    verb = _verb(fields, _MAILBOX_KINDS)
+    kind = verb.decode()
+    check_size(f"field {kind!r}", "text", len(fields[verb]), limit)
+    value = _text(fields[verb], kind)
     match kind:
         case "event":
             data = _json(fields[b"data"], "data", limit) if b"data" in fields else NULL

@@ -48,7 +48,7 @@ async def scaler(call: Call) -> Answer:
     tasks only those of these queues. Without queues it is the default one and those that workers serve: who scales
     workers of another queue from zero has to name it.
     """
-    queues = [name for name in call.query.text("taskQueue").split(",") if name]
+    queues = call.query.texts("taskQueue")
     roles = frozenset(name.strip().lower() for name in call.query.text("role").split(",") if name.strip())
     if not roles <= ROLES:
         raise refused(400, f"role {call.query.text('role')!r}: choose one or both of {', '.join(sorted(ROLES))}")

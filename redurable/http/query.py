@@ -29,7 +29,11 @@ class Query:
 
     def text(self, name: str) -> str:
         """The value; those of a parameter that is repeated with commas between them; empty: there is none."""
-        return ",".join(self._values.get(name.lower(), ()))
+        return ",".join(self.texts(name))
+
+    def texts(self, name: str) -> list[str]:
+        """The values, as often as the parameter is repeated, as they are: names may have commas."""
+        return [value for value in self._values.get(name.lower(), ()) if value]
 
     def flag(self, name: str, default: bool) -> bool:
         """True or false, in any case."""

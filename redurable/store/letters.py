@@ -60,7 +60,8 @@ def as_entry(letter: Letter) -> Pairs | None:
     if any(kind in said for kind in TOKEN_KINDS):
         return letter.fields
     if any(kind in said for kind in INTAKE_KINDS):
-        return tuple({b"instance": letter.instance.encode(), **said}.items())
+        there = b"instance" in said
+        return letter.fields if there else ((b"instance", letter.instance.encode()), *letter.fields)
     return None
 
 

@@ -69,6 +69,38 @@ def test_the_life_of_a_release(cluster: Cluster, version: str, case: str) -> Non
     assert objects_of(cluster, release) == {}
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_unusual_values_are_taken(cluster: Cluster, version: str) -> None:
+    """Names that YAML takes for something else, a variable twice, another strategy later on."""
+    release, values = f"un.usual.{version}", ("--values", str(CHART / "ci" / "minimal-values.yaml"), "--no-hooks")
+    pool = (
+        "--set-string",
+        "workers.on.app=orders:app,redis.existingSecret.name=123,redis.existingSecret.passwordKey=on",
+    )
+    env = (
+        "--set-json",
+        'env=[{"name":"LEVEL","value":"all"}]',
+        "--set-json",
+        'workers.on.env=[{"name":"LEVEL","value":"1"}]',
+    )
+    helm(cluster, version, "install", release, str(CHART), *values, *pool, *env)
+    helm(
+        cluster,
+        version,
+        "upgrade",
+        release,
+        str(CHART),
+        *values,
+        *pool,
+        *env,
+        "--set",
+        "workers.on.strategy.type=Recreate",
+    )
+    found = objects_of(cluster, release)[f"Deployment/un-usual-{version}-redurable-on"]["spec"]
+    assert found["strategy"] == {"type": "Recreate"}
+    helm(cluster, version, "uninstall", release, "--no-hooks")
+
+
 def test_an_upgrade_keeps_the_api_keys_that_were_made(cluster: Cluster) -> None:
     values = ("--values", str(CHART / "ci" / "minimal-values.yaml"), "--no-hooks")
 

@@ -25,8 +25,12 @@ UNKNOWN_OR_WRONG = {
     "api.service.type=Ingress": "type",
     "image.digest=sha256:abc": "digest",
     "settings.MAX=1": "MAX",
+    "settings.concurency=5": "concurency",
+    "workers.orders.settings.metrics_port=9000": "metrics_port",
     "metrics.podMonitor.interval=often": "interval",
     "valkey.replicas=3": "replicas",
+    "env[0].value=x": "name",
+    "workers.orders.env[0].value=1": "value",
 }
 
 CANNOT_WORK = {
@@ -47,6 +51,15 @@ CANNOT_WORK = {
         "workers.orders.autoscaling.hpa.targetCPUUtilizationPercentage=0",
     ): "needs something to go by",
     ("api.ingress.enabled=true",): "set api.ingress.hosts",
+    ("workers.api.app=orders:app",): "workers.api: a pool cannot be named api",
+    ("redis.existingSecret.name=redis",): "takes nothing from the secret: set passwordKey",
+    ("settings.drain_timeout_ms=60000",): "set drain.timeoutSeconds instead",
+    ("workers.orders.settings.drain_timeout_ms=60000",): "workers.orders: .* set drain.timeoutSeconds instead",
+    ("api.preStopSleepSeconds=30",): "would be killed before it is asked to stop",
+    ("redis.url=", "valkey.enabled=true", "hub.partitions=4"): "leave hub.partitions at 16",
+    (r"commonLabels.app\.kubernetes\.io/name=shop",): "label app.kubernetes.io/name is what selectors go by",
+    ("workers.orders.podLabels.redurable/pool=vip",): "label redurable/pool is what selectors go by",
+    ("fullnameOverride=1shop",): "objects cannot be named 1shop",
 }
 
 

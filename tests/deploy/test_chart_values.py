@@ -38,6 +38,11 @@ def test_every_value_is_in_the_schema() -> None:
     assert set(pool) == {"app", *values["workerDefaults"]}
 
 
+def test_the_schema_knows_all_settings() -> None:
+    made: str = runpy.run_path(str(ROOT / "scripts" / "chart_files.py"))["schema"]()
+    assert (CHART / "values.schema.json").read_text() == made, "run `make docs`"
+
+
 def test_the_copies_for_prometheus_and_grafana_are_current() -> None:
     made: dict[Path, str] = runpy.run_path(str(ROOT / "scripts" / "chart_files.py"))["copies"]()
     assert len(made) == 6

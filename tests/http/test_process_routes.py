@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from redurable import Client, Worker
+from redurable import App, Client, OrchestrationContext, Worker
 from redurable.core.events import EventRaised, ExecutionStarted
 from redurable.core.values import Trace
 from redurable.http import ManagementApi
@@ -140,6 +140,29 @@ async def test_the_number_for_autoscalers(client: Client, client_only: Api) -> N
         assert await number("?taskQueue=other") == 0
         assert await number("?role=orchestrations&role=activities") == 3
         assert "choose one or both of activities, orchestrations" in (await number("?role=activity"))["Message"]
+
+
+async def test_a_queue_is_asked_for_by_its_whole_name(client: Client, client_only: Api) -> None:
+    """A comma is a character of a name like others: whoever splits there scales by nothing."""
+    own = App("own")
+
+    @own.activity(task_queue="gold, vip")
+    async def serve(number: int) -> int:
+        return number
+
+    @own.orchestrator
+    async def order(ctx: OrchestrationContext, number: int) -> int:
+        return await ctx.call_activity(serve, number)
+
+    async with Worker(own, "memory://", hub=client.hub, roles={"orchestrations"}).running():
+        await client.start(order, 1)
+        async with speaking(base_url=client_only.url) as http:
+
+            async def scheduled() -> bool:
+                params = {"role": "activities", "taskQueue": "gold, vip"}
+                return (await http.get("/scaler", params=params)).json() == 1
+
+            await until(scheduled, "the task waits")
 
 
 def test_what_counts_as_work() -> None:

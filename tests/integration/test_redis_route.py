@@ -15,6 +15,7 @@ from redurable.core.messages import Malformed, RaiseEvent, StartExecution, Termi
 from redurable.core.tokens import Token, write_token
 from redurable.errors import StoreDamaged
 from redurable.store.port import TaskDemand
+from redurable.store.redis.intake import read
 from redurable.store.redis.relay import INTAKE, bury, deliver, split_intake
 from redurable.store.redis.store import RedisStore, redis_store
 from redurable.store.redis.tokens import settle_from_intake
@@ -70,6 +71,18 @@ async def test_what_the_intake_cannot_deliver_is_told_with_its_position(store: R
         b"the instance exists": {b"instance", b"position", b"start", b"id"},
     }
     assert {letter[b"position"] for letter in found.values()} == set(positions)
+
+
+async def test_fields_that_stand_there_twice_are_all_kept_and_never_routed(store: RedisStore, foreign: Any) -> None:
+    """Delivering one of two events would lose the other without a word; also when the dead letter is sent anew."""
+    sent = ["instance", "o-1", "event", "A", "data", "1", "event", "B", "data", "2"]
+    foreign.execute_command("XADD", store.layout.hub.intake, "*", *sent)
+    for _ in ("as it was sent", "sent anew"):
+        assert await store.route(100, 0) == Routed(0, ("malformed",))
+        (letter,) = await store.letters("", 10)
+        assert letter.reason.startswith("field 'event' stands there more than once")
+        assert letter.fields == ((b"event", b"A"), (b"data", b"1"), (b"event", b"B"), (b"data", b"2"))
+        assert await store.redrive_letters([letter.id]) == [letter.id]
 
 
 async def test_routers_that_die_between_steps_deliver_each_entry_once(store: RedisStore, foreign: Redis) -> None:
@@ -128,6 +141,28 @@ async def test_an_entry_of_thousands_of_fields_is_only_a_dead_letter(store: Redi
     assert await store.route(10, 0) == Routed(0, ("malformed",))
     [letter] = await letters(store)
     assert len(msgspec.msgpack.decode(letter[b"o"])) == 9_000
+
+
+async def test_an_entry_that_is_far_too_large_reaches_no_worker_whole(
+    server: Server, store: RedisStore, foreign: Redis
+) -> None:
+    """Hundreds of megabytes would not arrive in time, be asked for again and again, and hold up the intake for ever."""
+    small = redis_store(server.url, store.hub, consumer="w2", max_payload=1_000)
+    await small.open()
+    intake = small.layout.hub.intake
+    foreign.xadd(intake, {"event": "E", "instance": "big", "data": "x" * 5_000_000})
+    many: dict[Any, Any] = {f"f{number}": "v" for number in range(30_000)}
+    foreign.xadd(intake, {"instance": "wide", **many})
+    foreign.xadd(intake, {"start": "Order", "instance": "next"})
+    batch = await read(small.lane, small.layout, 10, 0)
+    assert sum(len(part) for entry in batch.entries for part in entry[1]) < 200_000
+    assert await small.route(10, 0) == Routed(1, ("malformed", "malformed"))
+    big, wide = await small.letters("", 10)
+    assert (big.instance, wide.instance) == ("big", "wide")
+    assert big.reason.startswith("an entry of 5,000,021 bytes is too large to be read: keep the data elsewhere")
+    assert dict(big.fields)[b"event"] == b"E"
+    assert len(dict(big.fields)[b"data"]) == 1_000
+    await small.close()
 
 
 async def test_an_intake_that_is_no_stream_is_named(store: RedisStore, foreign: Redis) -> None:

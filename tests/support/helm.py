@@ -33,18 +33,37 @@ def helm(version: str, *words: str) -> str:
     return done.stdout
 
 
-def render(case: str = "", version: str = "helm4", sets: Sequence[str] = (), chart: Path = CHART) -> list[Manifest]:
-    """The objects of a release `shop` in the namespace `shops`, with the values of a file of ci/ and more of `sets`."""
-    return deepcopy(_rendered(case, version, tuple(sets), chart))
+class _Strict(yaml.SafeLoader):
+    """YAML says that a key stands once; helm takes the last one, kustomize (and Flux with it) takes none."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        assert len(set(keys)) == len(keys), f"a key stands twice: {keys}"
+        return super().construct_mapping(node, deep)
+
+
+def render(
+    case: str = "",
+    version: str = "helm4",
+    sets: Sequence[str] = (),
+    chart: Path = CHART,
+    release: str = "shop",
+    namespace: str = "shops",
+    how: str = "--set",
+) -> list[Manifest]:
+    """The objects of a release, with the values of a file of ci/ and more of `sets`, given by the flag `how`."""
+    return deepcopy(_rendered(case, version, tuple(sets), chart, release, namespace, how))
 
 
 @cache
-def _rendered(case: str, version: str, sets: tuple[str, ...], chart: Path) -> list[Manifest]:
+def _rendered(
+    case: str, version: str, sets: tuple[str, ...], chart: Path, release: str, namespace: str, how: str
+) -> list[Manifest]:
     """Once a session: the chart does not change under the tests, and most look at the same cases."""
     values = ["--values", str(CHART / "ci" / f"{case}-values.yaml")] if case else []
-    more = [word for value in sets for word in ("--set", value)]
-    text = helm(version, "template", "shop", str(chart), "--namespace", "shops", *values, *more)
-    return [document for document in yaml.safe_load_all(text) if document]
+    more = [word for value in sets for word in (how, value)]
+    text = helm(version, "template", release, str(chart), "--namespace", namespace, *values, *more)
+    return [document for document in yaml.load_all(text, _Strict) if document]
 
 
 def pod_of(manifest: Manifest) -> Manifest | None:

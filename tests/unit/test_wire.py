@@ -7,7 +7,7 @@ import pytest
 from redurable.core import codec
 from redurable.core.codec import Unreadable, decode_event, decode_message, decode_start, decode_task, encode
 from redurable.core.events import ActivityFailed, ExecutionStarted
-from redurable.core.foreign import Intake, read_intake, read_mail
+from redurable.core.foreign import Intake, read_answer, read_intake, read_mail
 from redurable.core.messages import (
     ActivityResult,
     KeptEvent,
@@ -120,9 +120,36 @@ def test_intake_events_get_an_id_so_that_reading_twice_raises_once() -> None:
         ({b"event": b"E", b"instance": b"x" * 257}, "257 bytes"),
         ({b"start": b"P", b"instance": b"o", b"input": b"{}", b"args": b"[]"}, "exclude each other"),
         ({b"start": b"P", b"instance": b"o", b"args": b"{}"}, "not a JSON array"),
+        ({b"start": b"P", b"instance": b"o", b"event": b"E", b"data": b"1"}, "exactly one of start, event"),
+        ({b"start": b"P", b"instance": b"o", b"terminate": b"no stock"}, "exactly one of start, event"),
+        ({b"begin": b"P", b"instance": b"o"}, "exactly one of start, event"),
     ],
 )
 def test_intake_entries_that_cannot_be_read(fields: dict[bytes, bytes], said: str) -> None:
     read = read_intake("1-0", fields)
     assert isinstance(read, Malformed)
     assert said in read.reason
+
+
+@pytest.mark.parametrize("name", [b"event", b"data", b"unknown"])
+def test_what_stands_there_twice_is_read_by_nobody(name: bytes) -> None:
+    """One of the two would be lost, and nobody told."""
+    entry = ((b"instance", b"o"), (b"event", b"A"), (b"data", b"1"), (b"unknown", b"x"), (name, b"2"))
+    for read in (read_mail(entry), read_intake("1-0", entry), read_answer(entry)):
+        assert read == Malformed(
+            f"field {name.decode()!r} stands there more than once: send an entry for each, or say it once", entry
+        )
+
+
+def test_a_field_that_stands_twice_among_very_many_is_found_soon() -> None:
+    """Whoever may write to the intake could hold up its reader for minutes otherwise."""
+    many = tuple((b"%d" % number, b"") for number in range(200_000))
+    read = read_intake("1-0", ((b"instance", b"o"), *many, (b"instance", b"o")), 1_000)
+    assert isinstance(read, Malformed)
+    assert read.reason.startswith("field 'instance' stands there more than once")
+
+
+def test_an_answer_about_a_task_that_is_no_text_names_its_field() -> None:
+    read = read_answer({b"complete": b"\xff", b"queue": b"q", b"worker": b"w"})
+    assert isinstance(read, Malformed)
+    assert read.reason == "field 'complete' is not UTF-8: b'\\xff'"

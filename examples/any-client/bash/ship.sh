@@ -12,6 +12,7 @@ redis() { redis-cli -u "${REDIS_URL:-redis://localhost:6379}" "$@"; }
 # CRC-32 of the id stands at the end of what gzip makes of it, the lowest byte first.
 crc32() { printf %s "$1" | gzip -c | tail -c8 | head -c4 | od -An -tu1 | { read -r a b c d; echo $((a + (b << 8) + (c << 16) + (d << 24))); }; }
 
+[[ $(redis HGET "rd:{$HUB}:meta" format) == 2 ]] || { echo "hub $HUB is not there, or not of format 2" >&2; exit 1; }
 partitions=$(redis HGET "rd:{$HUB}:meta" partitions)
 partition=$(($(crc32 "$ID") % partitions))
 base="rd:{$HUB:p$partition}:" # the keys of the order's partition
@@ -47,7 +48,7 @@ work() {
     answer heartbeat details '{"printed": "half"}'
     answer fail error PrinterJam message "the first one always jams"
     take # the next attempt: it knows what the first one has noted
-    [[ $body == *'"attempt":2'* && $body == *'"heartbeat":{"printed": "half"}'* ]]
+    [[ $body != *'"v":'* && $body == *'"attempt":2'* && $body == *'"heartbeat":{"printed": "half"}'* ]]
     answer complete result "{\"printed_by\": \"bash\"}"
 }
 

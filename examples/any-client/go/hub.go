@@ -9,6 +9,7 @@ import (
 	"log"
 	"math/rand"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +17,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const renewEvery = 3 * time.Second // a lease lasts 10 s
+const (
+	renewEvery  = 3 * time.Second // a lease lasts 10 s
+	format      = "2"             // of the hub: the version of docs/protocol.md that this program knows
+	taskVersion = 1
+)
 
 var finished = map[string]bool{"Completed": true, "Failed": true, "Terminated": true, "Canceled": true}
 
@@ -27,11 +32,18 @@ type Hub struct {
 	partitions int
 }
 
-// OpenHub reads how many partitions the hub has.
+// OpenHub reads what the hub never changes.
 func OpenHub(ctx context.Context, client *redis.Client, name string) (*Hub, error) {
-	partitions, err := client.HGet(ctx, "rd:{"+name+"}:meta", "partitions").Int()
+	meta, err := client.HGetAll(ctx, "rd:{"+name+"}:meta").Result()
 	if err != nil {
-		return nil, fmt.Errorf("there is no hub %s: start a worker first: %w", name, err)
+		return nil, err
+	}
+	partitions, err := strconv.Atoi(meta["partitions"])
+	if err != nil {
+		return nil, fmt.Errorf("there is no hub %s: start a worker first", name)
+	}
+	if meta["format"] != format {
+		return nil, fmt.Errorf("hub %s has the format %s: this program knows %s", name, meta["format"], format)
 	}
 	return &Hub{client, name, partitions}, nil
 }
@@ -90,6 +102,7 @@ func (hub *Hub) Finished(ctx context.Context, instance string) (string, json.Raw
 
 // Task is what lies in a task queue; unknown fields are ignored.
 type Task struct {
+	Version  int    `json:"v"` // absent when it is 1
 	Instance string `json:"instance"`
 	Name     string `json:"name"`
 	Call     struct {
@@ -127,20 +140,29 @@ func NewWorker(hub *Hub, queue string, activities map[string]Activity) *Worker {
 	return &Worker{hub: hub, queue: queue, name: name, activities: activities, held: map[[2]string]bool{}}
 }
 
-// Run takes tasks until ctx ends, then lets those end that were begun.
-func (worker *Worker) Run(ctx context.Context) error {
-	client, streams := worker.hub.redis, []string{}
-	// So that leases which run out here are seen.
+// serve says that the queue is served, so that leases which run out here are seen, and sees that its groups exist.
+func (worker *Worker) serve(ctx context.Context, streams []string) error {
+	client := worker.hub.redis
 	if err := client.SAdd(ctx, "rd:{"+worker.hub.name+"}:queues", worker.queue).Err(); err != nil {
 		return err
 	}
-	for number := 0; number < worker.hub.partitions; number++ {
-		key := worker.hub.base(number) + "tasks:" + worker.queue
-		err := client.XGroupCreateMkStream(ctx, key, "w", "0").Err()
+	for _, stream := range streams {
+		err := client.XGroupCreateMkStream(ctx, stream, "w", "0").Err()
 		if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
 			return err
 		}
-		streams = append(streams, key)
+	}
+	return nil
+}
+
+// Run takes tasks until ctx ends, then lets those end that were begun.
+func (worker *Worker) Run(ctx context.Context) error {
+	client, streams := worker.hub.redis, []string{}
+	for number := 0; number < worker.hub.partitions; number++ {
+		streams = append(streams, worker.hub.base(number)+"tasks:"+worker.queue)
+	}
+	if err := worker.serve(ctx, streams); err != nil {
+		return err
 	}
 	args := &redis.XReadGroupArgs{Group: "w", Consumer: worker.name, Count: 1, Block: time.Second}
 	args.Streams = append(args.Streams, streams...)
@@ -158,7 +180,11 @@ func (worker *Worker) Run(ctx context.Context) error {
 		// Count is per stream: up to one task of every partition.
 		taken, err := client.XReadGroup(context.Background(), args).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return err
+			log.Println("reads on in a second:", err) // a stream is gone, or the connection was
+			time.Sleep(time.Second)
+			if err := worker.serve(ctx, streams); err != nil {
+				log.Println(err)
+			}
 		}
 		for _, stream := range taken {
 			for _, message := range stream.Messages {
@@ -194,7 +220,7 @@ func (worker *Worker) attempt(place [2]string, body string) error {
 	}
 	run, known := worker.activities[task.Name]
 	// A task that is held waits for nobody here: its attempt ran elsewhere, and has run out of time.
-	if !known || task.Held != nil {
+	if !known || task.Held != nil || task.Version > taskVersion {
 		return worker.answer(place, "refuse")
 	}
 	note := func(details any) error {

@@ -4,6 +4,8 @@ import { randomUUID } from 'node:crypto';
 
 const FINISHED = new Set(['Completed', 'Failed', 'Terminated', 'Canceled']);
 const RENEW_MS = 3_000; // a lease lasts 10 s
+const FORMAT = '2'; // of the hub: the version of docs/protocol.md that this program knows
+const TASK_VERSION = 1;
 
 /** CRC-32 as zlib has it. */
 export function crc32(text) {
@@ -17,9 +19,10 @@ export function crc32(text) {
 
 export class Hub {
   static async open(redis, name) {
-    const partitions = Number(await redis.hGet(`rd:{${name}}:meta`, 'partitions'));
+    const { format, partitions } = await redis.hGetAll(`rd:{${name}}:meta`);
     if (!partitions) throw new Error(`there is no hub ${name}: start a worker first`);
-    return new Hub(redis, name, partitions);
+    if (format !== FORMAT) throw new Error(`hub ${name} has the format ${format}: this program knows ${FORMAT}`);
+    return new Hub(redis, name, Number(partitions));
   }
 
   constructor(redis, name, partitions) {
@@ -33,6 +36,11 @@ export class Hub {
 
   baseOf(instance) {
     return this.base(crc32(instance) % this.partitions);
+  }
+
+  /** A connection of its own, for what blocks. It comes back by itself; whoever hears no errors is ended by one. */
+  connection() {
+    return this.redis.duplicate().on('error', console.error).connect();
   }
 
   /** Write to the intake. An `id` makes it harmless to do it again. */
@@ -55,8 +63,7 @@ export class Hub {
   /** Wait for the end of an instance: its status, and the last event of its history. */
   async finished(instance) {
     const base = this.baseOf(instance);
-    const feed = this.redis.duplicate(); // a connection of its own, because it blocks
-    await feed.connect();
+    const feed = await this.connection();
     try {
       // First where the feed is, then the status: so no end is missed between the two.
       const [newest] = await feed.xRevRange(`${base}feed`, '+', '-', { COUNT: 1 });
@@ -81,22 +88,38 @@ export class Worker {
     this.name = `node-${process.pid}-${randomUUID()}`; // a fresh name for every process
   }
 
-  async run() {
+  /** Say that the queue is served, so that leases which run out here are seen, and see that its groups exist. */
+  async serve(keys) {
     const { hub, queue } = this;
-    await hub.redis.sAdd(`rd:{${hub.name}}:queues`, queue); // so that leases which run out here are seen
-    const keys = Array.from({ length: hub.partitions }, (_, number) => `${hub.base(number)}tasks:${queue}`);
+    await hub.redis.sAdd(`rd:{${hub.name}}:queues`, queue);
     for (const key of keys) {
       await hub.redis.xGroupCreate(key, 'w', '0', { MKSTREAM: true }).catch((error) => {
         if (!error.message.startsWith('BUSYGROUP')) throw error;
       });
     }
-    this.reader = hub.redis.duplicate();
-    await this.reader.connect();
+  }
+
+  /** Up to one task of every partition: COUNT is per stream. */
+  async take(keys) {
+    try {
+      const streams = keys.map((key) => ({ key, id: '>' }));
+      return (await this.reader.xReadGroup('w', this.name, streams, { COUNT: 1, BLOCK: 1_000 })) ?? [];
+    } catch (error) {
+      console.error('reads on in a second:', error.message); // a stream is gone, or the connection was
+      await new Promise((done) => setTimeout(done, 1_000));
+      await this.serve(keys).catch(console.error);
+      return [];
+    }
+  }
+
+  async run() {
+    const { hub, queue } = this;
+    const keys = Array.from({ length: hub.partitions }, (_, number) => `${hub.base(number)}tasks:${queue}`);
+    await this.serve(keys);
+    this.reader = await hub.connection();
     const renewal = setInterval(() => this.renew().catch(console.error), RENEW_MS);
-    const streams = keys.map((key) => ({ key, id: '>' }));
     while (!this.stopping) {
-      const read = { COUNT: 1, BLOCK: 1_000 }; // COUNT is per stream: up to one task of every partition
-      for (const { name, messages } of (await this.reader.xReadGroup('w', this.name, streams, read)) ?? []) {
+      for (const { name, messages } of await this.take(keys)) {
         for (const { id, message } of messages) this.begin(name, id, JSON.parse(message.t));
       }
     }
@@ -113,19 +136,20 @@ export class Worker {
 
   begin(key, id, task) {
     const place = { key, id };
-    this.held.set(place, this.attempt(place, task).finally(() => this.held.delete(place)));
+    const failed = (error) => console.error('the lease will run out, and another attempt follows:', error);
+    this.held.set(place, this.attempt(place, task).catch(failed).finally(() => this.held.delete(place)));
   }
 
   async attempt({ key, id }, task) {
     const run = this.functions[task.name];
     // A task that is `held` waits for nobody here: its attempt ran elsewhere, and has run out of time.
-    if (!run || task.held) return this.answer(key, id, 'refuse');
+    if (!run || task.held || (task.v ?? 1) > TASK_VERSION) return this.answer(key, id, 'refuse');
     const note = (details) => this.answer(key, id, 'heartbeat', { details: JSON.stringify(details) });
     try {
       const result = await run(task, note);
       await this.answer(key, id, 'complete', { result: JSON.stringify(result ?? null) });
     } catch (error) {
-      const { name, message, stack } = error;
+      const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
       await this.answer(key, id, 'fail', { error: name, message, stack });
     }
   }

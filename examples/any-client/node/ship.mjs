@@ -19,7 +19,7 @@ async function printLabel(task, note) {
 
 const [id = 'order-2'] = process.argv.slice(2);
 const redis = createClient({ url: process.env.REDIS_URL ?? 'redis://localhost:6379' });
-await redis.connect();
+await redis.on('error', console.error).connect();
 const hub = await Hub.open(redis, 'shop');
 
 const worker = new Worker(hub, 'labels', { PrintLabel: printLabel });

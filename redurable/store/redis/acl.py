@@ -31,6 +31,8 @@ _CONTAINERS: Final = ("XGROUP", "XINFO")
 """Commands that are only named together with their subcommand."""
 
 _CONNECTION: Final = ("ping", "select")
+_FOREIGN: Final = ("hgetall", "ttl")
+"""What programs in other languages read with, beside the store's own words: docs/protocol.md describes hashes."""
 _SCRIPTS: Final = ("eval", "evalsha")
 _READ_SCRIPTS: Final = ("eval_ro", "evalsha_ro")
 
@@ -101,10 +103,10 @@ def commands(role: Role) -> set[str]:
     """The commands of a role, as ACL rules name them."""
     match role:
         case Role.WORKER:
-            return {*_CONNECTION, *_SCRIPTS, *_READ_SCRIPTS, *_WORKER} | _called(names())
+            return {*_CONNECTION, *_FOREIGN, *_SCRIPTS, *_READ_SCRIPTS, *_WORKER} | _called(names())
         case Role.CLIENT:
             scripts = [*_CLIENT_SCRIPTS, *(name for name in names() if load(name).reads)]
-            return {*_CONNECTION, *_SCRIPTS, *_READ_SCRIPTS, *_CLIENT} | _called(scripts)
+            return {*_CONNECTION, *_FOREIGN, *_SCRIPTS, *_READ_SCRIPTS, *_CLIENT} | _called(scripts)
         case Role.RAISER:
             return {*_CONNECTION, "xadd"}
         case Role.MONITOR:

@@ -27,7 +27,7 @@ from redurable.store.redis.keyring import Keyring
 from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.tasks import leases_of
-from redurable.store.redis.wire import call_field, fields_of, pack_fields
+from redurable.store.redis.wire import call_field, entry_of, pack_fields
 
 _FIRST = "0"
 _REST_MS = 200
@@ -92,7 +92,7 @@ async def _read(lane: Lane, layout: Layout, partitions: Sequence[int], count: in
         damaged = set(await lane.report(list(numbers)))
         reply = await _xread(lane, [key for key in numbers if key not in damaged], count, block_ms)
     return [
-        _Read(numbers[stream.decode()], entry_id.decode(), read_answer(fields_of(flat), layout.max_payload))
+        _Read(numbers[stream.decode()], entry_id.decode(), read_answer(entry_of(flat), layout.max_payload))
         for stream, entries in reply or ()
         for entry_id, flat in entries
     ]

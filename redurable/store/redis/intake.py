@@ -17,19 +17,25 @@ from redurable.store.redis.layout import Layout
 
 MOST_BYTES = 1_000_000
 """A batch of the intake ends behind the entries with which it has so many bytes."""
+_MOST_PAYLOADS = 3
+"""Of one entry: its arguments, its tags and its memo."""
+_UNBOUNDED = 1 << 40
+_BESIDE = 65_536
+"""Its names and ids."""
 
 
 class Batch(Struct, frozen=True):
-    """Entries as the server sent them, of the intake with this number; `told`: what other programs did to it."""
+    """Entries as the server sent them, of the intake with this number: id, fields, and the number of bytes of those
+    that are too large to be read. `told`: what other programs did to it."""
 
     number: int
     entries: Sequence[Any]
     told: tuple[str, ...]
 
-    def numbered(self) -> list[tuple[bytes, Any]]:
+    def numbered(self) -> list[Any]:
         """The entries, with ids that are above those of every earlier intake."""
         prefix = b"%d/" % self.number if self.number else b""
-        return [(prefix + entry_id, fields) for entry_id, fields in self.entries]
+        return [(prefix + entry_id, *rest) for entry_id, *rest in self.entries]
 
 
 async def read(lane: Lane, layout: Layout, count: int, block_ms: int) -> Batch:
@@ -44,12 +50,13 @@ async def read(lane: Lane, layout: Layout, count: int, block_ms: int) -> Batch:
 
 async def drop(lane: Lane, layout: Layout, batch: Batch) -> tuple[str, ...]:
     """Delete the entries of a batch, which were routed; return all that there is to tell by now."""
-    after = await _take(lane, layout, 0, batch.number, [entry_id for entry_id, _ in batch.entries])
+    after = await _take(lane, layout, 0, batch.number, [entry[0] for entry in batch.entries])
     return batch.told + after.told
 
 
 async def _take(lane: Lane, layout: Layout, count: int, number: int, routed: Sequence[bytes]) -> Batch:
     keys = layout.hub
     names = [keys.intake, keys.aside, keys.marks, keys.dead]
-    found, entries, told = await lane.script("intake", names, [count, MOST_BYTES, number, *routed])
+    longest = min(_MOST_PAYLOADS * layout.max_payload + _BESIDE, _UNBOUNDED)
+    found, entries, told = await lane.script("intake", names, [count, MOST_BYTES, longest, number, *routed])
     return Batch(found, entries, tuple(text.decode() for text in told))

@@ -16,7 +16,7 @@ from msgspec import Struct
 from redurable.core.codec import encode
 from redurable.core.completion import Completion
 from redurable.core.delivery import DeadLetter
-from redurable.core.foreign import malformed, read_intake
+from redurable.core.foreign import Entry, malformed, pairs_of, read_intake, too_large
 from redurable.core.messages import Control, Malformed
 from redurable.core.sizes import UNLIMITED, brief
 from redurable.store.letters import OURS
@@ -26,7 +26,7 @@ from redurable.store.redis.lane import Argument, Lane
 from redurable.store.redis.layout import Layout
 from redurable.store.redis.listing import index_keys
 from redurable.store.redis.tokens import Saying, settle_from_intake
-from redurable.store.redis.wire import Fields, fields_of, json_text, pack_fields
+from redurable.store.redis.wire import Fields, entry_of, fields_of, json_text, pack_fields
 from redurable.store.routing import Grievance, Relayed, Routed
 from redurable.store.unknown import Unclaimed
 
@@ -171,7 +171,7 @@ def split_intake(
     entries: Iterable[Any], max_payload: int = UNLIMITED
 ) -> tuple[list[Parcel], list[Burial], list[Saying]]:
     """The same of the intake, and what it says of attempts by token."""
-    items = [read_intake_entry(entry_id.decode(), fields_of(flat), max_payload) for entry_id, flat in entries]
+    items = [read_intake_entry(entry[0].decode(), entry_of(entry[1]), max_payload, *entry[2:]) for entry in entries]
     parcels = [item for item in items if isinstance(item, Parcel)]
     burials = [item for item in items if isinstance(item, Burial)]
     return parcels, burials, [item for item in items if isinstance(item, Saying)]
@@ -200,14 +200,14 @@ def _read_letter(fields: Fields) -> DeadLetter:
     return DeadLetter(fields[b"dead"].decode(), fields[b"i"].decode(), original, fields.get(b"p", b"").decode())
 
 
-def read_intake_entry(entry_id: str, fields: Fields, max_payload: int) -> Parcel | Burial | Saying:
-    """An intake entry."""
-    item = read_intake(entry_id, fields, max_payload)
-    original, _ = brief(fields.items(), max_payload)
+def read_intake_entry(entry_id: str, entry: Entry, max_payload: int, size: int = 0) -> Parcel | Burial | Saying:
+    """An intake entry; with a `size` only the beginning of one."""
+    item = read_intake(entry_id, entry, max_payload) if not size else too_large(size, entry, max_payload)
+    original, _ = brief(pairs_of(entry), max_payload)
     if isinstance(item, Completion):
         return Saying(entry_id, item, pack_fields(original))
     if isinstance(item, Malformed):
-        instance = fields.get(b"instance", b"").decode(errors="replace")
+        instance = dict(pairs_of(entry)).get(b"instance", b"").decode(errors="replace")
         return Burial(entry_id, DeadLetter(item.reason, instance, item.fields, entry_id))
     body = encode(item.message)
     return Parcel(entry_id, item.instance, body, _head.decode(body), original=pack_fields(original))
@@ -240,14 +240,17 @@ def _pack(layout: Layout, ring: Keyring, parcel: Parcel) -> Iterator[Argument]:
 
 def _dead_fields(letter: DeadLetter) -> list[Argument]:
     """Reason, instance and the original fields; `o`, packed, are those that bear the name of one of ours and say
-    something else, or all of them when they are more than a script can hand to one command."""
+    something else, or of one before them, or all of them when they are more than a script can hand to one command."""
     fields: list[Argument] = [letter.reason, letter.instance]
     if len(letter.fields) > _MOST_FIELDS:
         return [*fields, "o", pack_fields(letter.fields)]
     covered: list[tuple[bytes, bytes]] = []
+    once = sum(name == b"instance" for name, _ in letter.fields) == 1
+    names: set[bytes] = {*OURS}
     for name, value in letter.fields:
-        if name not in OURS:
+        if name not in names:
             fields += (name, value)
-        elif (name, value) != (b"instance", letter.instance.encode()):
+            names.add(name)
+        elif not (once and (name, value) == (b"instance", letter.instance.encode())):
             covered.append((name, value))
     return [*fields, "o", pack_fields(covered)] if covered else fields

@@ -9,7 +9,7 @@ import msgspec
 
 from redurable.core.codec import decode_message, decode_start, encode
 from redurable.core.delivery import DeadLetter, Outgoing
-from redurable.core.foreign import read_mail
+from redurable.core.foreign import Entry, read_mail
 from redurable.core.messages import Control, Mail, Message, RaiseEvent, Rewind, StartExecution, SubOrchestrationFailure
 from redurable.core.values import ABSENT, Task
 from redurable.store.port import CanceledCalls, TaskLease
@@ -37,9 +37,15 @@ def fields_of(flat: Sequence[bytes]) -> Fields:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+def entry_of(flat: Sequence[bytes]) -> Entry:
+    """The fields of an entry that a foreign client may have written: as pairs when a name stands there twice."""
+    fields = fields_of(flat)
+    return fields if 2 * len(fields) == len(flat) else tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
 def mail_of(entry: Sequence[Any], max_payload: int) -> Mail:
     """A mailbox entry, ours or a foreign client's."""
-    return Mail(entry[0].decode(), read_mail(fields_of(entry[1]), max_payload))
+    return Mail(entry[0].decode(), read_mail(entry_of(entry[1]), max_payload))
 
 
 def after(entry_id: str) -> str:

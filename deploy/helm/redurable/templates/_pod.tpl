@@ -20,12 +20,26 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{/* Takes (list root settings env login): the environment of a container; login: username and passwordKey of its own. */}}
+{{/* Takes (list root settings env login): the environment of a container; login: username and passwordKey of its own. Each
+variable once, the last one, as containers read it: applying on the server's side refuses a name twice. */}}
 {{- define "redurable.env" -}}
+{{- $seen := dict -}}
+{{- $kept := list -}}
+{{- range include "redurable.variables" . | fromYamlArray | reverse -}}
+{{- if not (hasKey $seen .name) -}}{{- $kept = prepend $kept . -}}{{- end -}}
+{{- $_ := set $seen .name true -}}
+{{- end -}}
+{{- toYaml $kept -}}
+{{- end -}}
+
+{{- define "redurable.variables" -}}
 {{- $root := index . 0 -}}
 {{- $redis := $root.Values.redis -}}
 {{- $secret := $redis.existingSecret -}}
 {{- $login := index . 3 -}}
+{{- if and $secret.name (not (coalesce $secret.urlKey $secret.passwordKey $login.passwordKey)) -}}
+{{- fail "redis.existingSecret.name alone takes nothing from the secret: set passwordKey, urlKey or both to its keys" -}}
+{{- end -}}
 - name: REDURABLE_HUB
   value: {{ $root.Values.hub.name | quote }}
 {{- if $root.Values.valkey.enabled }}
@@ -35,8 +49,8 @@ securityContext:
 - name: REDURABLE_REDIS_URL
   valueFrom:
     secretKeyRef:
-      name: {{ $secret.name }}
-      key: {{ $secret.urlKey }}
+      name: {{ $secret.name | quote }}
+      key: {{ $secret.urlKey | quote }}
 {{- else }}
 - name: REDURABLE_REDIS_URL
   value: {{ required "say where Redis is: redis.url, or redis.existingSecret with urlKey, or for a trial valkey.enabled=true" $redis.url | quote }}
@@ -49,8 +63,8 @@ securityContext:
 - name: REDURABLE_REDIS_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ required "redis.existingSecret.passwordKey is a key of redis.existingSecret.name: name the secret, too" $secret.name }}
-      key: {{ . }}
+      name: {{ required "redis.existingSecret.passwordKey is a key of redis.existingSecret.name: name the secret, too" $secret.name | quote }}
+      key: {{ . | quote }}
 {{- end }}
 {{- if $redis.tls.ca.name }}
 - name: REDURABLE_REDIS_CA_FILE
@@ -101,10 +115,10 @@ envFrom:
 - name: redis-ca
   {{- if eq $ca.kind "secret" }}
   secret:
-    secretName: {{ $ca.name }}
+    secretName: {{ $ca.name | quote }}
   {{- else }}
   configMap:
-    name: {{ $ca.name }}
+    name: {{ $ca.name | quote }}
   {{- end }}
 {{- end }}
 {{- with index . 1 }}
@@ -135,6 +149,6 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}

@@ -4,6 +4,12 @@
 {{- $name := index . 1 -}}
 {{- $pool := mergeOverwrite (deepCopy $root.Values.workerDefaults) (index . 2) -}}
 {{- $auto := $pool.autoscaling -}}
+{{- if eq $name "api" -}}
+{{- fail "workers.api: a pool cannot be named api, as the API's objects are: choose another name" -}}
+{{- end -}}
+{{- if or (hasKey $pool.settings "drain_timeout_ms") (hasKey $root.Values.settings "drain_timeout_ms") -}}
+{{- fail (printf "workers.%s: the pod's time to stop depends on settings.drain_timeout_ms: set drain.timeoutSeconds instead" $name) -}}
+{{- end -}}
 {{- if and (ne $auto.type "none") (hasKey (index . 2) "replicas") -}}
 {{- fail (printf "workers.%s: its autoscaling.type is %s, so replicas would be overwritten: leave replicas out, and set autoscaling.minReplicas" $name $auto.type) -}}
 {{- end -}}
@@ -31,7 +37,7 @@
 {{- define "redurable.poolSelector" -}}
 {{ include "redurable.selectorLabels" (index . 0) }}
 app.kubernetes.io/component: worker
-redurable/pool: {{ index . 1 }}
+redurable/pool: {{ index . 1 | quote }}
 {{- end -}}
 
 {{/* Takes (list root name pool): the command line of `redurable worker`. */}}

@@ -43,7 +43,8 @@ sum(max by (queue) (redurable_stream_lag_messages{{ $hub }} + redurable_stream_p
     activationThreshold: {{ $keda.activationTarget | quote }}
 {{- end -}}
 
-{{/* One trigger for a stream: the ready stream or the task queues of every partition. */}}
+{{/* One trigger for a stream: the ready stream or the task queues of every partition. The HPA goes by the one that wants
+the most pods, and work is spread over the partitions: a stream is due its share of the target. */}}
 {{- define "redurable.trigger.redis-streams" -}}
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
@@ -62,8 +63,8 @@ sum(max by (queue) (redurable_stream_lag_messages{{ $hub }} + redurable_stream_p
     address: {{ $address | quote }}
     stream: {{ printf "rd:{%s:p%d}:%s" $root.Values.hub.name $number . | quote }}
     consumerGroup: w
-    lagCount: {{ $keda.targetPerPod | quote }}
-    activationLagCount: {{ $keda.activationTarget | quote }}
+    lagCount: {{ divf $keda.targetPerPod $root.Values.hub.partitions | ceil | int | quote }}
+    activationLagCount: {{ div $keda.activationTarget $root.Values.hub.partitions | quote }}
     {{- /* KEDA reads these from the environment of the pool's container. */}}
     {{- if $root.Values.redis.username }}
     usernameFromEnv: REDURABLE_REDIS_USERNAME

@@ -3,13 +3,15 @@
 --   that takes no more entries is put aside in the step that finds it so, and what lies in it is read before its successor.
 --   Every entry that was ever added was routed, is still there, or is told as lost: added = taken + length.
 -- KEYS: intake, the one put aside, marks, dead (all of the hub).
--- ARGV: how many entries at most, how many bytes, number of the intake that was routed, ids routed...
--- Returns: number of the intake that the entries lie in, the entries, one text per thing that another program did.
+-- ARGV: how many entries at most, how many bytes, how many of one entry, number of the intake that was routed, ids
+--   routed...
+-- Returns: number of the intake that the entries lie in, the entries, one text per thing that another program did. Of an
+--   entry that is too large only the beginning, and behind it how many bytes it has.
 --@include _now
 --@include _above
 
 local intake, aside, marks, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local LAST, AT_ONCE = '18446744073709551615-18446744073709551615', 16
+local LAST, AT_ONCE, MOST_PARTS = '18446744073709551615-18446744073709551615', 16, 20000
 local stored = redis.call('HMGET', marks, 'intake:number', 'intake:taken', 'intake:last')
 local number, taken, last = tonumber(stored[1] or 0), tonumber(stored[2] or nil), stored[3] or '0-0'
 local before, told = table.concat({ number, taken or '', last }, ' '), {}
@@ -29,10 +31,23 @@ local function follow()
   number, taken, last = number + 1, 0, '0-0'
 end
 
-if #ARGV > 3 then
-  local routed = ARGV[3] + 0
-  if routed == number then taken = (taken or 0) + redis.call('XDEL', intake, unpack(ARGV, 4)) end
-  if routed == number - 1 then redis.call('XDEL', aside, unpack(ARGV, 4)) end
+-- A whole entry of hundreds of megabytes would not reach its reader in time, and be asked for again and again.
+local function brief(entry)
+  local size, kept = 0, {}
+  for _, part in ipairs(entry[2]) do size = size + #part end
+  local room = tonumber(ARGV[3])
+  if size <= room and #entry[2] <= MOST_PARTS then return entry, size end
+  for at = 1, math.min(#entry[2], MOST_PARTS) do
+    kept[at] = string.sub(entry[2][at], 1, room)
+    room = room - #kept[at]
+  end
+  return { entry[1], kept, size }, tonumber(ARGV[3]) - room
+end
+
+if #ARGV > 4 then
+  local routed = ARGV[4] + 0
+  if routed == number then taken = (taken or 0) + redis.call('XDEL', intake, unpack(ARGV, 5)) end
+  if routed == number - 1 then redis.call('XDEL', aside, unpack(ARGV, 5)) end
 end
 local at = facts(intake)
 if taken and (at.added - at.length < taken or above(last, at.last)) then
@@ -66,8 +81,9 @@ local most, room = tonumber(ARGV[1]), tonumber(ARGV[2])
 while #entries < most and bytes < room do
   local page = redis.call('XRANGE', source, from, '+', 'COUNT', math.min(AT_ONCE, most - #entries))
   for _, entry in ipairs(page) do
-    entries[#entries + 1] = entry
-    for _, part in ipairs(entry[2]) do bytes = bytes + #part end
+    local sent, size = brief(entry)
+    entries[#entries + 1] = sent
+    bytes = bytes + size
   end
   if #page < AT_ONCE then break end
   from = '(' .. page[#page][1]
