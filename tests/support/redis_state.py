@@ -55,3 +55,14 @@ async def set_field(store: RedisStore, instance: str, field: str, value: str) ->
 async def get_field(store: RedisStore, instance: str, field: str) -> bytes | None:
     """A field of an instance's hash."""
     return await store.lane.call("HGET", store.layout.of(instance).instance(instance), field)
+
+
+async def waiting(store: RedisStore, instance: str) -> None:
+    """An instance whose mail was read, and that nobody announces."""
+    await start(store, instance)
+    keys = store.layout.of(instance)
+    for entry in await store.receive([keys.number], 100, 0):
+        await store.lane.call("XACK", keys.ready, "w", entry.id)
+        await store.lane.call("XDEL", keys.ready, entry.id)
+        await set_field(store, entry.instance, "q", "")
+        await store.lane.call("DEL", keys.start(entry.instance))
