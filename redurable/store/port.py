@@ -335,7 +335,7 @@ class Store(Protocol):
         ...
 
     async def sweep(self, partition: int, cursor: str, count: int) -> tuple[str, int]:
-        """Announce waiting instances that have mail nobody was told of; start messages may wait for one of ten walks.
+        """Announce waiting instances that have mail nobody was told of; start messages may wait for one of many.
         Return the next cursor ("" at the end) and how many instances were announced."""
         ...
 

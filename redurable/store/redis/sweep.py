@@ -24,9 +24,10 @@ from redurable.store.redis.tracking import Tracking
 OVERDUE_MS: Final = 60_000
 """A parked instance whose wake-up is so late has lost its timer: its mail is announced."""
 
-WALKS: Final = 30
+WALKS: Final = 60
 """One of so many walks reads the list of who waits, and asks about all, also for what is rare and no foreign client
-writes: start messages that lost their bell. In a small partition every walk looks for those."""
+writes: start messages that lost their bell. In a small partition every walk looks for those. The partitions do it at
+different times, evenly spread."""
 
 _FIRST = "0"
 _NEVER = -1
@@ -47,7 +48,7 @@ class Waiting:
     epoch: int = _NEVER
     walks: int = 0
     since: int = 0
-    members: frozenset[bytes] = frozenset()
+    members: set[bytes] = field(default_factory=set[bytes])
     mail: set[bytes] = field(default_factory=set[bytes])
     changed: set[bytes] = field(default_factory=set[bytes])
 
@@ -76,8 +77,9 @@ class Sweep:
             size: int = await self._tracking.call("SCARD", keys.open)
             self._sort()
             if size <= count:
-                return "", await self._whole(keys, waiting, size)
-            waiting.epoch, waiting.members = _NEVER, frozenset()
+                due = (waiting.walks + partition * WALKS // layout.partitions) % WALKS == 0
+                return "", await self._whole(keys, waiting, size, due)
+            waiting.epoch, waiting.members = _NEVER, set()
         reply: list[Any] = await self._lane.call("SSCAN", keys.open, cursor or _FIRST, "COUNT", count)
         following = reply[0].decode()
         announced, _ = await self._ask(
@@ -91,33 +93,35 @@ class Sweep:
             self._partitions[owner(key)].changed.add(key)
         self._tracking.changed.clear()
 
-    async def _whole(self, keys: PartitionKeys, waiting: Waiting, size: int) -> int:
-        """Ask about all that wait, or about those that are new or may have got mail since the last walk."""
-        epoch, changed, before = self._tracking.epoch, waiting.changed, waiting.members
-        anew = waiting.epoch != epoch
-        everyone = anew or (waiting.walks + keys.number) % WALKS == 0
+    async def _whole(self, keys: PartitionKeys, waiting: Waiting, size: int, due: bool) -> int:
+        """Ask about all that wait, if that is `due`, or about those that are new or may have got mail since the last
+        walk."""
+        epoch, changed, new = self._tracking.epoch, waiting.changed, set[bytes]()
+        everyone = due or waiting.epoch != epoch
         waiting.epoch, waiting.changed = _NEVER, set()  # a walk that fails is made again, from the beginning
         if everyone or keys.open.encode() in changed:
-            await self._read_members(keys, waiting, 0 if everyone or size <= _GLANCE else size)
+            new = await self._read_members(keys, waiting, 0 if everyone or size <= _GLANCE else size)
         asked = waiting.members
         if not everyone:
             boxes = keys.mailbox("").encode()
-            news = waiting.mail.union(key.removeprefix(boxes) for key in changed)
-            asked = (asked - before) | (asked & news)
+            asked = new | (asked & waiting.mail.union(key.removeprefix(boxes) for key in changed))
         starts = everyone or len(waiting.members) <= _GLANCE
         announced, waiting.mail = await self._ask(self._tracking, keys, list(asked), starts)
         waiting.epoch = epoch
         return announced
 
-    async def _read_members(self, keys: PartitionKeys, waiting: Waiting, most: int) -> None:
-        """Who waits now: those of before and who is new, or all, where more than `most` may be new."""
+    async def _read_members(self, keys: PartitionKeys, waiting: Waiting, most: int) -> set[bytes]:
+        """Read who waits now: those of before and who is new, or all, where more than `most` may be new. Return the
+        new ones."""
         seconds, _ = await self._lane.call("TIME")
         since, waiting.since = waiting.since, (int(seconds) - _SLACK_S) * 1000
         news = await self._news(keys, since, most) if most else None
         if news is None:
-            waiting.members = frozenset(await self._tracking.call("SMEMBERS", keys.open))
-        else:
-            waiting.members |= news
+            before, waiting.members = waiting.members, set(await self._tracking.call("SMEMBERS", keys.open))
+            return waiting.members - before
+        news -= waiting.members
+        waiting.members |= news
+        return news
 
     async def _news(self, keys: PartitionKeys, since: int, most: int) -> set[bytes] | None:
         """Who was created or took a turn since then; None: the indexes cannot tell, or tell of more than `most`."""
