@@ -24,6 +24,7 @@ from tests.support.redis_state import (
     relay_all,
     set_field,
     start,
+    waiting,
 )
 from tests.support.servers import Server
 
@@ -43,23 +44,12 @@ async def set_timer(store: RedisStore, member: str, instance: str, due: int = LO
     return DueTimer(due, keys.number, member)
 
 
-async def running(store: RedisStore, instance: str) -> None:
-    """An instance that waits: its start was read, and nothing announces it."""
-    await start(store, instance)
-    keys = store.layout.of(instance)
-    for entry in await store.receive([keys.number], 10, 0):
-        await store.lane.call("XACK", keys.ready, "w", entry.id)
-        await store.lane.call("XDEL", keys.ready, entry.id)
-    await store.lane.call("DEL", keys.start(instance))
-    await set_field(store, instance, "q", "")
-
-
 async def rung(store: RedisStore) -> list[str]:
     return [entry.instance for entry in await store.receive(range(store.partitions), 100, 0)]
 
 
 async def test_a_timer_fires_once_though_two_workers_fire_it(store: RedisStore, other: RedisStore) -> None:
-    await running(store, "i-1")
+    await waiting(store, "i-1")
     timer = await set_timer(store, timer_member("t", "e1", 7, "i-1"), "i-1")
     counts: list[int] = []
 
@@ -76,7 +66,7 @@ async def test_a_timer_fires_once_though_two_workers_fire_it(store: RedisStore, 
 
 
 async def test_the_servers_clock_decides(store: RedisStore) -> None:
-    await running(store, "i-1")
+    await waiting(store, "i-1")
     await set_timer(store, timer_member("t", "e1", 7, "i-1"), "i-1", FAR)
     believed = DueTimer(LONG_AGO, store.layout.of("i-1").number, timer_member("t", "e1", 7, "i-1"))
     fired = await store.fire([believed])
@@ -97,8 +87,8 @@ async def test_the_earliest_timers_of_all_partitions_come_first(store: RedisStor
 
 
 async def test_timers_of_ended_executions_only_vanish(store: RedisStore) -> None:
-    await running(store, "i-1")
-    await running(store, "i-2")
+    await waiting(store, "i-1")
+    await waiting(store, "i-2")
     await set_field(store, "i-2", "s", "Completed")
     timers = [
         await set_timer(store, timer_member("t", "e0", 7, "i-1"), "i-1"),
@@ -173,7 +163,7 @@ async def test_a_retry_that_cannot_be_read_is_a_dead_letter(store: RedisStore, b
 
 
 async def test_foreign_members_leave_the_set_and_hold_up_no_timer(store: RedisStore, foreign: Redis) -> None:
-    await running(store, "i-1")
+    await waiting(store, "i-1")
     keys = store.layout.of("i-1")
     strange: list[bytes] = [b"nonsense", b"\xff\xfe", b'["t","e1","x","i-1"]', b'["z","",1,"i-1"]']
     foreign.zadd(keys.timers, dict(zip(strange, [float("-inf"), 2, 3, 4], strict=True)))
@@ -188,8 +178,8 @@ async def test_foreign_members_leave_the_set_and_hold_up_no_timer(store: RedisSt
 
 @pytest.mark.parametrize("damage", ["exhausted", "wrong type", "hash"])
 async def test_a_timer_of_a_damaged_instance_is_a_dead_letter(store: RedisStore, foreign: Redis, damage: str) -> None:
-    await running(store, "i-1")
-    await running(store, "i-2")
+    await waiting(store, "i-1")
+    await waiting(store, "i-2")
     if damage == "exhausted":
         foreign.xadd(store.mailbox_key("i-1"), {"event": "X"}, id=LAST_ID)
     elif damage == "wrong type":
@@ -210,7 +200,7 @@ async def test_a_timer_of_a_damaged_instance_is_a_dead_letter(store: RedisStore,
 
 
 async def test_timers_fire_on_a_server_out_of_memory(store: RedisStore) -> None:
-    await running(store, "i-1")
+    await waiting(store, "i-1")
     timer = await set_timer(store, timer_member("t", "e1", 7, "i-1"), "i-1")
     retry = await set_retry(store, encode(a_task()))
     await store.lane.call("CONFIG", "SET", "maxmemory", 1)
@@ -225,7 +215,7 @@ async def test_timers_fire_on_a_server_out_of_memory(store: RedisStore) -> None:
 async def test_a_thousand_timers_fire_in_one_call(store: RedisStore) -> None:
     timers = [await set_timer(store, timer_member("t", "e1", n, f"i-{n}"), f"i-{n}") for n in range(1_100)]
     for n in (0, 600, 1_099):
-        await running(store, f"i-{n}")
+        await waiting(store, f"i-{n}")
     assert (await store.fire(timers)).fired == 1_100
     for n in (0, 600, 1_099):
         assert await mails(store, f"i-{n}") == [TimerDue(execution="e1", seq=n, due=LONG_AGO)]

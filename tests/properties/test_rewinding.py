@@ -13,7 +13,7 @@ from tests.properties.drawn import programs, scripts
 from tests.properties.lives import Life
 from tests.properties.programs import Event as Waits
 from tests.properties.programs import Node
-from tests.properties.worlds import Move, live, live_on, settle
+from tests.properties.worlds import Kind, Move, live, live_on, settle
 
 
 @tried(150)
@@ -36,8 +36,8 @@ def test_a_reset_leads_to_a_history_that_replays(program: Node, moves: list[Move
 
 @tried(150)
 @given(programs, scripts, st.sampled_from(["fail", "cancel", "terminate"]))
-def test_a_rewind_leads_to_a_history_that_replays(program: Node, moves: list[Move], how: str) -> None:
-    life, _ = live(program, [*moves, Move(how, 0)])  # type: ignore[arg-type]
+def test_a_rewind_leads_to_a_history_that_replays(program: Node, moves: list[Move], how: Kind) -> None:
+    life, _ = live(program, [*moves, Move(how, 0)])
     assume(life.status.finished and life.status is not RuntimeStatus.COMPLETED)
     for _ in range(2):
         if life.status is RuntimeStatus.COMPLETED or not life.status.finished:
