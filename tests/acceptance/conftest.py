@@ -20,6 +20,7 @@ async def plant(server: Server, hub: str, tmp_path: Path) -> AsyncGenerator[Plan
     """A hub of its own on a server that the session shares."""
     async with plant_on(server, hub, tmp_path) as opened:
         yield opened
+        print(opened.logs())  # noqa: T201 - pytest shows it with a failure, which does not come in here
 
 
 @pytest.fixture

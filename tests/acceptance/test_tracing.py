@@ -15,6 +15,7 @@ from tests.support.processes import WorkerProcess, until
 from tests.support.spans import Exported, Seen, printed
 
 APP = "tests.acceptance.traced_app:app"
+RUNS = ("orchestration:deadly", "sub_orchestration:child", "orchestration:child")
 
 
 @pytest.fixture(autouse=True)
@@ -41,18 +42,15 @@ async def test_a_trace_over_processes_that_die(plant: Plant) -> None:
             handle = await client.start(deadly, away, instance_id="one")
         first, attempt, second, third = await handle.result(timeout=40)
     assert (first, second, third) == (1, 2, 3)
-    await until(lambda: any(span.name == "orchestration:deadly" for span in spans(workers)), "the last span is printed")
+    whole = Counter(dict.fromkeys(RUNS, 1) | {"activity:die": attempt, "activity:work": 3})
+    await until(lambda: Counter(span.name for span in spans(workers)) >= whole, f"these spans are printed: {whole}")
     made, told = exported.one("create_orchestration:deadly"), spans(workers)
     assert {span.trace for span in told} == {made.trace}
     assert len({span.id for span in told}) == len(told), "no span twice"
-    counts = Counter(span.name for span in told)
-    # Each process that died took with it what it had not yet sent: at most the spans of its last moments.
-    counts.pop("activity:work", 0)
-    assert counts.pop("orchestration:child", 1) == 1
-    assert counts.pop("sub_orchestration:child", 1) == 1
-    assert counts == {"orchestration:deadly": 1, "activity:die": attempt}
-    (run,) = [span for span in told if span.name == "orchestration:deadly"]
     # On a busy machine a living worker may lose its lease, too: then there is one attempt more.
+    more = Counter(span.name for span in told) - whole
+    assert more.keys() <= {"activity:work"}, more
+    (run,) = [span for span in told if span.name == "orchestration:deadly"]
     attempts = sorted((span for span in told if span.name == "activity:die"), key=lambda span: span.begun)
     died, lived = attempts[0], attempts[-1]
     assert (run.parent, run.outcome) == (made.id, "Completed")

@@ -1,11 +1,15 @@
 """The application of the acceptance tests of tracing: whoever comes to `die` or to the end of `deadly` first is killed,
-in its activity or amid its turn."""
+in its activity or amid its turn. What it had ended before is exported: what a crash takes with it of the spans that
+wait for their exporter is not asked here."""
 
 from __future__ import annotations
 
 import os
 import signal
 from pathlib import Path
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import get_tracer_provider
 
 from redurable import ActivityContext, App, OrchestrationContext
 from redurable.demo.effects import EFFECTS_VARIABLE
@@ -20,6 +24,9 @@ def once(name: str) -> None:
         marker.touch(exist_ok=False)
     except FileExistsError:
         return
+    provider = get_tracer_provider()
+    assert isinstance(provider, TracerProvider)
+    provider.force_flush()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
