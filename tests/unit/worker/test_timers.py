@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -56,6 +57,7 @@ class Scene:
         self.facts = Facts()
         self.told: list[TimersFired] = []
         self.fired = asyncio.Event()
+        self.stood_still = 0.0
         self.facts.subscribe(self._hear)
         chosen = settings(timer_horizon_ms=horizon_ms)
         ownership = Ownership("w1", 2)
@@ -78,7 +80,9 @@ class Scene:
         """The role runs during the block."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.timers.run)
+            group.start_soon(self._watch)
             yield
+            await anyio.sleep(0.002)  # Who watches has woken since.
             group.cancel_scope.cancel()
 
     async def until_fired(self, count: int) -> None:
@@ -86,6 +90,17 @@ class Scene:
             while sum(len(fact.lateness) for fact in self.told) < count:
                 await self.fired.wait()
                 self.fired.clear()
+
+    def assert_in_time(self) -> None:
+        """Within 20 ms, but for the time in which the machine let nothing here run."""
+        for at, timers in self.store.asked:
+            assert all(0 <= at - timer.due <= 20 + self.stood_still for timer in timers)
+
+    async def _watch(self) -> None:
+        while True:
+            begin = time.time()
+            await anyio.sleep(0.001)
+            self.stood_still = max(self.stood_still, (time.time() - begin) * 1000)
 
     def _hear(self, fact: Fact) -> None:
         if isinstance(fact, TimersFired):
@@ -100,9 +115,8 @@ async def test_a_timer_fires_within_twenty_milliseconds_and_an_earlier_one_wakes
         scene.timers.add([later])
         scene.timers.add([earlier])
         await scene.until_fired(2)
-    assert [timers for _, timers in scene.store.asked] == [[earlier], [later]]
-    for at, (timer,) in scene.store.asked:
-        assert 0 <= at - timer.due <= 20
+    assert [timer for _, timers in scene.store.asked for timer in timers] == [earlier, later]
+    scene.assert_in_time()
 
 
 async def test_timers_of_others_are_found_by_the_poll_before_they_are_due() -> None:
@@ -111,8 +125,7 @@ async def test_timers_of_others_are_found_by_the_poll_before_they_are_due() -> N
     async with scene.playing():
         await scene.until_fired(5)
     assert sorted(timer for _, asked in scene.store.asked for timer in asked) == timers
-    for at, asked in scene.store.asked:
-        assert all(0 <= at - timer.due <= 20 for timer in asked)
+    scene.assert_in_time()
 
 
 async def test_a_timer_that_is_early_by_the_stores_clock_is_armed_again() -> None:
@@ -131,7 +144,7 @@ async def test_a_timer_that_is_early_by_the_stores_clock_is_armed_again() -> Non
 
 async def test_what_is_beyond_the_horizon_is_left_to_the_poll_and_nothing_is_held_twice() -> None:
     scene = Scene(horizon_ms=50, owned=False)
-    near, far = scene.due_in(20, 1), scene.due_in(500, 2)
+    near, far = scene.due_in(20, 1), scene.due_in(3_600_000, 2)
     async with scene.playing():
         scene.timers.add([near, far])
         scene.timers.add([near, far])
