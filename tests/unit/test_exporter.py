@@ -7,8 +7,8 @@ import logging
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from redurable.facts import TurnsTaken, TurnTaken, WorkerSampled
 from redurable.settings import MetricsSettings
+from redurable.telemetry import health as health_module
 from redurable.telemetry.exporter import Exporter
 from redurable.telemetry.health import Health
 from redurable.telemetry.metrics import Metrics
@@ -49,12 +50,11 @@ def served(metrics: Metrics, health: Health) -> Iterator[str]:
         yield f"http://{LOCAL}:{exporter.port}"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How many seconds the process has slept."""
+    """How many seconds the process has slept: the clock of the probes, which stands still unless a test moves it."""
     slept = [0.0]
-    real = time.monotonic
-    monkeypatch.setattr(time, "monotonic", lambda: real() + slept[0])
+    monkeypatch.setattr(health_module, "time", SimpleNamespace(monotonic=lambda: slept[0]))
     return slept
 
 
