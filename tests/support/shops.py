@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.support.servers import Server
 
 CHECKOUT = Path(__file__).parents[2]
+_RESERVED: list[socket.socket] = []
 
 
 @contextmanager
@@ -52,7 +53,10 @@ def closing(server: Server) -> Generator[Server]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of the loopback that nobody listens on, until the end of all tests: nobody gets it who asks for any port,
+    and a server that names it does, as often as it likes, because servers set SO_REUSEADDR, too."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    _RESERVED.append(reserved)
+    return reserved.getsockname()[1]
