@@ -9,6 +9,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -36,8 +37,6 @@ SETTINGS = SHORT_LEASES | {
 STANDSTILL_S = 2.5
 PATIENCE_S = 40
 NOT_LONG_S = 10
-TURN_ROUNDS = 10_000_000
-"""About half a second of computing."""
 PAUSE_S = 0.3
 
 
@@ -135,10 +134,10 @@ class Load:
 
     async def late_timers(self) -> None:
         """All workers stand still while timers are due."""
-        handles = [await self.client.start("count_down", 15) for _ in range(10)]
-        await anyio.sleep(0.5)
         for worker in self.workers:
             worker.send(signal.SIGSTOP)
+        delay = timedelta(seconds=1)
+        handles = [await self.client.start("count_down", 15, delay=delay) for _ in range(10)]
         await anyio.sleep(STANDSTILL_S)
         for worker in self.workers:
             worker.send(signal.SIGCONT)
@@ -147,12 +146,9 @@ class Load:
 
     async def fenced_commit(self) -> None:
         """A worker stands still in the midst of a turn, until another one has taken it."""
-        begun = self.plant.gate("toil")
-        handle = await self.client.start("toil", TURN_ROUNDS)
-        await until(lambda: begun.exists() and begun.read_text().endswith("\n"), "the turn begins")
-        pid = int(begun.read_text().split()[0])
-        zombie = next(worker for worker in self.workers if worker.pid == pid)
-        zombie.send(signal.SIGSTOP)
+        handle = await self.client.start("toil")
+        await until(lambda: any(worker.is_stopped for worker in self.workers), "a worker stands still in its turn")
+        (zombie,) = [worker for worker in self.workers if worker.is_stopped]
         await _ended(handle)
         zombie.send(signal.SIGCONT)
 
@@ -160,7 +156,6 @@ class Load:
             return await zombie.metric("redurable_turns_total", result="fenced", type="toil") > 0
 
         await until(is_fenced, "its commit is fenced")
-        begun.unlink()
 
     async def _work_on(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from datetime import timedelta
 
 from examples import (
@@ -76,12 +77,11 @@ async def detonate(ctx: OrchestrationContext) -> str:
 
 
 @app.orchestrator
-async def toil(ctx: OrchestrationContext, rounds: int) -> int:
-    """Computes in its turn, which orchestrators should not, and says before in which process: there is time to stop it
-    in the midst of the turn."""
-    with gate("toil").open("a") as lines:
-        lines.write(f"{os.getpid()}\n")
-    total = 0
-    for number in range(rounds):
-        total += number & 1
-    return total
+async def toil(ctx: OrchestrationContext) -> str:
+    """Whoever takes its turn first stands still in the midst of it."""
+    try:
+        gate("toil").touch(exist_ok=False)
+    except FileExistsError:
+        return "taken over"
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return "late"
