@@ -209,13 +209,15 @@ async def test_an_activity_that_cleans_up_for_too_long_is_cancelled_again() -> N
 
     @app.orchestrator
     async def ask(ctx: OrchestrationContext) -> str:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await ctx.call_activity(stubborn)
+        call = ctx.call_activity(stubborn)
+        await ctx.wait_for_external_event("Stop")
+        call.cancel()
         return "gone on"
 
     await stage.start(ask.name)
     async with stage.working(app, settings=settings(cancel_grace_ms=20)):
+        await stage.until(lambda: saw == ["begun"])
+        await stage.raise_event("one", "Stop")
         assert await stage.result() == "gone on"
         await stage.until(lambda: len(saw) == 3)
     assert saw == ["begun", "cancelled", "cancelled again"]
@@ -223,7 +225,7 @@ async def test_an_activity_that_cleans_up_for_too_long_is_cancelled_again() -> N
 
 @pytest.mark.parametrize("timeout", [None, timedelta(hours=1)], ids=["", "watched"])
 async def test_shielded_work_can_wait_for_the_cancellation(timeout: timedelta | None) -> None:
-    app, stage = App("stage"), Stage()
+    app, stage, begun = App("stage"), Stage(), asyncio.Event()
     saw: list[bool] = []
 
     async def tidy(context: ActivityContext) -> None:
@@ -236,7 +238,7 @@ async def test_shielded_work_can_wait_for_the_cancellation(timeout: timedelta | 
         context = ActivityContext.current()
         assert not context.cancelled
         tidying = asyncio.create_task(tidy(context))
-        stage.hub.wake()
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -248,7 +250,7 @@ async def test_shielded_work_can_wait_for_the_cancellation(timeout: timedelta | 
 
     await stage.start(ask.name)
     async with stage.working(app):
-        await stage.until(lambda: stage.held() == 1)
+        await stage.until(begun.is_set)
         await stage.until_seen("one", lambda snapshot: snapshot.length == 2)
         await stage.send("one", Cancel())
         assert (await stage.until_finished()).status is RuntimeStatus.CANCELED
