@@ -101,13 +101,17 @@ class Container:
         """A file of its directory."""
         return (self._home / name).read_text()
 
+    def write(self, name: str, text: str) -> None:
+        """Write a file of its directory."""
+        (self._home / name).write_text(text)
+
     def probe(self, name: str) -> int:
-        """The status that a kubelet gets; 0: nobody listens."""
+        """The status that a kubelet gets; 0: nobody answers."""
         asked = self._spec[name]["httpGet"]
         port = self._named[asked["port"]]
         try:
             return httpx2.get(f"http://127.0.0.1:{self._ports.get(port, port)}{asked['path']}").status_code
-        except httpx2.ConnectError:
+        except httpx2.TransportError:
             return 0
 
     def until_probe(self, name: str, status: int) -> None:

@@ -24,6 +24,20 @@ from tests.support.shops import free_port
 pytestmark = [pytest.mark.timeout(150), pytest.mark.xdist_group("containers")]
 
 HUB = "orders"
+LONG = """
+
+@app.activity
+async def last() -> None:
+    Path("lingering").write_text("begun")
+    while not Path("enough").exists():
+        await asyncio.sleep(0.02)
+    Path("lingering").write_text("ended")
+
+
+@app.orchestrator
+async def long(ctx: OrchestrationContext) -> None:
+    await ctx.call_activity(last)
+"""
 SECRETS = {
     ("redis", "password"): "secret",
     ("redis", "client-password"): "client-secret",
@@ -63,7 +77,7 @@ def manifests() -> list[Manifest]:
 @pytest.fixture
 def run(server: Server, tmp_path: Path) -> Iterator[Run]:
     """`run(manifest, ports={9464: 31234})` starts the manifest's container; it ends with the test."""
-    (tmp_path / "orders.py").write_text(SOURCE)
+    (tmp_path / "orders.py").write_text(SOURCE + LONG)
     with ExitStack() as stack:
 
         def begin(manifest: Manifest, ports: dict[int, int] | None = None) -> Container:
@@ -95,15 +109,15 @@ def test_a_worker_is_probed_scraped_and_drained(manifests: list[Manifest], run: 
         names = {family.name for family in text_string_to_metric_families(http.get(endpoint["path"]).text)}
         assert {"redurable_turns", "redurable_worker_draining"} <= names
 
-    worker.command("start", "slow", "--input", "5")
+    worker.command("start", "long")
     worker.until_path("lingering")
     worker.send(signal.SIGTERM)
     worker.until_probe("readinessProbe", 503)  # It falls while the activity still runs:
-    assert "ended" not in worker.read("lingering")
     assert worker.probe("livenessProbe") == 200
+    worker.write("enough", "")
     grace = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     assert worker.ended(grace) == 0
-    assert "ended" in worker.read("lingering")
+    assert worker.read("lingering") == "ended"
 
 
 def test_the_api_is_probed_asked_by_keda_and_scraped(manifests: list[Manifest], run: Run) -> None:
