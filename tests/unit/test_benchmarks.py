@@ -69,7 +69,7 @@ TINY = Sizes(
     xadds=100,
     repeats=1,
     chains=1,
-    limit_seconds=8.0,
+    limit_seconds=25.0,
 )
 
 wrong = App("wrong")
