@@ -132,7 +132,7 @@ async def _recordings_without_data(proof: Proof) -> list[str]:
 
 async def _check_exposition(port: int) -> None:
     def check() -> None:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=15) as answer:
             text = answer.read()
         done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()

@@ -80,7 +80,7 @@ class Process:
 
 def until(true: Callable[[], bool], what: str) -> None:
     """Wait for a condition of other processes."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while not true():
         assert time.monotonic() < deadline, f"never: {what}"
         time.sleep(0.01)

@@ -72,9 +72,9 @@ async def test_nothing_happens_by_itself() -> None:
         assert (await env.client.get_status(heard.instance_id)).runtime_status is RuntimeStatus.RUNNING
         await env.advance(timedelta(minutes=69, seconds=59))
         await env.client.raise_event(late.instance_id, "Go", True)
-        assert await late.result(timeout=5)
+        assert await late.result(timeout=15)
         with pytest.raises(OrchestrationFailed, match="no event 'Go' came within 1:00:00"):
-            await heard.result(timeout=5)
+            await heard.result(timeout=15)
 
 
 async def test_several_apps_children_and_rounds() -> None:

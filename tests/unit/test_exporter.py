@@ -61,7 +61,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def get(url: str, **headers: str) -> tuple[int, str, bytes]:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        with urlopen(Request(url, headers=names), timeout=5) as answer:
+        with urlopen(Request(url, headers=names), timeout=15) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read()
     except HTTPError as error:
         with error:

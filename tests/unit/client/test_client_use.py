@@ -41,7 +41,7 @@ async def test_start_and_result_in_all_forms(bench: Bench, client: Client) -> No
         client.get_handle("chosen", result_type=Receipt),
     ]
     await bench.turns()
-    assert [await handle.result(timeout=5) for handle in handles] == [Receipt(total=2)] * 6
+    assert [await handle.result(timeout=15) for handle in handles] == [Receipt(total=2)] * 6
     assert await client.get_handle("chosen").result() == {"total": 2}
     assert [handle.instance_id for handle in handles[2:]] == ["with-options", "chosen", "by-name", "chosen"]
     assert len({handle.instance_id for handle in handles}) == 5

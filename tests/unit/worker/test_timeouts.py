@@ -142,7 +142,7 @@ async def test_no_attempt_is_planned_beyond_the_limit_of_the_call() -> None:
         raise ValueError("no")
 
     play.acts(act)
-    with anyio.fail_after(5):
+    with anyio.fail_after(15):
         assert await play.result() == "ScheduleToCloseTimeout"
     (outcome,) = [event for event in await play.stage.history() if isinstance(event, ActivityFailed)]
     assert outcome.failure.cause is not None
