@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
+
+from anyio import CancelScope
 
 from redurable.authoring.activity_context import ActivityContext
 from redurable.authoring.app import App
@@ -13,9 +18,40 @@ from redurable.core.events import AttemptRow, HistoryRow
 from redurable.core.rows import history_rows
 from redurable.errors import ActivityFailed as ActivityError
 from redurable.facts import ActivityAttempted, TurnsTaken
-from tests.unit.worker.stage import Stage
+from redurable.worker.clock import StoreClock
+from tests.unit.worker.stage import Stage, running
 
 QUICKLY = RetryPolicy(max_attempts=3, initial_interval=timedelta(milliseconds=1))
+
+
+class HandClock(StoreClock):
+    """Time limits of attempts run out when somebody says so, in any thread."""
+
+    __slots__ = ("_limits", "_loop", "_now")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = 0.0
+        self._limits: list[tuple[float, CancelScope]] = []
+        self._loop = asyncio.get_running_loop()
+
+    def monotonic(self) -> float:
+        return self._now
+
+    @contextmanager
+    def move_on_after(self, seconds: float) -> Generator[CancelScope]:
+        with CancelScope() as scope:
+            self._limits.append((self._now + seconds, scope))
+            yield scope
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+        self._loop.call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        for due, scope in self._limits:
+            if due <= self._now:
+                scope.cancel()
 
 
 class Play:
@@ -52,6 +88,14 @@ class Play:
         await self.stage.start("ask")
         async with self.stage.working(self.app, **options):
             return await self.stage.result()
+
+    @asynccontextmanager
+    async def timed_by(self, clock: HandClock) -> AsyncGenerator[None]:
+        """A worker that measures the time limits of attempts on this clock, as one of a test environment does."""
+        worker = self.stage.worker(self.app)
+        setattr(worker, "_clock", clock)  # noqa: B010 - what a test environment's worker may do
+        async with worker, running(worker):
+            yield
 
     async def rows(self) -> list[str]:
         """The rows of attempts, and the outcome, in short."""

@@ -4,53 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import anyio
 import msgspec
 import pytest
-from anyio import CancelScope
 
 from redurable.authoring.activity_context import ActivityContext
 from redurable.authoring.policies import RetryPolicy
 from redurable.core.rows import history_rows
 from redurable.store.memory import MemoryStore
 from redurable.store.port import TaskDemand, TaskLease
-from redurable.worker.clock import StoreClock
-from tests.unit.worker.play import Play
-from tests.unit.worker.stage import running, settings
-
-
-class HandClock(StoreClock):
-    """Time limits of attempts run out when somebody says so, in any thread."""
-
-    __slots__ = ("_limits", "_loop", "_now")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._now = 0.0
-        self._limits: list[tuple[float, CancelScope]] = []
-        self._loop = asyncio.get_running_loop()
-
-    def monotonic(self) -> float:
-        return self._now
-
-    @contextmanager
-    def move_on_after(self, seconds: float) -> Generator[CancelScope]:
-        with CancelScope() as scope:
-            self._limits.append((self._now + seconds, scope))
-            yield scope
-
-    def advance(self, seconds: float) -> None:
-        self._now += seconds
-        self._loop.call_soon_threadsafe(self._look)
-
-    def _look(self) -> None:
-        for due, scope in self._limits:
-            if due <= self._now:
-                scope.cancel()
+from tests.unit.worker.play import HandClock, Play
+from tests.unit.worker.stage import settings
 
 
 @pytest.mark.parametrize("is_async", [True, False])
@@ -81,9 +47,7 @@ async def test_silence_ends_an_attempt_and_what_it_said_goes_to_the_next(is_asyn
 
     play.acts(act if is_async else act_in_thread)
     await play.stage.start("ask")
-    worker = play.stage.worker(play.app)
-    setattr(worker, "_clock", clock)  # noqa: B010 - as a test environment does
-    async with worker, running(worker):
+    async with play.timed_by(clock):
         assert await play.stage.result() == "done"
         stop.set()
     assert [context.last_heartbeat for context in play.contexts] == [None, {"line": 5}]

@@ -15,7 +15,7 @@ from redurable.authoring.policies import RetryPolicy
 from redurable.core.events import ActivityFailed
 from redurable.facts import ActivityAttempted
 from redurable.worker import attempt
-from tests.unit.worker.play import Play
+from tests.unit.worker.play import HandClock, Play
 from tests.unit.worker.stage import settings
 
 SOON = timedelta(milliseconds=60)
@@ -114,16 +114,19 @@ async def test_what_the_cleanup_raises_is_the_cause() -> None:
 
 
 async def test_a_call_that_takes_too_long_is_cancelled_at_its_limit_and_not_tried_again() -> None:
-    play = Play(schedule_to_close_timeout=timedelta(milliseconds=500))
+    play, clock = Play(schedule_to_close_timeout=timedelta(hours=1)), HandClock()
 
     async def act() -> str:
         if play.enter().attempt == 1:
             raise ValueError("no")
+        clock.advance(3_601)
         await anyio.sleep_forever()
         return "never"
 
     play.acts(act)
-    assert await play.result() == "ScheduleToCloseTimeout"
+    await play.stage.start("ask")
+    async with play.timed_by(clock):
+        assert await play.stage.result() == "ScheduleToCloseTimeout"
     assert await play.rows() == [
         "Started 1",
         "AttemptFailed 1 ValueError",
