@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -52,7 +53,17 @@ def closing(server: Server) -> Generator[Server]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of the loopback that nobody listens on. Until this process ends no other test gets it, and it is none of
+    those that the kernel gives to whoever wants any, so it is still free when a server has started."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 30_000)
+        name = socket.socket(socket.AF_UNIX)
+        with socket.socket() as probe:
+            try:
+                name.bind(f"\0redurable-test-port-{port}")
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                name.close()
+                continue
+        name.detach()  # open as long as this process
+        return port
