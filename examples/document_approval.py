@@ -90,7 +90,7 @@ async def approve(ctx: OrchestrationContext, document: Document) -> Minutes:
 async def main() -> None:
     """Five reviewers; a stranger votes, somebody changes his mind, one never answers."""
     document = Document(title="budget", reviewers=["Ada", "Bob", "Eve", "Lin", "Zoe"])
-    document.remind_every = timedelta(seconds=1.5)
+    document.remind_every = timedelta(seconds=3)
     async with Worker(app).running(), Client(hub=app.name) as client:
         handle = await client.start(approve, document)
         first = [("Ada", True), ("Mallory", False), ("Bob", False)]

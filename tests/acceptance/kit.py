@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +27,8 @@ from tests.support.shops import free_port
 F = TypeVar("F", bound=Fact)
 
 APP = "tests.acceptance.plant_app:app"
+EFFECTS_OF_A_LINE = 5
+"""A step, three presses, and the press of its child."""
 
 SHORT_LEASES = {
     "instance_lease_ms": 400,
@@ -118,6 +120,23 @@ class Plant:
         return {
             f"line-{number}": await self.client.start(line, number, instance_id=f"line-{number}") for number in numbers
         }
+
+    async def lines_until(
+        self, condition: Callable[[], bool], what: str, count: int = 20, first: int = 0
+    ) -> dict[str, Handle[int]]:
+        """Start so many `line`s, and as many again whenever all are done and the condition is not yet true: a worker
+        that the machine lets stand for a moment leaves all of them to the others. `first` are there already."""
+        handles = await self.start_lines(count, first)
+
+        async def is_true() -> bool:
+            if condition():
+                return True
+            if len({effect.key for effect in self.effects()}) == EFFECTS_OF_A_LINE * (first + len(handles)):
+                handles.update(await self.start_lines(count, first + len(handles)))
+            return False
+
+        await until(is_true, what)
+        return handles
 
     async def check_lines(self, handles: Mapping[str, Handle[int]], seconds: float = SECONDS) -> None:
         """Wait for these `line`s; check results, histories, and that nothing is left over."""

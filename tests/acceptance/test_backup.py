@@ -52,6 +52,8 @@ async def _copied_append_only_file(server: Server, safe: Path) -> None:
     with server.client() as admin:
         admin.config_set("auto-aof-rewrite-percentage", 0)  # pyright: ignore[reportUnknownMemberType]
         await until(lambda: not _facts(server)["aof_rewrite_in_progress"], "no rewrite is under way")
+        # While an fsync takes long the server keeps for up to 2 s what it has to write.
+        await until(lambda: not _facts(server)["aof_buffer_length"], "all that was said is in the file")
         shutil.copytree(server.directory / "appendonlydir", safe / "appendonlydir")
         admin.config_set("auto-aof-rewrite-percentage", 100)  # pyright: ignore[reportUnknownMemberType]
 

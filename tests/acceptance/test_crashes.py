@@ -91,6 +91,6 @@ async def test_during_an_activity(plant: Plant) -> None:
 async def test_one_of_two_workers_is_killed_under_load(plant: Plant, fault: Fault) -> None:
     victim = await plant.faulty(fault)
     await plant.worker()
-    handles = await plant.start_lines(20)
+    handles = await plant.lines_until(lambda: victim.has_ended, "the victim ends")
     await victim.killed()
     await plant.check_lines(handles)

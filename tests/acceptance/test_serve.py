@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from collections.abc import Generator
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 import httpx2
 import pytest
 
-from tests.support.shop_line import Running, Shop
+from tests.support.shop_line import SECONDS, Running, Shop, until
 
 pytestmark = pytest.mark.timeout(100)
 
@@ -29,7 +28,7 @@ def serving(shop: Shop, *words: str) -> Generator[tuple[Running, str]]:
 
 @pytest.mark.usefixtures("shop_worker")
 def test_an_instance_is_started_watched_and_ended_over_http(shop: Shop) -> None:
-    with serving(shop) as (api, url), httpx2.Client(base_url=url) as http:
+    with serving(shop) as (api, url), httpx2.Client(base_url=url, timeout=2 * SECONDS) as http:
         said = http.post(f"{BASE}/orchestrators/hello?timeout=20&pollingInterval=1", content=b'"Ada"')
         assert (said.status_code, said.json()) == (200, "Hello Ada.")
         urls = http.post(f"{BASE}/orchestrators/wait_for/order-1", json="Approval").json()
@@ -42,14 +41,14 @@ def test_an_instance_is_started_watched_and_ended_over_http(shop: Shop) -> None:
     assert "action=terminate key=- hub=shop instance=order-1 outcome=done" in log
     assert 'note="no stock"' in log
     assert "Traceback" not in log
-    assert json.loads(shop.run("status", "order-1", "-o", "json"))["runtime_status"] == "Terminated"
+    until(lambda: shop.json("status", "order-1")["runtime_status"] == "Terminated", "the worker has heard of it")
 
 
 @pytest.mark.usefixtures("shop_worker")
 def test_keys_are_in_no_log(shop: Shop) -> None:
     (shop.directory / "keys").write_text(f"do:operate:{SECRET}\n")
     with serving(shop, "--keys-file", "keys", "--host", "0.0.0.0") as (api, url):
-        with httpx2.Client(base_url=url.replace("0.0.0.0", "127.0.0.1")) as http:
+        with httpx2.Client(base_url=url.replace("0.0.0.0", "127.0.0.1"), timeout=SECONDS) as http:
             assert http.get(f"{BASE}/instances").status_code == 401
             assert http.get(f"{BASE}/instances?code={SECRET}").status_code == 200
             assert http.delete(f"{BASE}/instances/x?code={SECRET}").status_code == 403

@@ -66,14 +66,12 @@ async def test_a_late_completion_is_refused(plant: Plant) -> None:
 async def test_a_zombie_under_load_rises_again_and_works_on(plant: Plant) -> None:
     zombie = await plant.faulty(stop_before("commit", 4))
     await plant.worker()
-    first = await plant.start_lines(20)
-    await zombie.stopped()
+    first = await plant.lines_until(lambda: zombie.stands_still, "the zombie stands still")
     await plant.check_lines(first)
 
     zombie.send(signal.SIGCONT)
     await until(lambda: "fenced" in _results(plant), "what the zombie decided is fenced")
     since = len(_results(plant))
-    more = await plant.start_lines(20, first=20)
+    more = await plant.lines_until(lambda: "ok" in _results(plant)[since:], "the zombie works on", first=len(first))
     await plant.check_lines({**first, **more})
-    assert "ok" in _results(plant)[since:]
     assert "Traceback" not in zombie.said

@@ -144,8 +144,8 @@ class Load:
     async def fenced_commit(self) -> None:
         """A worker stands still in the midst of a turn, until another one has taken it."""
         handle = await self.client.start("toil")
-        await until(lambda: any(worker.is_stopped for worker in self.workers), "a worker stands still in its turn")
-        (zombie,) = [worker for worker in self.workers if worker.is_stopped]
+        await until(lambda: any(worker.stands_still for worker in self.workers), "a worker stands still in its turn")
+        (zombie,) = [worker for worker in self.workers if worker.stands_still]
         await _ended(handle)
         zombie.send(signal.SIGCONT)
 

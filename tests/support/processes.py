@@ -84,7 +84,7 @@ class WorkerProcess:
 
     async def stopped(self) -> None:
         """Wait until it stands still, by SIGSTOP."""
-        await until(lambda: self.is_stopped, f"{self.log.name} stands still; it said:\n{self.said}")
+        await until(lambda: self.stands_still, f"{self.log.name} stands still; it said:\n{self.said}")
 
     @property
     def memory(self) -> int:
@@ -112,8 +112,8 @@ class WorkerProcess:
         return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
 
     @property
-    def is_stopped(self) -> bool:
-        """Whether it stands still, by SIGSTOP."""
+    def stands_still(self) -> bool:
+        """Whether it was stopped by SIGSTOP."""
         assert self._popen.poll() is None, f"ended with {self._popen.returncode}:\n{self.said}"
         # The state follows the program's name, which is in brackets.
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
@@ -122,12 +122,12 @@ class WorkerProcess:
 def probe(port: int, path: str) -> int:
     """The status with which a process of this machine answers."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=15) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=SECONDS) as answer:
             return answer.status
     except HTTPError as error:
         return error.code
 
 
 def _read(url: str) -> str:
-    with urlopen(url, timeout=15) as answer:
+    with urlopen(url, timeout=SECONDS) as answer:
         return answer.read().decode()

@@ -16,7 +16,7 @@ from redis.retry import Retry
 
 from redurable.store.embedded.binary import server_binary
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 30.0
 
 KINDS = ("valkey9", "redis70")
 """The servers that the suite runs on: the newest of one line, the oldest of the other."""
