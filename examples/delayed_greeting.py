@@ -44,8 +44,8 @@ async def main() -> None:
     """Two greetings: one that waits for a timer, one that starts late; and two workers that never meet."""
     async with Client(hub=app.name) as client:
         async with Worker(app).running():
-            waits = await client.start(greet_later, "Ada", timedelta(seconds=3))
-            late = await client.start(greet_later, "Grace", timedelta(0), delay=timedelta(seconds=2))
+            waits = await client.start(greet_later, "Ada", timedelta(seconds=5))
+            late = await client.start(greet_later, "Grace", timedelta(0), delay=timedelta(seconds=4))
             await _until_it_waits(client, waits.instance_id)
         print("The first worker has ended; the timers run.")
         for handle in (waits, late):

@@ -15,7 +15,7 @@ from redurable.demo.foreign import send_command
 from tests.support.shop_line import SOURCE, Running, Shop, until
 from tests.support.shops import free_port
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.mark.usefixtures("shop_worker")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.shop_line import SOURCE, Shop, until
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.mark.usefixtures("shop_worker")

@@ -44,7 +44,7 @@ async def plant(
         server.stop()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_ten_thousand_rounds_in_flat_memory(plant: Plant) -> None:
     worker = await plant.worker()
     handle = await plant.client.start(eternal, 1, [EARLY, ROUNDS], instance_id="e")

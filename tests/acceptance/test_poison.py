@@ -15,7 +15,7 @@ from tests.acceptance.plant_app import chain, detonate
 from tests.support.leftovers import assert_clean
 from tests.support.processes import CHECKOUT, WorkerProcess, until
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = pytest.mark.timeout(200)
 
 MOST = 3
 NEIGHBOURS = 30

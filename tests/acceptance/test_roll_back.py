@@ -10,7 +10,7 @@ from tests.acceptance.kit import SHORT_LEASES, Plant
 from tests.acceptance.plant_app import held
 from tests.support.processes import until
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = pytest.mark.timeout(200)
 
 
 async def test_a_changed_orchestrator_is_quarantined_and_the_old_code_goes_on(plant: Plant) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.shop_line import SECONDS, Running, Shop, until
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = pytest.mark.timeout(200)
 
 BASE = "/runtime/webhooks/durabletask"
 SECRET = "operator-0123456789"

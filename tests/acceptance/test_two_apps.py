@@ -13,7 +13,7 @@ from tests.support.leftovers import assert_clean
 from tests.support.processes import WorkerProcess, until
 from tests.support.shops import free_port
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = pytest.mark.timeout(200)
 
 ANNEX = "tests.acceptance.annex_app:app"
 COUNT = 20

@@ -23,7 +23,7 @@ from tests.properties.bounds import THOROUGH, tried
 from tests.support.redis_state import entries_in, living_in
 from tests.support.servers import Server
 
-pytestmark = pytest.mark.timeout(0 if THOROUGH else 60)
+pytestmark = pytest.mark.timeout(0 if THOROUGH else 120)
 
 SECONDS = 10.0
 PARTITIONS = 2

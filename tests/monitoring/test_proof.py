@@ -20,7 +20,7 @@ from prometheus.model import Recording
 from tests.monitoring.proof import Proof, proven
 from tests.support.processes import until
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(180)
 
 HAPPENED = {
     "poison": 'redurable_quarantines_total{reason="poison"}',
