@@ -120,12 +120,12 @@ class WorkerProcess:
 def probe(port: int, path: str) -> int:
     """The status with which a process of this machine answers."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=20) as answer:
             return answer.status
     except HTTPError as error:
         return error.code
 
 
 def _read(url: str) -> str:
-    with urlopen(url, timeout=5) as answer:
+    with urlopen(url, timeout=20) as answer:
         return answer.read().decode()
