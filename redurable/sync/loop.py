@@ -17,6 +17,10 @@ from redurable.errors import CallerError
 
 T = TypeVar("T")
 
+LOOK_SECONDS = 0.5
+"""Python looks for signals, then lets the thread sleep: one that comes in between, such as that of Ctrl+C, is noticed
+when the thread wakes up, so it does that now and then."""
+
 _CLOSED = "the client is not open: use it inside `with Client(…) as client:`, or between open() and close()"
 
 
@@ -33,7 +37,7 @@ class Loop:
         self._thread = Thread(target=anyio.run, args=(self._live, inside), name=name, daemon=True)
         self._thread.start()
         try:
-            self._portal = self._opened.result()
+            self._portal = _result(self._opened)
         except BaseException:
             if not self._opened.cancel():  # Else the wait was interrupted: what is opened nevertheless is left at once.
                 self._thread.join()
@@ -65,7 +69,7 @@ class Loop:
                 scope.cancel()
 
         try:
-            return self._portal.call(scoped)
+            return _result(self._portal.start_task_soon(scoped))
         except CancelledError:
             raise CallerError("the client was closed by another thread during this call") from None
         except RuntimeError as error:
@@ -95,6 +99,14 @@ class Loop:
             if self._opened.done():
                 raise
             self._opened.set_exception(error)
+
+
+def _result(future: Future[T]) -> T:
+    """Its result, when it is there; a signal ends the wait at any moment."""
+    while not future.done():
+        with suppress(TimeoutError):
+            future.exception(LOOK_SECONDS)
+    return future.result()
 
 
 def not_open() -> CallerError:

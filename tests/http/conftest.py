@@ -15,6 +15,7 @@ from redurable.http.payloads import WEBHOOKS
 from redurable.settings import HttpSettings
 from tests.http.apps import app, broken
 from tests.http.serving import serving, speaking
+from tests.support.processes import until
 
 
 class Api:
@@ -53,7 +54,11 @@ async def client(hub: str) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def worked(client: Client, settings: HttpSettings) -> AsyncGenerator[Api]:
-    """The API of a hub with a worker."""
+    """The API of a hub with a worker, whose functions are known."""
+
+    async def known() -> bool:
+        return bool(await client.workers())
+
     broken.clear()
     broken.add("nothing")
     async with (
@@ -61,6 +66,7 @@ async def worked(client: Client, settings: HttpSettings) -> AsyncGenerator[Api]:
         serving(ManagementApi(client, settings=settings)) as url,
         speaking(base_url=f"{url}{WEBHOOKS}", timeout=20) as http,
     ):
+        await until(known, "the worker has told what it can do")
         yield Api(url, http, client)
 
 

@@ -15,7 +15,7 @@ from redurable.http.payloads import WEBHOOKS
 from tests.http.conftest import Api
 from tests.http.serving import speaking
 
-SECONDS = 10.0
+SECONDS = 20.0
 START = f"{WEBHOOKS}/orchestrators/Echo".encode()
 ONE = f"{WEBHOOKS}/instances/one".encode()
 MANY = f"{WEBHOOKS}/instances".encode()

@@ -37,6 +37,7 @@ from redurable.store.redis.keys import HubKeys, PartitionKeys
 from redurable.store.redis.lane import Lane
 from redurable.store.redis.store import redis_store
 from redurable.store.redis.wire import LAST_ID
+from tests.support.processes import until
 from tests.support.servers import Server
 
 PASSWORD = "pw"
@@ -314,6 +315,7 @@ async def test_whatever_a_raiser_does_the_worker_goes_on_and_tells(
                 raiser.xadd(intake, {"start": "everything", "instance": "one", "input": "0", "id": "s-1"})
             handle = await client.start(leaf.options(instance_id="calm"), 4)
             assert await handle.result(timeout=PATIENCE.total_seconds()) == 8
+            await until(lambda: _exists(client, "one"), "the intake was read")
             result: Any = await client.get_handle("one").result(timeout=PATIENCE.total_seconds())
             assert result["go"] == "a"
         worker.stop()
@@ -323,6 +325,13 @@ async def test_whatever_a_raiser_does_the_worker_goes_on_and_tells(
     assert sum(fact.count for fact in facts if isinstance(fact, DeadLettered)) >= 3_000
     reasons = [fields[b"reason"] for _, fields in admin.xrange(HubKeys(hub).dead)]
     assert sum(b"used up the ids" in reason for reason in reasons) == 3
+
+
+async def _exists(client: Client, instance: str) -> bool:
+    try:
+        return bool(await client.get_status(instance))
+    except InstanceNotFound:
+        return False
 
 
 async def _accepted(raiser: Any, intake: str) -> bool:

@@ -25,7 +25,9 @@ from tests.support.processes import until
 from tests.support.servers import Server
 from tests.support.working import working
 
-SOON = timedelta(milliseconds=500)
+SOON = 0.2
+"""A limit in seconds within which nothing has to be done."""
+AMPLE = 1.5
 """What a worker does on a busy machine within its limit must be done in that time."""
 QUICK = WorkerSettings(
     instance_lease_ms=2_000, task_lease_ms=2_000, renew_every_ms=50, reclaim_every_ms=100, heartbeat_every_ms=100
@@ -77,9 +79,10 @@ async def fails_once() -> str:
 
 
 @app.orchestrator
-async def ask(ctx: OrchestrationContext, name: str, good_attempt: int, limit: str) -> str:
+async def ask(ctx: OrchestrationContext, name: str, good_attempt: int, limits: dict[str, float]) -> str:
     activities = {"slow": slow, "slow_thread": slow_thread}
-    call = activities[name].options(**{f"{limit}_timeout": SOON})  # pyright: ignore[reportArgumentType]
+    spans = {f"{limit}_timeout": timedelta(seconds=seconds) for limit, seconds in limits.items()}
+    call = activities[name].options(**spans)  # pyright: ignore[reportArgumentType]
     try:
         return await ctx.call_activity(call, good_attempt)
     except ActivityFailed as error:
@@ -139,7 +142,7 @@ async def crew(server: Server, store: RedisStore) -> AsyncIterator[Crew]:
 @pytest.mark.parametrize("limit", ["start_to_close", "heartbeat"])
 async def test_an_attempt_that_times_out_is_made_again(crew: Crew, hub: str, name: str, limit: str) -> None:
     worker = await crew.add(hub)
-    handle = await crew.client.start(ask, name, 2, limit, instance_id="one")
+    handle = await crew.client.start(ask, name, 2, {limit: AMPLE}, instance_id="one")
     assert await handle.result(timeout=10) == "done"
     assert plan.seen == [(1, None), (2, {"line": 1})]
     assert await crew.rows("one") == ["Scheduled", "Started 1", "AttemptTimedOut 1", "Started 2", "Completed"]
@@ -148,20 +151,20 @@ async def test_an_attempt_that_times_out_is_made_again(crew: Crew, hub: str, nam
 
 
 @pytest.mark.parametrize(
-    ("limit", "error", "rows"),
+    ("limit", "seconds", "error", "rows"),
     [
-        ("start_to_close", "StartToCloseTimeout 2", ["Started 1", "AttemptTimedOut 1", "Started 2"]),
-        ("heartbeat", "HeartbeatTimeout 2", ["Started 1", "AttemptTimedOut 1", "Started 2"]),
-        ("schedule_to_close", "ScheduleToCloseTimeout 1", ["Started 1"]),
+        ("start_to_close", SOON, "StartToCloseTimeout 2", ["Started 1", "AttemptTimedOut 1", "Started 2"]),
+        ("heartbeat", SOON, "HeartbeatTimeout 2", ["Started 1", "AttemptTimedOut 1", "Started 2"]),
+        ("schedule_to_close", AMPLE, "ScheduleToCloseTimeout 1", ["Started 1"]),
     ],
 )
 @pytest.mark.parametrize("name", ["slow", "slow_thread"])
 @pytest.mark.usefixtures("patient_timers")
 async def test_each_timeout_is_an_error_of_its_own(
-    crew: Crew, hub: str, name: str, limit: str, error: str, rows: list[str]
+    crew: Crew, hub: str, name: str, limit: str, seconds: float, error: str, rows: list[str]
 ) -> None:
     await crew.add(hub)
-    handle = await crew.client.start(ask, name, 0, limit, instance_id="one")
+    handle = await crew.client.start(ask, name, 0, {limit: seconds}, instance_id="one")
     assert await handle.result(timeout=10) == error
     assert await crew.rows("one") == ["Scheduled", *rows, "Failed"]
 
@@ -169,7 +172,7 @@ async def test_each_timeout_is_an_error_of_its_own(
 @pytest.mark.parametrize("limit", ["schedule_to_start", "schedule_to_close"])
 async def test_durable_timeouts_hold_where_nobody_runs_activities(crew: Crew, hub: str, limit: str) -> None:
     await crew.add(hub, roles={"orchestrations"})
-    handle = await crew.client.start(ask, "slow", 0, limit, instance_id="one")
+    handle = await crew.client.start(ask, "slow", 0, {limit: SOON}, instance_id="one")
     name = {"schedule_to_start": "ScheduleToStartTimeout 0", "schedule_to_close": "ScheduleToCloseTimeout 0"}[limit]
     assert await handle.result(timeout=10) == name
     assert await crew.rows("one") == ["Scheduled", "Failed"]
@@ -178,7 +181,7 @@ async def test_durable_timeouts_hold_where_nobody_runs_activities(crew: Crew, hu
 
 async def test_another_worker_finds_the_timers_of_one_that_is_gone(crew: Crew, hub: str) -> None:
     first = await crew.add(hub, roles={"orchestrations"})
-    handle = await crew.client.start(ask, "slow", 0, "schedule_to_start", instance_id="one")
+    handle = await crew.client.start(ask, "slow", 0, {"schedule_to_start": AMPLE}, instance_id="one")
     await until(lambda: scheduled(crew), "the activity is scheduled")
     first.stop()
     await crew.add(hub, roles={"orchestrations"})
@@ -193,8 +196,8 @@ async def scheduled(crew: Crew) -> bool:
 async def test_a_task_that_is_taken_over_is_the_next_attempt(crew: Crew, hub: str, other: RedisStore) -> None:
     """`w2` receives the task, says how far it is, and is not heard of again."""
     await crew.add(hub, roles={"orchestrations"})
-    handle = await crew.client.start(ask, "slow", 2, "start_to_close", instance_id="one")
-    (lease,) = await other.receive_tasks(TaskDemand(("default",), 1), 5_000)
+    handle = await crew.client.start(ask, "slow", 2, {"start_to_close": AMPLE}, instance_id="one")
+    (lease,) = await other.receive_tasks(TaskDemand(("default",), 1), 20_000)
     await other.renew([], [replace(lease, heartbeat=Raw(b'{"line":77}'))])
     heir = await crew.add(hub, roles={"activities"})
     assert await handle.result(timeout=10) == "done"

@@ -74,10 +74,11 @@ async def test_events_between_instances_arrive_exactly_once(server: Server, hub:
         said = [["teller", number] for number in range(3)]
         assert await teller.result(timeout=10) == said
 
-        async def kept() -> bool:
-            return len(await store.history("known")) > 3
+        async def come() -> bool:
+            waiting = await store.lane.call("XLEN", store.mailbox_key("unknown"))
+            return len(await store.history("known")) > 3 and waiting == 3
 
-        await until(kept, "the events have come")
+        await until(come, "the events have come")
         unknown = await client.start(hears, instance_id="unknown")
         for handle in (known, unknown):
             await client.raise_event(handle.instance_id, "Said", "enough")

@@ -91,6 +91,13 @@ async def third_execution(client: Client) -> list[str]:
     return await client.list_executions("one")
 
 
+async def is_running(client: Client, instance: str) -> bool:
+    try:
+        return (await client.get_status(instance)).runtime_status == RuntimeStatus.RUNNING
+    except InstanceNotFound:
+        return False  # Its start is on the way.
+
+
 async def test_what_goes_on_and_what_is_left_behind(client: Client, store: RedisStore) -> None:
     handle = await client.start(busy, 0, instance_id="one", tags={"tenant": "acme"})
     await client.raise_event("one", "Note", "kept")
@@ -118,7 +125,7 @@ async def test_open_children_go_on_and_report_to_nobody(client: Client) -> None:
     executions = await third_execution(client)
     for number in range(2):
         name = f"child-{number}"
-        assert (await client.get_status(name)).runtime_status == RuntimeStatus.RUNNING
+        await until(lambda name=name: is_running(client, name), f"{name} runs")
         await client.raise_event(name, "Done", "well")
         assert await client.get_handle(name).result(timeout=10) == "well"
     _set_gates(True)

@@ -146,12 +146,13 @@ async def test_a_long_directory_path(tmp_path: Path) -> None:
 
 
 async def test_no_second_server_while_the_lock_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "START_SECONDS", 0.2)
     embedded = EmbeddedServer(tmp_path)
     lock = places.try_lock(places.places_of(tmp_path))
     assert lock is not None
-    with pytest.raises(StoreUnavailable, match=r"did not answer on .* Another process holds .*/lock"):
-        await embedded.ensure()
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "START_SECONDS", 0.2)
+        with pytest.raises(StoreUnavailable, match=r"did not answer on .* Another process holds .*/lock"):
+            await embedded.ensure()
     assert not running(str(tmp_path))
     os.close(lock)
     await embedded.ensure()

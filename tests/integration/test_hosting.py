@@ -53,7 +53,7 @@ class WebServer:
 
     async def get(self, path: str) -> httpx2.Response:
         transport = httpx2.AsyncHTTPTransport(uds=str(self.socket))
-        async with httpx2.AsyncClient(transport=transport) as http:
+        async with httpx2.AsyncClient(transport=transport, timeout=20) as http:
             return await http.get(f"http://web{path}")
 
 

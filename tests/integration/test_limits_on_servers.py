@@ -36,6 +36,8 @@ from tests.support.working import working
 SHORT = WorkerSettings(max_history_events=64, park_min_ms=50, park_max_ms=100)
 HOUR = timedelta(hours=1)
 SOON = timedelta(milliseconds=300)
+AMPLE = timedelta(milliseconds=1_500)
+"""In that time even a busy machine takes a few turns."""
 MOMENT = timedelta(milliseconds=10)
 
 app = App("limits")
@@ -155,7 +157,7 @@ async def test_the_retry_timeout_ends_a_policy_that_does_not(crew: Crew, hub: st
     handle = await crew.client.start(call, "hopeless", instance_id="one")
     with pytest.raises(OrchestrationFailed, match="ValueError: never"):
         await handle.result(timeout=10)
-    assert 2 < len(calls) < 60
+    assert 1 <= len(calls) < 60  # At most one every 10 ms; a machine that is busy makes fewer.
 
 
 async def test_an_execution_timeout_ends_the_instance(crew: Crew, hub: str) -> None:
@@ -166,7 +168,7 @@ async def test_an_execution_timeout_ends_the_instance(crew: Crew, hub: str) -> N
     assert raised.value.type == "ExecutionTimedOut"
     started, end = await crew.client.get_history("one")
     assert isinstance(end, ExecutionFailed)
-    assert 300 <= end.at - started.at < 5_000
+    assert 300 <= end.at - started.at < 10_000
     await crew.client.raise_event("unborn", "Go")  # An end in time takes the timer away: see the fixture.
     quick = await crew.client.start(wait, instance_id="unborn", execution_timeout=HOUR)
     await quick.result(timeout=10)
@@ -174,7 +176,7 @@ async def test_an_execution_timeout_ends_the_instance(crew: Crew, hub: str) -> N
 
 async def test_an_execution_timeout_counts_through_continue_as_new(crew: Crew, hub: str) -> None:
     await crew.add(hub)
-    handle = await crew.client.start(go_on, instance_id="one", execution_timeout=SOON)
+    handle = await crew.client.start(go_on, instance_id="one", execution_timeout=AMPLE)
     with pytest.raises(ExecutionTimedOut):
         await handle.result(timeout=10)
     assert len(await crew.client.list_executions("one")) > 2
@@ -190,15 +192,15 @@ async def test_children_have_an_execution_timeout_of_their_own(crew: Crew, hub: 
 async def test_an_execution_timeout_needs_no_code(crew: Crew, hub: str) -> None:
     worker = await crew.add(hub)
     handle = await crew.client.start(wait, instance_id="one", execution_timeout=SOON)
-    await until(lambda: running(crew), "it runs")
+    await until(lambda: begun(crew), "it runs")
     worker.stop()
     await crew.add(hub, stranger)
     with pytest.raises(ExecutionTimedOut):
         await handle.result(timeout=10)
 
 
-async def running(crew: Crew) -> bool:
-    return (await crew.client.get_status("one")).runtime_status is RuntimeStatus.RUNNING
+async def begun(crew: Crew) -> bool:
+    return (await crew.client.get_status("one")).runtime_status is not RuntimeStatus.PENDING
 
 
 async def test_a_history_that_becomes_too_long_fails_whole(

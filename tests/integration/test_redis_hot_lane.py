@@ -167,6 +167,6 @@ async def test_nobody_listens() -> None:
 
 async def _blocked(foreign: Lane, count: int) -> None:
     """Wait until so many clients are blocked."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while f"blocked_clients:{count}\r".encode() not in await foreign.call("INFO", "clients"):
             pass

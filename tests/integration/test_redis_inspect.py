@@ -147,11 +147,11 @@ async def test_watchers_hear_of_ends_in_several_partitions(store: RedisStore, fo
     heard: list[tuple[int, Change]] = []
 
     async def watch() -> None:
-        heard.extend(await store.feed(positions, 5_000))
+        heard.extend(await store.feed(positions, 20_000))
 
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while b"cmd=xread " not in await store.lane.call("CLIENT", "LIST"):
                 await lowlevel.checkpoint()
         await store.start(StartRequest("i-1", BEGIN))

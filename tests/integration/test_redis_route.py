@@ -124,11 +124,11 @@ async def test_route_wakes_up_for_the_first_entry(store: RedisStore, foreign: Re
     routed: list[Routed] = []
 
     async def wait() -> None:
-        routed.append(await store.route(10, 5_000))
+        routed.append(await store.route(10, 20_000))
 
     async with anyio.create_task_group() as group:
         group.start_soon(wait)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while b"cmd=xread " not in await store.lane.call("CLIENT", "LIST"):
                 await lowlevel.checkpoint()
         foreign.xadd(store.layout.hub.intake, {"event": "E", "instance": "o-1"})

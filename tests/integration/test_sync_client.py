@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -166,6 +167,9 @@ def test_many_instances(client: Client) -> None:
 
 def test_the_hub(client: Client) -> None:
     client.ping()
+    deadline = time.monotonic() + 20
+    while not client.workers() and time.monotonic() < deadline:  # until the first heartbeat
+        pass
     assert len(client.workers()) == 1
     assert list(client.list_dead_letters()) == []
     assert client.depths().ready.lag == 0
