@@ -15,7 +15,8 @@ async def test_two_workers_share_the_load(plant: Plant) -> None:
     handles = await plant.lines_until(lambda: {effect.pid for effect in plant.effects()} == pids, both, count=40)
     await plant.check_lines(handles)
     # The store knows of an end before the worker counts it.
-    await until(lambda: _count(workers, 2 * len(handles)), "all ends are counted")
+    await until(lambda: _counted(workers, 2 * len(handles), "instances_finished", status="Completed"), "all ends")
+    await until(lambda: _counted(workers, len(plant.effects()), "activity_attempts", outcome="ok"), "all attempts")
 
     plant.assert_no_effect_twice()
     turns = [await worker.metric("redurable_turns_total", result="ok") for worker in workers]
@@ -28,10 +29,9 @@ async def test_two_workers_share_the_load(plant: Plant) -> None:
     assert [await worker.metric("redurable_store_errors_total") for worker in workers] == [0, 0]
 
 
-async def _count(workers: list[WorkerProcess], instances: int) -> bool:
-    """Whether the workers have counted that so many instances ended."""
-    counts = [await worker.metric("redurable_instances_finished_total", status="Completed") for worker in workers]
-    return sum(counts) >= instances
+async def _counted(workers: list[WorkerProcess], number: int, metric: str, **labels: str) -> bool:
+    """Whether the workers have counted so many."""
+    return sum([await worker.metric(f"redurable_{metric}_total", **labels) for worker in workers]) >= number
 
 
 async def test_turns_and_activities_in_separate_processes(plant: Plant) -> None:

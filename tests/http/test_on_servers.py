@@ -14,6 +14,7 @@ from redurable.store.redis.acl import Role, rule, user
 from tests.http.apps import app, broken
 from tests.http.serving import serving, speaking
 from tests.integration.conftest import server
+from tests.support.processes import until
 from tests.support.servers import Server
 
 __all__ = ["server"]
@@ -57,7 +58,11 @@ async def test_everything_once(server: Server, hub: str, address: str) -> None:
         listed = (await http.get("/instances", params={"runtimeStatus": "Completed"})).json()
         assert sorted(item["instanceId"] for item in listed) == ["one", "three", "two"]
         async with speaking(base_url=url) as process:
-            assert (await process.get("/scaler")).json() == 0
+
+            async def is_idle() -> bool:
+                return (await process.get("/scaler")).json() == 0
+
+            await until(is_idle, "nothing is left to do")
             assert (await process.get("/readyz")).status_code == 200
         assert (await http.delete("/instances/one")).json() == {"instancesDeleted": 1}
         yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
