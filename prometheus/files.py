@@ -154,6 +154,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent(dumper: yaml.SafeDumper, text: _Block) -> yaml.ScalarNode:
+    # The stubs of PyYAML leave this untyped.
     return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")  # pyright: ignore[reportUnknownMemberType]
 
 

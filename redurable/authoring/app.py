@@ -25,6 +25,7 @@ _NAME_ONLY = frozenset({"name"})
 class ActivityDecorator(Protocol):
     """What `@app.activity(…)` decorates with."""
 
+    # Here and below: what is awaited matches both, and the first that matches counts.
     @overload
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> AsyncActivity[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload

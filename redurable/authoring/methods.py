@@ -104,6 +104,7 @@ class AsyncActivityMethod(ActivityMethod[P, R_co]):
 class MethodDecorator(Protocol):
     """What `@activity(…)` decorates with."""
 
+    # Here and below: what is awaited matches both, and the first that matches counts.
     @overload
     def __call__(self, method: Callable[Concatenate[Any, P], Awaitable[R]], /) -> AsyncActivityMethod[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload

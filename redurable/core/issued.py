@@ -68,6 +68,7 @@ def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
 
 def settled_at(future: asyncio.Future[Any], position: int) -> None:
     """Note where in the history a future was settled: those that are done already can still be told apart by order."""
+    # Futures take attributes, their type does not say so; a mapping beside them would have to be cleared.
     future.position = position  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -232,6 +233,7 @@ class Mailroom:
 
 
 def _user_frame() -> tuple[CodeType | None, int]:
+    # The only way to a line of source without the cost of a whole stack (`inspect.stack`).
     frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
         code = frame.f_code

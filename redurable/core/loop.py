@@ -123,6 +123,7 @@ def _gathering_hash(future: Any) -> int:
     return number
 
 
+# asyncio has no public name for it.
 tasks._GatheringFuture.__hash__ = _gathering_hash  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 _as_completed = asyncio.as_completed
@@ -231,6 +232,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._ready.clear()
         pending = [task for task in self._tasks if not task.done()]
         for task in pending:
+            # No public name; asyncio itself sets it so on the tasks that it drops.
             task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
         self.settle_errors()
         abandon([*(task.get_coro() for task in pending), *self._generators])

@@ -36,6 +36,7 @@ def _locate() -> type:
 
 def _drop(task: asyncio.Task[Any]) -> None:
     """It has not begun, and never will."""
+    # No public name; asyncio itself sets it so on the tasks that it drops.
     task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
     coroutine: Any = task.get_coro()
     coroutine.close()

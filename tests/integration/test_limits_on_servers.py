@@ -55,7 +55,9 @@ async def troubled(until_attempt: int) -> int:
     return len(calls)
 
 
-@app.activity(retry=RetryPolicy(max_attempts=10**6, initial_interval=MOMENT, backoff=Backoff.FIXED, retry_timeout=SOON))
+@app.activity(
+    retry=RetryPolicy(max_attempts=10**6, initial_interval=MOMENT, backoff=Backoff.FIXED, retry_timeout=AMPLE)
+)
 async def hopeless() -> None:
     calls.append("hopeless")
     raise ValueError("never")
@@ -157,7 +159,7 @@ async def test_the_retry_timeout_ends_a_policy_that_does_not(crew: Crew, hub: st
     handle = await crew.client.start(call, "hopeless", instance_id="one")
     with pytest.raises(OrchestrationFailed, match="ValueError: never"):
         await handle.result(timeout=10)
-    assert 1 <= len(calls) < 60  # At most one every 10 ms; a machine that is busy makes fewer.
+    assert 2 < len(calls) <= 1_500 / 10 + 1  # At most one every 10 ms; a machine that is busy makes fewer.
 
 
 async def test_an_execution_timeout_ends_the_instance(crew: Crew, hub: str) -> None:

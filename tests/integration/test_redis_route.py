@@ -40,8 +40,10 @@ async def test_any_client_can_start_and_talk_to_an_instance(store: RedisStore, f
     assert await store.route(100, 0) == Routed(4)
     snapshot = await store.get("o-1")
     assert snapshot is not None
-    assert snapshot.start == StartExecution(name="Order", execution="s-1", call=snapshot.start.call)  # type: ignore[union-attr]
-    paid = RaiseEvent(name="Paid", data=msgspec.Raw(b"true"), id=f"intake:{second.decode()}")  # type: ignore[union-attr]
+    assert snapshot.start is not None
+    assert snapshot.start == StartExecution(name="Order", execution="s-1", call=snapshot.start.call)
+    assert isinstance(second, bytes)
+    paid = RaiseEvent(name="Paid", data=msgspec.Raw(b"true"), id=f"intake:{second.decode()}")
     assert await mails(store, "o-1") == [paid, Terminate(reason="enough")]
     assert [entry.instance for entry in await store.receive(range(4), 10, 0)] == ["o-1"]
     assert await store.route(100, 0) == Routed()

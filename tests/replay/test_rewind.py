@@ -336,7 +336,7 @@ def test_it_can_be_terminated_before_it_goes_on(known: bool) -> None:
 
 def test_what_ran_out_of_time_has_as_much_time_again() -> None:
     story = Story(chain)
-    story.start = replace(story.start, execution_timeout=60_000)  # type: ignore[type-var]
+    story.start = story.start and replace(story.start, execution_timeout=60_000)
     story.turn()
     story.turn(done(story, 1))
     story.now += 60_000

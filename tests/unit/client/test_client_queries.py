@@ -21,17 +21,26 @@ from redurable.testing.conformance import scenes
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Tick:
+    def __init__(self) -> None:
+        self.now = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
 class Place:
     """A hub with a clock that goes on by a millisecond with every step, and a client of it."""
 
-    def __init__(self, client: Client, store: MemoryStore) -> None:
+    def __init__(self, client: Client, store: MemoryStore, clock: Tick) -> None:
         self.client = client
         self.store = store
+        self.clock = clock
 
     async def start(self, instance: str, name: str = "Demo", **fields: Any) -> None:
         message = StartExecution(name=name, execution=f"{instance}-x", call=scenes.message().call, **fields)
         await self.store.start(StartRequest(instance, message))
-        self.store.state.clock.now += 1  # type: ignore[attr-defined]
+        self.clock.now += 1
 
     async def end(self, instance: str) -> None:
         entries = await scenes.receive(self.store)
@@ -44,20 +53,13 @@ class Place:
         return [status.instance_id async for status in self.client.list_instances(page_size=2, **filters)]
 
 
-class Tick:
-    def __init__(self) -> None:
-        self.now = 1_700_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-
 @pytest.fixture
 async def place() -> AsyncIterator[Place]:
-    store = MemoryStore(MemoryHub("lists", clock=Tick()), "w1")
+    clock = Tick()
+    store = MemoryStore(MemoryHub("lists", clock=clock), "w1")
     await store.open()
     async with Client.from_store(store) as client:
-        yield Place(client, store)
+        yield Place(client, store, clock)
 
 
 async def test_the_newest_come_first_and_filters_combine(place: Place) -> None:
